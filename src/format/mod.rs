@@ -1,0 +1,3 @@
+//! The jigdo formats: `.template` and `.jigdo` files as bytes, read and written.
+
+pub mod base64;

@@ -1,0 +1,3 @@
+//! Finds the parts of a mirror in an image.
+
+pub mod head;
