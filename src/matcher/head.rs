@@ -23,8 +23,7 @@ pub fn longest_period(block_length: u32) -> u32 {
 /// The shortest period of `block`, if it is short.
 pub fn period(block: &[u8]) -> Option<u32> {
     let longest = longest_period(block.len() as u32) as usize;
-    // The borders of the block, as Knuth, Morris and Pratt compute them, give all its periods.
-    // Nearly every block is told apart by its first bytes, before that table is made.
+    // Nearly every comparison ends at its first bytes.
     let repeats = |period: usize| block[period..] == block[..block.len() - period];
     (1..=longest).find(|&period| repeats(period)).map(|period| period as u32)
 }
