@@ -5,11 +5,16 @@
 //! | module | takes | gives |
 //! |---|---|---|
 //! | [`digest`] | bytes | checksums |
+//! | [`image`] | a file | windows of its bytes |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`progress`] | | what all of them report while they work |
 
+#![deny(unsafe_code)]
+
 pub mod digest;
 pub mod format;
+#[allow(unsafe_code)]
+pub mod image;
 pub mod matcher;
 pub mod progress;

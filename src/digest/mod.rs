@@ -106,6 +106,18 @@ impl fmt::Debug for Sum {
     }
 }
 
+/// The sums of the first `lengths` bytes of `data`, in one pass. The lengths ascend; none is greater than `data`'s.
+pub fn prefix_sums(checksum: Checksum, data: &[u8], lengths: &[usize]) -> Vec<Sum> {
+    let mut hasher = Hasher::new(checksum.into());
+    let mut from = 0;
+    let sum_to = |&length: &usize| {
+        hasher.update(&data[from..length]);
+        from = length;
+        Sum::from_bytes(checksum, &hasher.clone().finish()).expect("a checksum's sums have its length")
+    };
+    lengths.iter().map(sum_to).collect()
+}
+
 /// Lower-case hexadecimal of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;

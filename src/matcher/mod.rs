@@ -1,3 +1,122 @@
-//! Finds the parts of a mirror in an image.
+//! Finds the parts of a mirror in an image: every part whose bytes occur there, and the cover of the image with the
+//! most bytes.
+//!
+//! A [`table::SignatureTable`] knows one block of each part. A [`search::Search`] rolls over the image, assumes the
+//! longest part whose block it meets, jumps behind it, and verifies what it assumed against the parts' strong sums.
+//! [`cover`] chooses among the matches that overlap. Nothing here knows files: an image is [`Bytes`], a part's strong
+//! sum comes from [`PartSums`].
 
+pub mod cover;
 pub mod head;
+pub mod search;
+pub mod table;
+mod verify;
+
+use std::io;
+use std::ops::{Deref, Range};
+
+use crate::digest::{Rsync64, Sum};
+use head::Head;
+
+/// Bytes that are looked at through windows.
+pub trait Bytes: Sync {
+    /// A range of the bytes.
+    type Window<'a>: Deref<Target = [u8]> + Send + Sync
+    where
+        Self: 'a;
+
+    /// How many there are.
+    fn length(&self) -> u64;
+
+    /// Those in `range`; an error if they cannot be read, or some of them do not exist.
+    fn window(&self, range: Range<u64>) -> io::Result<Self::Window<'_>>;
+}
+
+impl Bytes for [u8] {
+    type Window<'a> = &'a [u8];
+
+    fn length(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn window(&self, range: Range<u64>) -> io::Result<&[u8]> {
+        let index = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        self.get(index(range.start)..index(range.end)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// A part, by its place in the order of preference: of equal parts, the one with the lower number is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartId(pub u32);
+
+/// What the search must know of a part beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    /// In bytes; at least the block length.
+    pub length: u64,
+    pub head: Head,
+    /// The sum of the first block.
+    pub first: Rsync64,
+}
+
+/// Gives the strong sums of parts, reading the parts if it must.
+pub trait PartSums: Sync {
+    /// The sum of each of these parts; `None` for one that cannot be had, which then is not matched.
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>>;
+}
+
+/// A part proven to stand at an offset of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Match {
+    /// The offset in the image, in bytes.
+    pub start: u64,
+    /// The part's length, in bytes.
+    pub length: u64,
+    pub part: PartId,
+    pub sum: Sum,
+}
+
+impl Match {
+    /// The offset behind the part's last byte.
+    pub fn end(&self) -> u64 {
+        self.start + self.length
+    }
+}
+
+/// A stretch of the image, as the template will describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Area {
+    /// Nothing covers these bytes.
+    Unmatched(Range<u64>),
+    Part(Match),
+}
+
+/// The image as a sequence of areas, without gaps; unmatched ones never touch each other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Layout {
+    pub areas: Vec<Area>,
+}
+
+impl Layout {
+    /// Adds an area at the end; unmatched data that continues the last area is joined to it.
+    pub fn push(&mut self, area: Area) {
+        match (self.areas.last_mut(), &area) {
+            (Some(Area::Unmatched(last)), Area::Unmatched(next)) if last.end == next.start => last.end = next.end,
+            (_, Area::Unmatched(range)) if range.is_empty() => {}
+            _ => self.areas.push(area),
+        }
+    }
+
+    /// The parts, in the order of the image.
+    pub fn parts(&self) -> impl Iterator<Item = &Match> {
+        self.areas.iter().filter_map(|area| match area {
+            Area::Part(part) => Some(part),
+            Area::Unmatched(_) => None,
+        })
+    }
+
+    /// How many bytes parts cover.
+    pub fn matched(&self) -> u64 {
+        self.parts().map(|part| part.length).sum()
+    }
+}

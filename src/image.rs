@@ -1,0 +1,277 @@
+//! A file mapped into memory, window by window.
+//!
+//! A mapped file that shrinks, or whose disk fails, kills the process that touches the lost page with SIGBUS. Here
+//! the signal is caught, a page of zeros takes the lost one's place, and [`Mapped::intact`] says so afterwards: who
+//! uses bytes of a window for a lasting result asks it before he keeps the result.
+
+use std::fs::File;
+use std::io;
+use std::ops::{Deref, Range};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use memmap2::{Advice, Mmap, MmapOptions};
+
+use crate::matcher::Bytes;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// In bytes.
+    pub length: u64,
+    /// In nanoseconds since 1970.
+    pub modified: i128,
+    pub inode: u64,
+    pub device: u64,
+}
+
+impl Stamp {
+    /// The stamp that the file with this metadata has now.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            length: metadata.len(),
+            modified: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }
+    }
+}
+
+/// An open file whose bytes are reached through windows of memory.
+pub struct Mapped {
+    path: PathBuf,
+    file: File,
+    stamp: Stamp,
+    lost: AtomicBool,
+}
+
+impl Mapped {
+    /// Opens the file at `path` for reading.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        INSTALL.call_once(install_handler);
+        Ok(Self { path: path.to_owned(), file, stamp: Stamp::of(&metadata), lost: AtomicBool::new(false) })
+    }
+
+    /// What the file looked like when it was opened.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// An error if a page of any window dropped so far was lost, or the file is not what it was when it was opened,
+    /// or its path now leads to another one.
+    pub fn intact(&self) -> io::Result<()> {
+        if self.lost.load(Ordering::Acquire) {
+            return Err(io::Error::other("it shrank, or its disk failed, while it was read"));
+        }
+        let changed = |metadata: std::fs::Metadata| Stamp::of(&metadata) != self.stamp;
+        if changed(self.file.metadata()?) || changed(std::fs::metadata(&self.path)?) {
+            return Err(io::Error::other("it changed while it was read"));
+        }
+        Ok(())
+    }
+}
+
+impl Bytes for Mapped {
+    type Window<'a> = Window<'a>;
+
+    fn length(&self) -> u64 {
+        self.stamp.length
+    }
+
+    fn window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
+        if range.end > self.stamp.length || range.start > range.end {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has no bytes {range:?}")));
+        }
+        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        if length == 0 {
+            return Ok(Window { map: None, watch: None, file: self });
+        }
+        let mut options = MmapOptions::new();
+        options.offset(range.start).len(length);
+        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
+        // are not the same each time, which the strong sums that everything is checked with find out, and `intact`
+        // too. Pages that vanish are caught by the SIGBUS handler.
+        let map = unsafe { options.map(&self.file)? };
+        let watch = Watch::over(&map)?;
+        // Faulting the pages in at once is much cheaper than one by one. It is only advice: a kernel older than 5.14
+        // does not know it, and pages that are not there show when they are read.
+        let _ = map.advise(Advice::PopulateRead);
+        Ok(Window { map: Some(map), watch: Some(watch), file: self })
+    }
+}
+
+/// A range of a mapped file's bytes.
+pub struct Window<'a> {
+    map: Option<Mmap>,
+    watch: Option<Watch>,
+    file: &'a Mapped,
+}
+
+impl Deref for Window<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        if self.watch.take().is_some_and(Watch::end) {
+            self.file.lost.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// A range of addresses in which the SIGBUS handler may replace lost pages. An `end` of 0: free to take.
+struct Watched {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    lost: AtomicBool,
+}
+
+/// How many windows can be open at once in the process; each thread holds a few dozen at most.
+const MOST_WINDOWS: usize = 8192;
+
+static WATCHED: [Watched; MOST_WINDOWS] =
+    [const { Watched { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) } };
+        MOST_WINDOWS];
+/// Where the next search for a free place in `WATCHED` begins.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+static INSTALL: Once = Once::new();
+
+/// A place in `WATCHED`, held as long as its window is mapped.
+struct Watch(usize);
+
+impl Watch {
+    fn over(map: &Mmap) -> io::Result<Self> {
+        let start = map.as_ptr() as usize;
+        for _ in 0..MOST_WINDOWS {
+            let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_WINDOWS;
+            let watched = &WATCHED[place];
+            // The end is taken first and the start set after it: between the two the range is empty.
+            let taken = watched.end.compare_exchange(0, start + map.len(), Ordering::AcqRel, Ordering::Relaxed);
+            if taken.is_ok() {
+                watched.lost.store(false, Ordering::Relaxed);
+                watched.start.store(start, Ordering::Release);
+                return Ok(Self(place));
+            }
+        }
+        Err(io::Error::other(format!("more than {MOST_WINDOWS} windows are open at once")))
+    }
+
+    /// Ends the watch; `true` if a page was lost.
+    fn end(self) -> bool {
+        let watched = &WATCHED[self.0];
+        let lost = watched.lost.load(Ordering::Acquire);
+        watched.start.store(usize::MAX, Ordering::Release);
+        watched.end.store(0, Ordering::Release);
+        lost
+    }
+}
+
+/// What SIGBUS did before, for faults that are not ours.
+static BEFORE: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
+static PAGE: AtomicUsize = AtomicUsize::new(4096);
+
+fn install_handler() {
+    // SAFETY: plain calls into libc with valid pointers; the handler only does what a signal handler may.
+    unsafe {
+        PAGE.store(libc::sysconf(libc::_SC_PAGESIZE) as usize, Ordering::Relaxed);
+        let mut before: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGBUS, std::ptr::null(), &mut before);
+        let _ = BEFORE.set(before);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = replace_lost_page as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
+    }
+}
+
+/// Puts a page of zeros where a watched one was lost. Any other fault goes to whoever handled SIGBUS before.
+extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler installed with SA_SIGINFO.
+    let address = unsafe { (*info).si_addr() } as usize;
+    let page = PAGE.load(Ordering::Relaxed);
+    let watched = WATCHED.iter().find(|watched| {
+        (watched.start.load(Ordering::Acquire)..watched.end.load(Ordering::Acquire)).contains(&address)
+    });
+    // SAFETY: the page lies in a mapping that belongs to a live window, whose other users only read; `mmap` and
+    // `sigaction` are system calls without state of their own, so a handler may make them.
+    unsafe {
+        if let Some(watched) = watched {
+            let zeros = libc::mmap(
+                (address / page * page) as *mut libc::c_void,
+                page,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+                -1,
+                0,
+            );
+            if zeros != libc::MAP_FAILED {
+                watched.lost.store(true, Ordering::Release);
+                return;
+            }
+        }
+        // Returning makes the same access fault again, this time under the earlier disposition.
+        if let Some(before) = BEFORE.get() {
+            libc::sigaction(libc::SIGBUS, before, std::ptr::null_mut());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_window_shows_its_range_of_the_file_at_any_offset() {
+        let bytes: Vec<u8> = (0..20_000u32).map(|at| (at % 251) as u8).collect();
+        let file = file_of(&bytes);
+        let mapped = Mapped::open(file.path()).unwrap();
+        for range in [0..20_000, 4095..4097, 5000..5000, 19_999..20_000] {
+            assert_eq!(&*mapped.window(range.clone()).unwrap(), &bytes[range.start as usize..range.end as usize]);
+        }
+        assert!(mapped.window(10..20_001).is_err());
+        mapped.intact().unwrap();
+    }
+
+    #[test]
+    fn an_empty_file_has_an_empty_window() {
+        let file = file_of(b"");
+        assert!(Mapped::open(file.path()).unwrap().window(0..0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_shrinks_while_a_window_is_open_is_noticed_and_kills_nobody() {
+        let file = file_of(&[7; 100_000]);
+        let mapped = Mapped::open(file.path()).unwrap();
+        let window = mapped.window(0..100_000).unwrap();
+        file.as_file().set_len(10_000).unwrap();
+        assert_eq!(window.iter().filter(|&&byte| byte == 7).count(), 10_000);
+        drop(window);
+        assert!(mapped.intact().unwrap_err().to_string().contains("shrank"));
+    }
+
+    #[test]
+    fn a_file_that_changes_is_noticed() {
+        let mut file = file_of(&[7; 1000]);
+        let mapped = Mapped::open(file.path()).unwrap();
+        file.write_all(b"more").unwrap();
+        assert!(mapped.intact().unwrap_err().to_string().contains("changed"));
+    }
+}

@@ -1,0 +1,210 @@
+//! The signature table: from the rolling sum of a block to the parts that have it.
+//!
+//! Nearly every position of an image has a sum that no part has. A bitmap over the top bits of `lo` turns these away
+//! with one load; only the others reach the hash table behind it.
+
+use std::sync::OnceLock;
+
+use super::head::Head;
+use super::{PartId, Signature};
+use crate::digest::Rsync64;
+use crate::digest::rsync64::TABLE;
+
+/// The signatures of all parts of an image's mirrors.
+pub struct SignatureTable {
+    block_length: u32,
+    signatures: Vec<Signature>,
+    /// The parts, those with equal keys together, the longest first, then in the order of preference.
+    by_key: Vec<PartId>,
+    /// Open addressing: one more than where in `by_key` the parts of a key begin; 0 where none do.
+    slots: Vec<u32>,
+    /// One bit for each value of the top bits of `lo`.
+    bitmap: Vec<u64>,
+    bitmap_shift: u32,
+    /// How far before its signature's block a part may begin, at the most; in bytes.
+    longest_lead: u64,
+    /// For each part that was met, where inside it blocks of other parts begin.
+    inner: Vec<OnceLock<Box<[u64]>>>,
+}
+
+/// The sum under which the table knows a part.
+fn key(signature: &Signature) -> u64 {
+    match signature.head {
+        Head::Block { rsync64, .. } => rsync64,
+        Head::Periodic { .. } => signature.first,
+    }
+    .to_u64()
+}
+
+/// Spreads a key over the slots.
+fn spread(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize
+}
+
+impl SignatureTable {
+    /// The table of these parts; a part's number is its place among them. Blocks have `block_length` bytes.
+    ///
+    /// # Panics
+    /// With 2^32 parts or more, or one that is shorter than a block.
+    pub fn new(block_length: u32, signatures: Vec<Signature>) -> Self {
+        assert!(signatures.iter().all(|signature| signature.length >= u64::from(block_length)));
+        let count = u32::try_from(signatures.len()).expect("a mirror has fewer than 2^32 files");
+        let mut by_key: Vec<PartId> = (0..count).map(PartId).collect();
+        let of = |part: PartId| &signatures[part.0 as usize];
+        by_key.sort_unstable_by_key(|&part| (key(of(part)), std::cmp::Reverse(of(part).length), part));
+
+        // Thirty-two bits a part let three positions of a hundred through; 8 MiB keep the bitmap near the core.
+        let bits = (signatures.len().max(1) * 32).next_power_of_two().clamp(1 << 12, 1 << 26);
+        let bitmap_shift = 32 - bits.trailing_zeros();
+        let mut bitmap = vec![0u64; bits / 64];
+        let mut slots = vec![0u32; (signatures.len() * 2).next_power_of_two().max(2)];
+        let mask = slots.len() - 1;
+        for (place, &part) in by_key.iter().enumerate() {
+            let key = key(of(part));
+            if place > 0 && self::key(of(by_key[place - 1])) == key {
+                continue;
+            }
+            let bit = (key as u32 >> bitmap_shift) as usize;
+            bitmap[bit / 64] |= 1 << (bit % 64);
+            let mut slot = spread(key) & mask;
+            while slots[slot] != 0 {
+                slot = (slot + 1) & mask;
+            }
+            slots[slot] = place as u32 + 1;
+        }
+        let lead = |signature: &Signature| match signature.head {
+            Head::Block { offset, .. } => offset,
+            Head::Periodic { .. } => 0,
+        };
+        let longest_lead = signatures.iter().map(lead).max().unwrap_or(0);
+        let inner = vec![OnceLock::new(); signatures.len()];
+        Self { block_length, signatures, by_key, slots, bitmap, bitmap_shift, longest_lead, inner }
+    }
+
+    /// In bytes.
+    pub fn block_length(&self) -> u32 {
+        self.block_length
+    }
+
+    /// What the table knows of a part.
+    pub fn signature(&self, part: PartId) -> &Signature {
+        &self.signatures[part.0 as usize]
+    }
+
+    /// How far before the block that gives it away a part may begin, at the most; in bytes.
+    pub fn longest_lead(&self) -> u64 {
+        self.longest_lead
+    }
+
+    /// The parts that have a block with this sum, the longest first.
+    pub fn parts(&self, rsync64: Rsync64) -> &[PartId] {
+        let key = rsync64.to_u64();
+        let key_at = |place: usize| self::key(self.signature(self.by_key[place]));
+        let mask = self.slots.len() - 1;
+        let mut slot = spread(key) & mask;
+        while self.slots[slot] != 0 {
+            let from = self.slots[slot] as usize - 1;
+            if key_at(from) == key {
+                let count =
+                    self.by_key[from..].iter().take_while(|&&part| self::key(self.signature(part)) == key).count();
+                return &self.by_key[from..from + count];
+            }
+            slot = (slot + 1) & mask;
+        }
+        &[]
+    }
+
+    /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that only periodic
+    /// parts have do not count. `None` until [`SignatureTable::learn_inner`] was told the part's content.
+    pub fn inner(&self, part: PartId) -> Option<&[u64]> {
+        self.inner[part.0 as usize].get().map(|offsets| &**offsets)
+    }
+
+    /// Takes the content of `part`, and gives what [`SignatureTable::inner`] will from now on.
+    pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> &[u64] {
+        self.inner[part.0 as usize].get_or_init(|| {
+            let mut offsets = Vec::new();
+            let mut from = 1;
+            while let Some((at, parts)) = self.next(bytes, from) {
+                if parts.iter().any(|&part| matches!(self.signature(part).head, Head::Block { .. })) {
+                    offsets.push(at as u64);
+                }
+                from = at + 1;
+            }
+            offsets.into()
+        })
+    }
+
+    #[inline(always)]
+    fn may_have(&self, rsync64: Rsync64) -> bool {
+        let bit = (rsync64.lo >> self.bitmap_shift) as usize;
+        self.bitmap[bit / 64] >> (bit % 64) & 1 != 0
+    }
+
+    /// The first block of `bytes` that begins at `from` or later, and that some part has, with these parts.
+    pub fn next(&self, bytes: &[u8], from: usize) -> Option<(usize, &[PartId])> {
+        let length = self.block_length as usize;
+        let mut sum = Rsync64::of(bytes.get(from..from + length)?);
+        let hit = |at: usize, sum: Rsync64| {
+            let parts = self.parts(sum);
+            (!parts.is_empty()).then_some((at, parts))
+        };
+        if self.may_have(sum)
+            && let Some(found) = hit(from, sum)
+        {
+            return Some(found);
+        }
+        let fronts = &bytes[from..bytes.len() - length];
+        let backs = &bytes[from + length..];
+        for (at, (&front, &back)) in fronts.iter().zip(backs).enumerate() {
+            let dropped = TABLE[front as usize];
+            sum.hi = sum.hi.wrapping_sub(self.block_length.wrapping_mul(dropped));
+            sum.lo = sum.lo.wrapping_add(TABLE[back as usize].wrapping_sub(dropped));
+            sum.hi = sum.hi.wrapping_add(sum.lo);
+            if self.may_have(sum)
+                && let Some(found) = hit(from + at + 1, sum)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn signature(block: &[u8], length: u64) -> Signature {
+        let rsync64 = Rsync64::of(block);
+        Signature { length, head: Head::Block { offset: 0, rsync64 }, first: rsync64 }
+    }
+
+    proptest! {
+        #[test]
+        fn every_block_that_a_part_has_is_found(bytes in prop::collection::vec(0u8..4, 300..2000), at in prop::collection::vec(0usize..40, 1..5)) {
+            let signatures: Vec<_> = at.iter().map(|&at| signature(&bytes[at..at + 256], 256 + at as u64)).collect();
+            let table = SignatureTable::new(256, signatures.clone());
+            let mut found = Vec::new();
+            let mut from = 0;
+            while let Some((at, parts)) = table.next(&bytes, from) {
+                found.push((at, parts.to_vec()));
+                from = at + 1;
+            }
+            let expected: Vec<_> = (0..=bytes.len() - 256).filter_map(|at| {
+                let first = Rsync64::of(&bytes[at..at + 256]);
+                let mut parts: Vec<_> = (0..signatures.len()).filter(|&part| signatures[part].first == first).collect();
+                parts.sort_by_key(|&part| (std::cmp::Reverse(signatures[part].length), part));
+                let parts: Vec<_> = parts.into_iter().map(|part| PartId(part as u32)).collect();
+                (!parts.is_empty()).then_some((at, parts))
+            }).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_table_without_parts_finds_nothing() {
+        assert_eq!(SignatureTable::new(256, Vec::new()).next(&[0; 1000], 0), None);
+    }
+}

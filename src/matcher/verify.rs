@@ -1,0 +1,87 @@
+//! Verification: which of the parts that were assumed at an offset really stand there.
+
+use std::io;
+
+use rayon::prelude::*;
+
+use super::{Bytes, Match, PartId, PartSums};
+use crate::digest::{self, Checksum, Sum};
+
+/// Parts that may begin at one offset of the image, because a block there has their sum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assumption {
+    /// The offset, in bytes.
+    pub start: u64,
+    /// By length, the shortest first; parts of equal length in the order of preference.
+    pub candidates: Vec<(u64, Vec<PartId>)>,
+}
+
+impl Assumption {
+    /// The offset behind the longest candidate.
+    pub fn end(&self) -> u64 {
+        self.start + self.candidates.last().map_or(0, |(length, _)| *length)
+    }
+}
+
+/// The bytes of an image that are at hand, and the image for all others.
+pub struct Reach<'a, B: Bytes + ?Sized> {
+    pub image: &'a B,
+    /// A window of the image, and where it begins.
+    pub window: &'a [u8],
+    pub window_start: u64,
+}
+
+impl<B: Bytes + ?Sized> Reach<'_, B> {
+    /// Calls `with` on the image's bytes from `start` up to `end`.
+    pub fn bytes<T>(&self, start: u64, end: u64, with: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        if start >= self.window_start && end <= self.window_start + self.window.len() as u64 {
+            let index = |offset: u64| (offset - self.window_start) as usize;
+            return Ok(with(&self.window[index(start)..index(end)]));
+        }
+        Ok(with(&self.image.window(start..end)?))
+    }
+}
+
+/// For each assumption the candidates that it holds for, at most one of a length, the shortest first.
+///
+/// # Errors
+/// When the image cannot be read.
+pub fn verify<B: Bytes + ?Sized>(
+    assumptions: &[Assumption],
+    reach: &Reach<'_, B>,
+    sums: &dyn PartSums,
+    checksum: Checksum,
+) -> io::Result<Vec<Vec<Match>>> {
+    // Most assumptions are of one part: its sum is looked up, or read, while the region is hashed.
+    let favourites: Vec<PartId> = assumptions
+        .iter()
+        .flat_map(|assumption| assumption.candidates.iter().filter_map(|(_, parts)| parts.first().copied()))
+        .collect();
+    let (regions, known) = rayon::join(
+        || {
+            let hash = |assumption: &Assumption| {
+                let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize).collect::<Vec<_>>();
+                reach.bytes(assumption.start, assumption.end(), |bytes| digest::prefix_sums(checksum, bytes, &lengths))
+            };
+            assumptions.par_iter().map(hash).collect::<io::Result<Vec<Vec<Sum>>>>()
+        },
+        || sums.sums(&favourites),
+    );
+    let mut known = known.into_iter();
+    let mut verdicts = Vec::with_capacity(assumptions.len());
+    for (assumption, regions) in assumptions.iter().zip(regions?) {
+        let mut matches = Vec::new();
+        for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
+            let favourite = known.next().flatten();
+            let equal = |sum: Option<Sum>| sum == Some(region);
+            let part = if equal(favourite) {
+                parts.first()
+            } else {
+                parts.iter().skip(1).find(|&&part| equal(sums.sums(&[part]).pop().flatten()))
+            };
+            matches.extend(part.map(|&part| Match { start: assumption.start, length: *length, part, sum: region }));
+        }
+        verdicts.push(matches);
+    }
+    Ok(verdicts)
+}

@@ -1,0 +1,292 @@
+//! The matcher against a reference that is slow and obviously right: every part at every offset.
+
+use jigpress::digest::{Checksum, Sum};
+use jigpress::matcher::cover::cover;
+use jigpress::matcher::head::HeadFinder;
+use jigpress::matcher::search::{Search, search};
+use jigpress::matcher::table::SignatureTable;
+use jigpress::matcher::{Area, Layout, Match, PartId, PartSums, Signature};
+use proptest::prelude::*;
+
+const BLOCK: u32 = 256;
+
+/// Parts held in memory.
+struct Parts(Vec<Vec<u8>>);
+
+impl PartSums for Parts {
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+        parts.iter().map(|part| Some(Sum::of(Checksum::Md5, &self.0[part.0 as usize]))).collect()
+    }
+}
+
+impl Parts {
+    /// The parts among `parts` that are long enough to be matched.
+    fn new(parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(parts.into_iter().filter(|part| part.len() >= BLOCK as usize).collect())
+    }
+
+    fn table(&self) -> SignatureTable {
+        let signature = |part: &Vec<u8>| {
+            let mut finder = HeadFinder::new(BLOCK);
+            finder.push(part);
+            let (head, first) = finder.finish().unwrap();
+            Signature { length: part.len() as u64, head, first }
+        };
+        SignatureTable::new(BLOCK, self.0.iter().map(signature).collect())
+    }
+
+    fn search(&self, image: &[u8]) -> Layout {
+        search(&self.table(), image, self, Checksum::Md5).unwrap()
+    }
+}
+
+/// Every part at every offset, then the cover.
+fn reference(parts: &Parts, image: &[u8]) -> Layout {
+    let mut matches = Vec::new();
+    for (part, id) in parts.0.iter().zip(0..) {
+        for start in 0..=image.len().saturating_sub(part.len()) {
+            if image[start..].starts_with(part) {
+                let sum = Sum::of(Checksum::Md5, part);
+                matches.push(Match { start: start as u64, length: part.len() as u64, part: PartId(id), sum });
+            }
+        }
+    }
+    let mut layout = Layout::default();
+    let mut at = 0;
+    for part in cover(&mut matches) {
+        layout.push(Area::Unmatched(at..part.start));
+        at = part.end();
+        layout.push(Area::Part(part));
+    }
+    layout.push(Area::Unmatched(at..image.len() as u64));
+    layout
+}
+
+fn assert_consistent(layout: &Layout, parts: &Parts, image: &[u8]) {
+    let mut at = 0;
+    for area in &layout.areas {
+        match area {
+            Area::Unmatched(range) => {
+                assert_eq!(range.start, at);
+                at = range.end;
+            }
+            Area::Part(part) => {
+                assert_eq!(part.start, at);
+                assert_eq!(&image[at as usize..part.end() as usize], &parts.0[part.part.0 as usize][..]);
+                at = part.end();
+            }
+        }
+    }
+    assert_eq!(at, image.len() as u64);
+}
+
+/// Pseudo-random bytes that depend on `seed`.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut byte = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..length).map(|_| byte()).collect()
+}
+
+/// How a part is made of others before it.
+#[derive(Debug, Clone)]
+enum Recipe {
+    Noise(usize),
+    /// Runs of one byte or of a short pattern before and behind the noise.
+    Padded {
+        before: usize,
+        period: usize,
+        noise: usize,
+        behind: usize,
+    },
+    /// The first bytes of an earlier part, and then other ones.
+    Lookalike {
+        of: prop::sample::Index,
+        keep: usize,
+        noise: usize,
+    },
+    /// Earlier parts with something between them.
+    Archive {
+        of: Vec<prop::sample::Index>,
+        between: usize,
+    },
+    Copy {
+        of: prop::sample::Index,
+    },
+}
+
+fn recipe() -> impl Strategy<Value = Recipe> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        (200usize..1500).prop_map(Recipe::Noise),
+        (0usize..900, 1usize..8, 100usize..600, 0usize..500)
+            .prop_map(|(before, period, noise, behind)| Recipe::Padded { before, period, noise, behind }),
+        (index(), 1usize..1200, 1usize..400).prop_map(|(of, keep, noise)| Recipe::Lookalike { of, keep, noise }),
+        (prop::collection::vec(index(), 1..4), 0usize..100).prop_map(|(of, between)| Recipe::Archive { of, between }),
+        index().prop_map(|of| Recipe::Copy { of }),
+    ]
+}
+
+fn cook(recipes: &[Recipe]) -> Parts {
+    let mut parts: Vec<Vec<u8>> = vec![noise(1, 700)];
+    for (recipe, seed) in recipes.iter().zip(2..) {
+        let part = match recipe {
+            Recipe::Noise(length) => noise(seed, *length),
+            Recipe::Padded { before, period, noise: length, behind } => {
+                let pattern = if *period == 1 { vec![0] } else { noise(seed + 1000, *period) };
+                let before = pattern.into_iter().cycle().take(*before);
+                before.chain(noise(seed, *length)).chain(std::iter::repeat_n(0, *behind)).collect()
+            }
+            Recipe::Lookalike { of, keep, noise: length } => {
+                let of = of.get(&parts);
+                [&of[..of.len().min(*keep)], &noise(seed, *length)].concat()
+            }
+            Recipe::Archive { of, between } => {
+                of.iter().flat_map(|of| [of.get(&parts).clone(), noise(seed, *between)].concat()).collect()
+            }
+            Recipe::Copy { of } => of.get(&parts).clone(),
+        };
+        parts.push(part);
+    }
+    Parts::new(parts)
+}
+
+/// A piece of an image.
+#[derive(Debug, Clone)]
+enum Piece {
+    Part(prop::sample::Index),
+    /// The first bytes of a part only.
+    Cut(prop::sample::Index, usize),
+    Noise(usize),
+    Zeros(usize),
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        4 => index().prop_map(Piece::Part),
+        1 => (index(), 1usize..1500).prop_map(|(part, length)| Piece::Cut(part, length)),
+        2 => (0usize..600).prop_map(Piece::Noise),
+        2 => (0usize..1200).prop_map(Piece::Zeros),
+    ]
+}
+
+fn lay_out(pieces: &[Piece], parts: &Parts) -> Vec<u8> {
+    let mut image = Vec::new();
+    for (piece, seed) in pieces.iter().zip(500..) {
+        let bytes = |part: &prop::sample::Index| part.get::<Vec<u8>>(&parts.0).as_slice();
+        match piece {
+            Piece::Part(part) => image.extend_from_slice(bytes(part)),
+            Piece::Cut(part, length) => image.extend(bytes(part).iter().take(*length)),
+            Piece::Noise(length) => image.extend(noise(seed, *length)),
+            Piece::Zeros(length) => image.extend(std::iter::repeat_n(0, *length)),
+        }
+    }
+    image
+}
+
+proptest! {
+    #[test]
+    fn the_layout_is_the_references(
+        recipes in prop::collection::vec(recipe(), 0..10),
+        pieces in prop::collection::vec(piece(), 0..12),
+    ) {
+        let parts = cook(&recipes);
+        let image = lay_out(&pieces, &parts);
+        let layout = parts.search(&image);
+        assert_consistent(&layout, &parts, &image);
+        prop_assert_eq!(layout, reference(&parts, &image));
+    }
+
+    #[test]
+    fn the_layout_does_not_depend_on_how_far_the_search_advances_at_a_time(
+        recipes in prop::collection::vec(recipe(), 0..10),
+        pieces in prop::collection::vec(piece(), 0..12),
+        step in 1u64..3000,
+    ) {
+        let parts = cook(&recipes);
+        let image = lay_out(&pieces, &parts);
+        let table = parts.table();
+        let mut search = Search::new(&table, &image[..], &parts, Checksum::Md5);
+        let mut layout = Layout::default();
+        let mut until = 0;
+        loop {
+            search.advance(until).unwrap().into_iter().for_each(|area| layout.push(area));
+            if until >= image.len() as u64 {
+                break;
+            }
+            until += step;
+        }
+        prop_assert_eq!(layout, parts.search(&image));
+    }
+}
+
+#[test]
+fn a_part_whose_first_blocks_are_zeros_is_found_behind_zeros() {
+    let part = [vec![0; 3000], noise(1, 1000)].concat();
+    let image = [noise(2, 100), vec![0; 777], part.clone(), vec![0; 50]].concat();
+    let layout = Parts::new([part]).search(&image);
+    assert_eq!(layout.parts().map(|part| part.start).collect::<Vec<_>>(), [877]);
+}
+
+#[test]
+fn parts_that_are_one_byte_repeated_fill_a_run_the_longest_first() {
+    let parts = Parts::new([vec![0; 300], vec![0; 1000], vec![7; 400]]);
+    let image = [noise(1, 50), vec![0; 2500], noise(2, 50), vec![7; 399]].concat();
+    let layout = parts.search(&image);
+    assert_consistent(&layout, &parts, &image);
+    let found: Vec<_> = layout.parts().map(|part| (part.start, part.length)).collect();
+    assert_eq!(found, [(50, 1000), (1050, 1000), (2050, 300)]);
+}
+
+#[test]
+fn a_part_that_is_a_short_period_repeated_is_found_in_a_run_of_it() {
+    let parts = Parts::new([b"abc".repeat(200)]);
+    let image = [noise(1, 50), b"bcabc".to_vec(), b"abc".repeat(450), noise(2, 50)].concat();
+    let layout = parts.search(&image);
+    assert_consistent(&layout, &parts, &image);
+    assert_eq!(layout.matched(), 1200);
+}
+
+#[test]
+fn images_shorter_than_a_block_are_unmatched() {
+    let parts = Parts::new([noise(1, 1000)]);
+    assert_eq!(parts.search(&[]).areas, []);
+    assert_eq!(parts.search(&noise(1, 255)).areas, [Area::Unmatched(0..255)]);
+}
+
+#[test]
+fn a_part_may_be_the_whole_image_or_end_with_it() {
+    let part = noise(1, 1000);
+    let parts = Parts::new([part.clone()]);
+    assert_eq!(parts.search(&part).matched(), 1000);
+    assert_eq!(parts.search(&[noise(2, 333), part].concat()).matched(), 1000);
+}
+
+#[test]
+fn of_equal_parts_the_preferred_one_is_recorded() {
+    let part = noise(1, 1000);
+    let layout = Parts::new([noise(3, 500), part.clone(), part.clone()]).search(&part);
+    assert_eq!(layout.parts().map(|part| part.part).collect::<Vec<_>>(), [PartId(1)]);
+}
+
+#[test]
+fn a_part_whose_sum_cannot_be_had_is_not_matched_and_hides_no_other() {
+    struct Without(Parts, PartId);
+    impl PartSums for Without {
+        fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+            self.0.sums(parts).into_iter().zip(parts).map(|(sum, part)| sum.filter(|_| *part != self.1)).collect()
+        }
+    }
+    let short = noise(1, 1000);
+    let long = [short.clone(), noise(2, 1000)].concat();
+    let parts = Parts::new([long.clone(), short]);
+    let table = parts.table();
+    let without = Without(parts, PartId(0));
+    let layout = search(&table, &long[..], &without, Checksum::Md5).unwrap();
+    assert_eq!(layout.parts().map(|part| part.part).collect::<Vec<_>>(), [PartId(1)]);
+}
