@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`digest`] | bytes | checksums |
 //! | [`image`] | a file | windows of its bytes |
+//! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`progress`] | | what all of them report while they work |
@@ -17,4 +18,5 @@ pub mod format;
 #[allow(unsafe_code)]
 pub mod image;
 pub mod matcher;
+pub mod mirror;
 pub mod progress;

@@ -1,0 +1,385 @@
+//! The catalogue: every mirror file of a run, what is known of it, and its strong sums on demand.
+//!
+//! It is compact, about 200 bytes a file: paths stand in one string a tree, and what belongs to a file's content
+//! (stamp, heads, sums) is kept once for all its names.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use sha2::Digest as _;
+
+use super::heads::FileHead;
+use super::stamp::now_ns;
+use super::store::Store;
+use super::walk::{Listing, Span};
+use super::{Error, FileError, Stamp, Sums, Tree, read, sums};
+use crate::digest::Rsync64;
+use crate::matcher::head::Head;
+use crate::progress::{Event, Progress};
+
+/// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u32);
+
+/// The usable files of some trees, as they were when [`Index::refresh`](super::Index::refresh) walked them.
+pub struct Catalogue {
+    trees: Vec<Listed>,
+    files: Vec<File>,
+    contents: Vec<Content>,
+    /// All files, those with the same content side by side.
+    names: Vec<FileId>,
+    block_lengths: Vec<u32>,
+    /// For each content its head for each block length.
+    heads: Vec<FileHead>,
+    sums: Vec<OnceLock<Result<Sums, FileError>>>,
+    store: Arc<Store>,
+    unsaved: Mutex<Unsaved>,
+}
+
+/// A tree's part of the catalogue.
+struct Listed {
+    label: String,
+    root: PathBuf,
+    paths: String,
+    files: Range<u32>,
+}
+
+struct File {
+    path: Span,
+    content: u32,
+}
+
+/// A file whatever its names.
+struct Content {
+    stamp: Stamp,
+    /// Where its names begin in `names`; they end where the next content's begin.
+    names: u32,
+}
+
+/// Contents whose sums were read but are not yet in the index.
+struct Unsaved {
+    contents: Vec<u32>,
+    saved: Instant,
+}
+
+/// How many sums, or how long, a killed run may lose.
+const UNSAVED_SUMS: usize = 1000;
+const UNSAVED_TIME: Duration = Duration::from_secs(5);
+
+impl Catalogue {
+    /// The files of `listings`, the walks of `trees`. No head and no sum is known yet.
+    pub(super) fn new(trees: &[Tree], listings: Vec<Listing>, block_lengths: &[u32], store: Arc<Store>) -> Self {
+        let mut files = Vec::with_capacity(listings.iter().map(|listing| listing.files.len()).sum());
+        let mut stamps = Vec::with_capacity(files.capacity());
+        let mut listed = Vec::with_capacity(trees.len());
+        for (tree, listing) in trees.iter().zip(listings) {
+            let start = files.len() as u32;
+            files.extend(listing.files.iter().map(|file| File { path: file.path, content: 0 }));
+            stamps.extend(listing.files.iter().map(|file| file.stamp));
+            let range = start..files.len() as u32;
+            listed.push(Listed { label: tree.label.clone(), root: listing.root, paths: listing.paths, files: range });
+        }
+        let (contents, names) = group(&mut files, &stamps);
+        Self {
+            trees: listed,
+            files,
+            heads: vec![None; contents.len() * block_lengths.len()],
+            sums: contents.iter().map(|_| OnceLock::new()).collect(),
+            contents,
+            names,
+            block_lengths: block_lengths.to_vec(),
+            store,
+            unsaved: Mutex::new(Unsaved { contents: Vec::new(), saved: Instant::now() }),
+        }
+    }
+
+    /// The number of files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is no file.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Every file, in order.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = FileId> + use<> {
+        (0..self.files.len() as u32).map(FileId)
+    }
+
+    /// The number of trees. They are counted from 0 in the order in which they were given.
+    pub fn trees(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// The files of a tree, in the order of their paths' bytes.
+    pub fn files_of(&self, tree: usize) -> impl ExactSizeIterator<Item = FileId> + use<> {
+        self.trees[tree].files.clone().map(FileId)
+    }
+
+    /// The tree that the file belongs to.
+    pub fn tree(&self, file: FileId) -> usize {
+        self.trees.partition_point(|tree| tree.files.end <= file.0)
+    }
+
+    /// The label of a tree.
+    pub fn label(&self, tree: usize) -> &str {
+        &self.trees[tree].label
+    }
+
+    /// The file's path relative to its tree's root, with `/`.
+    pub fn path(&self, file: FileId) -> &str {
+        self.path_in(self.tree(file), file)
+    }
+
+    fn path_in(&self, tree: usize, file: FileId) -> &str {
+        self.files[file.0 as usize].path.of(&self.trees[tree].paths)
+    }
+
+    /// The file's absolute path.
+    pub fn full_path(&self, file: FileId) -> PathBuf {
+        let tree = self.tree(file);
+        self.trees[tree].root.join(self.path_in(tree, file))
+    }
+
+    /// The file's length in bytes.
+    pub fn length(&self, file: FileId) -> u64 {
+        self.stamp(file).size
+    }
+
+    /// What `stat` said of the file when its tree was walked.
+    pub fn stamp(&self, file: FileId) -> &Stamp {
+        &self.contents[self.content(file)].stamp
+    }
+
+    /// The number of the file's content: the same for all names of one file, below [`Catalogue::len`].
+    pub fn content(&self, file: FileId) -> usize {
+        self.files[file.0 as usize].content as usize
+    }
+
+    /// The file's head for blocks of this length, and the sum of its first block. `None` if the file is shorter, or if
+    /// `block_length` is none of those that the catalogue was made for.
+    pub fn head(&self, file: FileId, block_length: u32) -> Option<(Head, Rsync64)> {
+        let at = self.block_lengths.iter().position(|&length| length == block_length)?;
+        self.heads_of(self.content(file))[at]
+    }
+
+    /// The file's strong sums, if they are known without reading it.
+    pub fn known_sums(&self, file: FileId) -> Option<Sums> {
+        self.sums[self.content(file)].get()?.as_ref().ok().copied()
+    }
+
+    /// The strong sums of these files, in their order. Files whose sums are not known are read, in parallel, each once
+    /// even if several threads ask at a time; then the index remembers them. A file that cannot be used is reported as
+    /// a warning the first time.
+    pub fn sums(&self, files: &[FileId], progress: &dyn Progress) -> Vec<Result<Sums, FileError>> {
+        let mut unknown: Vec<_> = files
+            .iter()
+            .map(|&file| self.content(file))
+            .filter(|&content| self.sums[content].get().is_none())
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        let warnings: Vec<String> = unknown
+            .into_par_iter()
+            .with_max_len(1)
+            .map_init(sums::buffer, |buffer, content| self.learn_sums(content, buffer, progress))
+            .flatten_iter()
+            .collect();
+        for warning in &warnings {
+            progress.report(Event::Warning(warning));
+        }
+        let sums_of = |&file: &FileId| self.sums[self.content(file)].get().cloned();
+        files.iter().map(|file| sums_of(file).expect("every unknown sum has just been learnt")).collect()
+    }
+
+    /// Reads a content's sums unless another thread does; a warning if this thread found that it cannot be used.
+    fn learn_sums(&self, content: usize, buffer: &mut [u8], progress: &dyn Progress) -> Option<String> {
+        let mut is_first = false;
+        let (stamp, path) = (&self.contents[content].stamp, self.full_path(self.names(content)[0]));
+        let started = now_ns();
+        let result = self.sums[content].get_or_init(|| {
+            is_first = true;
+            sums::read_sums(&path, stamp, buffer)
+        });
+        match result {
+            Ok(_) if is_first && !stamp.is_young(started) => {
+                self.note_unsaved(content, progress);
+                None
+            }
+            Err(error) if is_first => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
+    fn note_unsaved(&self, content: usize, progress: &dyn Progress) {
+        let batch = {
+            let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+            unsaved.contents.push(content as u32);
+            let is_due = unsaved.contents.len() >= UNSAVED_SUMS || unsaved.saved.elapsed() >= UNSAVED_TIME;
+            if is_due { unsaved.take() } else { Vec::new() }
+        };
+        if let Err(error) = self.save(&batch) {
+            progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));
+        }
+    }
+
+    /// Saves the sums that were read. They are also saved now and then, and when the catalogue goes.
+    pub fn flush(&self) -> Result<(), Error> {
+        let batch = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.save(&batch)
+    }
+
+    fn save(&self, contents: &[u32]) -> Result<(), Error> {
+        if contents.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|writer| {
+            let trees =
+                (0..self.trees.len()).map(|tree| writer.tree(&self.root(tree))).collect::<Result<Vec<_>, _>>()?;
+            for &content in contents {
+                let content = content as usize;
+                for &file in self.names(content) {
+                    let (tree, stamp) = (self.tree(file), &self.contents[content].stamp);
+                    writer.file(trees[tree], self.path_in(tree, file), stamp, self.known_sums(file).as_ref())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether the file is still, by its stamp, the one that was walked.
+    pub fn unchanged(&self, file: FileId) -> bool {
+        read::has_stamp(&self.full_path(file), self.stamp(file))
+    }
+
+    /// Stands for the tree's files: their paths, sizes, mtimes and inodes. If it is what it was, and
+    /// [`Catalogue::is_settled`] was true then, the tree has not changed since.
+    pub fn fingerprint(&self, tree: usize) -> [u8; 32] {
+        let mut hasher = sha2::Sha256::new();
+        for file in self.files_of(tree) {
+            let (path, stamp) = (self.path_in(tree, file), self.stamp(file));
+            hasher.update((path.len() as u64).to_le_bytes());
+            hasher.update(path);
+            for word in [stamp.size, stamp.mtime_ns.cast_unsigned(), stamp.inode] {
+                hasher.update(word.to_le_bytes());
+            }
+        }
+        hasher.finalize().into()
+    }
+
+    /// Whether every file of the tree is old enough for its stamp to tell whether it changes from now on: see
+    /// [`Stamp::is_young`].
+    pub fn is_settled(&self, tree: usize) -> bool {
+        let now = now_ns();
+        self.files_of(tree).all(|file| !self.stamp(file).is_young(now))
+    }
+
+    /// The root of a tree as the index stores it. Two roots that differ only in bytes that are not UTF-8 share rows,
+    /// which costs time only: inodes tell their files apart.
+    pub(super) fn root(&self, tree: usize) -> String {
+        self.trees[tree].root.to_string_lossy().into_owned()
+    }
+
+    /// The number of contents.
+    pub(super) fn contents(&self) -> usize {
+        self.contents.len()
+    }
+
+    /// The files with this content; none once it was left out.
+    pub(super) fn names(&self, content: usize) -> &[FileId] {
+        let end = self.contents.get(content + 1).map_or(self.names.len(), |next| next.names as usize);
+        &self.names[self.contents[content].names as usize..end]
+    }
+
+    pub(super) fn content_stamp(&self, content: usize) -> &Stamp {
+        &self.contents[content].stamp
+    }
+
+    pub(super) fn block_lengths(&self) -> &[u32] {
+        &self.block_lengths
+    }
+
+    /// A content's heads, in the order of the block lengths.
+    pub(super) fn heads_of(&self, content: usize) -> &[FileHead] {
+        let count = self.block_lengths.len();
+        &self.heads[content * count..][..count]
+    }
+
+    pub(super) fn heads_of_mut(&mut self, content: usize) -> &mut [FileHead] {
+        let count = self.block_lengths.len();
+        &mut self.heads[content * count..][..count]
+    }
+
+    /// Takes sums that the index knows.
+    pub(super) fn take_sums(&self, file: FileId, sums: Sums) {
+        self.sums[self.content(file)].get_or_init(|| Ok(sums));
+    }
+
+    /// Leaves out the files with these contents. Files are then numbered anew.
+    pub(super) fn leave_out(&mut self, contents: &[usize]) {
+        let mut is_out = vec![false; self.contents.len()];
+        for &content in contents {
+            is_out[content] = true;
+        }
+        let mut kept = 0..;
+        let renumbered: Vec<_> =
+            self.files.iter().map(|file| if is_out[file.content as usize] { None } else { kept.next() }).collect();
+        self.files.retain(|file| !is_out[file.content as usize]);
+        let mut start = 0;
+        for tree in &mut self.trees {
+            let files = tree.files.start as usize..tree.files.end as usize;
+            let end = start + renumbered[files].iter().flatten().count() as u32;
+            tree.files = start..end;
+            start = end;
+        }
+        self.rename(|file| renumbered[file.0 as usize].map(FileId));
+    }
+
+    /// Gives every file in `names` its new number, or drops it.
+    fn rename(&mut self, renumbered: impl Fn(FileId) -> Option<FileId>) {
+        let mut names = Vec::with_capacity(self.files.len());
+        let mut starts = Vec::with_capacity(self.contents.len());
+        for content in 0..self.contents.len() {
+            starts.push(names.len() as u32);
+            names.extend(self.names(content).iter().filter_map(|&file| renumbered(file)));
+        }
+        for (content, start) in self.contents.iter_mut().zip(starts) {
+            content.names = start;
+        }
+        self.names = names;
+    }
+}
+
+impl Unsaved {
+    fn take(&mut self) -> Vec<u32> {
+        self.saved = Instant::now();
+        std::mem::take(&mut self.contents)
+    }
+}
+
+impl Drop for Catalogue {
+    fn drop(&mut self) {
+        // What cannot be saved is read again next time. A caller that wants to know calls flush.
+        let _ = self.flush();
+    }
+}
+
+/// Finds the names that belong to one file: they have one stamp. Gives the contents and all names in their order.
+fn group(files: &mut [File], stamps: &[Stamp]) -> (Vec<Content>, Vec<FileId>) {
+    let mut names: Vec<FileId> = (0..files.len() as u32).map(FileId).collect();
+    names.par_sort_unstable_by_key(|&file| (stamps[file.0 as usize], file));
+    let mut contents: Vec<Content> = Vec::new();
+    for (at, file) in names.iter().enumerate() {
+        let stamp = stamps[file.0 as usize];
+        if contents.last().is_none_or(|last| last.stamp != stamp) {
+            contents.push(Content { stamp, names: at as u32 });
+        }
+        files[file.0 as usize].content = contents.len() as u32 - 1;
+    }
+    (contents, names)
+}

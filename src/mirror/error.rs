@@ -1,0 +1,54 @@
+//! What can go wrong with mirrors: [`Error`] stops a run, [`FileError`] leaves one file out.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A mirror or the index cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("mirror \"{label}\": {path}: {source}; create the directory, or correct the mirror's path", path = .path.display())]
+    Root { label: String, path: PathBuf, source: io::Error },
+    #[error("mirror \"{label}\": {path} is not a directory; correct the mirror's path", path = .path.display())]
+    NotADirectory { label: String, path: PathBuf },
+    #[error(
+        "mirror \"{label}\": {path} has no file that can be used; fill it, or correct the mirror's path, include and exclude",
+        path = .path.display()
+    )]
+    Empty { label: String, path: PathBuf },
+    #[error("mirror \"{label}\": {path} has too many files for one index; split the mirror into several labels", path = .path.display())]
+    TooManyFiles { label: String, path: PathBuf },
+    #[error("index {path}: cannot create its directory: {source}; name another place for the index", path = .path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(
+        "index {path} was written by a newer jigpress (version {found}, this one knows {known}); \
+         use that jigpress, or delete the file: losing it costs time, never correctness",
+        path = .path.display()
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{path} is not a jigpress index; name another file, \
+         or delete this one if it is a damaged index: losing an index costs time, never correctness",
+        path = .path.display()
+    )]
+    NotAnIndex { path: PathBuf },
+    #[error("index {path} is damaged ({source}); delete it: losing it costs time, never correctness", path = .path.display())]
+    Damaged { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "index {path}: {source}; check space and permissions there, or delete the file: \
+         losing it costs time, never correctness",
+        path = .path.display()
+    )]
+    Database { path: PathBuf, source: rusqlite::Error },
+}
+
+/// A mirror file cannot be used in this run.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FileError {
+    /// It is not the file that the walk saw: its size, mtime or inode differs, or changed while it was read.
+    #[error("{path} changed during this run, so it is left out; run again once the mirror is at rest", path = .path.display())]
+    Changed { path: PathBuf },
+    /// It cannot be opened or read.
+    #[error("{path} cannot be read ({source}), so it is left out; check its permissions and its disk", path = .path.display())]
+    Io { path: PathBuf, source: Arc<io::Error> },
+}

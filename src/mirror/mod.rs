@@ -1,0 +1,46 @@
+//! The mirror: trees of files that images may contain, and an index that remembers what was read of them.
+//!
+//! [`Index::refresh`] walks the [`Tree`]s, reads the heads of files that the index does not know as they are, and
+//! gives a [`Catalogue`]: every file with its length, its head per block length, and its strong sums on demand.
+//! A file under several names (hard links, symbolic links) is opened once.
+
+mod catalogue;
+mod error;
+mod heads;
+mod index;
+mod read;
+mod stamp;
+mod store;
+mod sums;
+mod walk;
+
+pub use catalogue::{Catalogue, FileId};
+pub use error::{Error, FileError};
+pub use index::Index;
+pub use stamp::Stamp;
+pub use sums::Sums;
+
+use std::path::PathBuf;
+
+/// Says whether the file at a path belongs to a tree. The path is relative to the tree's root, in UTF-8, with `/`.
+pub type Filter = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// A tree of parts, as the manifest names it.
+pub struct Tree {
+    /// The short name that stands for the tree in `[Parts]` and `[Servers]`.
+    pub label: String,
+    /// The directory, or a symbolic link to it.
+    pub root: PathBuf,
+    /// Files for which this is false are left out.
+    pub filter: Filter,
+}
+
+impl Tree {
+    /// A tree with all the files below `root`.
+    pub fn new(label: impl Into<String>, root: impl Into<PathBuf>) -> Self {
+        Self { label: label.into(), root: root.into(), filter: Box::new(|_| true) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

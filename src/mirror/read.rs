@@ -1,0 +1,114 @@
+//! Reading a mirror file's bytes, sure that they are all of one state of the file. Every byte that is read of a
+//! mirror comes through here.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{FileError, Stamp};
+
+/// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
+///
+/// An error unless the file has `stamp` before and after, and as many bytes as that says.
+pub fn read(
+    path: &Path,
+    stamp: &Stamp,
+    buffer: &mut [u8],
+    mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), FileError> {
+    let failed = |source| FileError::Io { path: path.into(), source: Arc::new(source) };
+    let changed = || FileError::Changed { path: path.into() };
+    let mut file = open(path).map_err(failed)?;
+    let is_as_stamped = |file: &File| file.metadata().map(|now| Stamp::of(&now) == *stamp).map_err(failed);
+    if !is_as_stamped(&file)? {
+        return Err(changed());
+    }
+    let mut left = stamp.size;
+    let mut wanted = ControlFlow::Continue(());
+    while wanted.is_continue() {
+        let piece = match file.read(buffer) {
+            Ok(0) => break,
+            Ok(length) => &buffer[..length],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        left = left.checked_sub(piece.len() as u64).ok_or_else(changed)?;
+        wanted = take(piece);
+    }
+    if (wanted.is_continue() && left > 0) || !is_as_stamped(&file)? {
+        return Err(changed());
+    }
+    Ok(())
+}
+
+/// Should a pipe have taken the file's place since the walk, opening it does not wait for a writer.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Whether the file at `path` has `stamp` now.
+pub fn has_stamp(path: &Path, stamp: &Stamp) -> bool {
+    fs::metadata(path).is_ok_and(|now| now.is_file() && Stamp::of(&now) == *stamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn file_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Stamp) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let stamp = Stamp::of(&file.as_file().metadata().unwrap());
+        (file, stamp)
+    }
+
+    #[test]
+    fn a_file_comes_whole_and_in_order() {
+        let bytes: Vec<u8> = (0..10_000).map(|at| (at % 251) as u8).collect();
+        let (file, stamp) = file_of(&bytes);
+        let mut seen = Vec::new();
+        let take = |piece: &[u8]| {
+            seen.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        };
+        read(file.path(), &stamp, &mut [0; 999], take).unwrap();
+        assert_eq!(seen, bytes);
+    }
+
+    #[test]
+    fn a_file_that_grows_shrinks_or_is_written_to_while_it_is_read_is_noticed() {
+        let changes: [fn(&Path); 3] = [
+            |path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"more").unwrap(),
+            |path| OpenOptions::new().write(true).open(path).unwrap().set_len(1500).unwrap(),
+            |path| fs::write(path, [1; 5000]).unwrap(),
+        ];
+        for change in changes {
+            let (file, stamp) = file_of(&[0; 5000]);
+            file.as_file().set_modified(std::time::UNIX_EPOCH).unwrap();
+            let stamp = Stamp { mtime_ns: 0, ..stamp };
+            let mut pieces = 0;
+            let take = |_: &[u8]| {
+                pieces += 1;
+                change(file.path());
+                ControlFlow::Continue(())
+            };
+            let result = read(file.path(), &stamp, &mut [0; 1000], take);
+            assert!(pieces > 0);
+            assert!(matches!(result, Err(FileError::Changed { .. })), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_the_files_place_does_not_block() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (_, stamp) = file_of(b"x");
+        let result = read(&path, &stamp, &mut [0; 10], |_| ControlFlow::Continue(()));
+        assert!(matches!(result, Err(FileError::Changed { .. })), "{result:?}");
+    }
+}

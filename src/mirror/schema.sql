@@ -1,0 +1,52 @@
+-- What jigpress remembers of mirror files. A file's row counts only while size, mtime_ns and inode are what stat says.
+
+CREATE TABLE tree (
+    id INTEGER PRIMARY KEY,
+    root TEXT NOT NULL UNIQUE           -- absolute, free of symbolic links
+);
+
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used again, so that no head can pass to another file
+    tree INTEGER NOT NULL REFERENCES tree,
+    path TEXT NOT NULL,                 -- relative to the tree's root
+    size INTEGER NOT NULL,              -- bytes
+    mtime_ns INTEGER NOT NULL,          -- nanoseconds since 1970
+    inode INTEGER NOT NULL,
+    device INTEGER NOT NULL,            -- not compared: it may change when the machine starts anew
+    md5 BLOB,                           -- both sums are NULL until an image may contain the file
+    sha256 BLOB,
+    sums_from TEXT,                     -- 'bytes': read from the file
+    UNIQUE (tree, path)
+);
+
+-- The block by which the scan finds a file, for each block length in use.
+CREATE TABLE head (
+    file INTEGER NOT NULL REFERENCES file,
+    block_length INTEGER NOT NULL,
+    first_rsync64 INTEGER NOT NULL,     -- the sum of the first block; hi in the upper half, lo in the lower
+    block_offset INTEGER,               -- the first block that has no short period of its own, and its sum,
+    block_rsync64 INTEGER,
+    period INTEGER,                     -- or, if there is none, the period of the whole file
+    PRIMARY KEY (file, block_length)
+) WITHOUT ROWID;
+
+CREATE TRIGGER file_deleted AFTER DELETE ON file BEGIN
+    DELETE FROM head WHERE file = old.id;
+END;
+
+-- What publish keeps of earlier runs, as JSON.
+CREATE TABLE record (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- For people.
+CREATE VIEW file_sums AS
+    SELECT root, path, size, datetime(mtime_ns / 1000000000, 'unixepoch') AS modified,
+           lower(hex(md5)) AS md5, lower(hex(sha256)) AS sha256, sums_from
+    FROM file JOIN tree ON tree.id = file.tree;
+
+CREATE VIEW file_heads AS
+    SELECT root, path, block_length, printf('%016x', first_rsync64) AS first_rsync64,
+           block_offset, printf('%016x', block_rsync64) AS block_rsync64, period
+    FROM head JOIN file ON file.id = head.file JOIN tree ON tree.id = file.tree;

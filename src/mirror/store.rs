@@ -1,0 +1,280 @@
+//! The SQLite file behind the index: opening it, and its rows in and out. `schema.sql` says what they mean.
+//! It knows rows, not what they are for.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+
+use super::{Error, Stamp, Sums};
+use crate::digest::Rsync64;
+use crate::matcher::head::Head;
+
+/// The layout in `schema.sql`, in the file's `user_version`.
+const VERSION: i64 = 1;
+
+/// "jigp": tells an index from other SQLite files.
+const APPLICATION_ID: i64 = 0x6a69_6770;
+
+/// How long to wait for another process's lock. Storing a million new rows takes several seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An open index file.
+pub struct Store {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+/// A file's row as it is read.
+pub struct Row<'a> {
+    pub id: i64,
+    pub path: &'a str,
+    pub size: u64,
+    pub mtime_ns: i64,
+    pub inode: u64,
+    pub sums: Option<Sums>,
+}
+
+impl Row<'_> {
+    /// Whether the row is about the file in the state that `stamp` describes.
+    pub fn is_of(&self, stamp: &Stamp) -> bool {
+        (self.size, self.mtime_ns, self.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
+    }
+}
+
+/// A file's head for one block length, and the sum of its first block.
+pub struct HeadRow {
+    pub file: i64,
+    pub block_length: u32,
+    pub head: (Head, Rsync64),
+}
+
+impl Store {
+    /// Opens the file, or makes it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(|source| Error::Directory { path: path.into(), source })?;
+        }
+        let connection = connect(path)?;
+        Ok(Self { path: path.into(), connection: Mutex::new(connection) })
+    }
+
+    /// Reads in one transaction, so that all rows are of one moment.
+    pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let mut connection = self.connection();
+        let read = || {
+            let transaction = connection.transaction()?;
+            work(&Reader { connection: &transaction })
+        };
+        read().map_err(|source| error(&self.path, source))
+    }
+
+    /// Writes in one transaction: all or nothing.
+    pub fn write(&self, work: impl FnOnce(&mut Writer<'_>) -> rusqlite::Result<()>) -> Result<(), Error> {
+        let mut connection = self.connection();
+        let write = || {
+            // A transaction that only later asks for the write lock fails at once if another has it.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            work(&mut Writer::new(&transaction)?)?;
+            transaction.commit()
+        };
+        write().map_err(|source| error(&self.path, source))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic interrupted was rolled back, so the connection is in order.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connects and sees to it that the schema is there. SQLite does not wait for locks while it changes the journal mode,
+/// so this does.
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let started = Instant::now();
+    loop {
+        match try_connect(path) {
+            Err(Error::Database { source, .. }) if is_busy(&source) && started.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn try_connect(path: &Path) -> Result<Connection, Error> {
+    let failed = |source| error(path, source);
+    // Without SQLITE_OPEN_URI: a path is a path, also one that begins with "file:".
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    check(path, &connection)?;
+    connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+    // A power cut may lose the last rows, and cannot damage the file.
+    connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
+
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    if !check(path, &transaction)? {
+        transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)?;
+    Ok(connection)
+}
+
+/// Whether the file has this version's schema; `false` if it is empty, an error if it is something else.
+fn check(path: &Path, connection: &Connection) -> Result<bool, Error> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|source| error(path, source));
+    if number("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(false);
+    }
+    if number("PRAGMA application_id")? != APPLICATION_ID {
+        return Err(Error::NotAnIndex { path: path.into() });
+    }
+    match number("PRAGMA user_version")? {
+        VERSION => Ok(true),
+        found if found > VERSION => Err(Error::Newer { path: path.into(), found, known: VERSION }),
+        _ => Err(Error::NotAnIndex { path: path.into() }),
+    }
+}
+
+fn error(path: &Path, source: rusqlite::Error) -> Error {
+    let path = path.into();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Error::NotAnIndex { path },
+        Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, source },
+        _ => Error::Database { path, source },
+    }
+}
+
+/// Reads rows.
+pub struct Reader<'a> {
+    connection: &'a Connection,
+}
+
+impl Reader<'_> {
+    /// Gives the rows of the files below `root` to `take`, in the order of their paths' bytes.
+    pub fn files(&self, root: &str, mut take: impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT id, path, size, mtime_ns, inode, md5, sha256 FROM file
+             WHERE tree = (SELECT id FROM tree WHERE root = ?1) ORDER BY path",
+        )?;
+        let mut rows = query.query([root])?;
+        while let Some(row) = rows.next()? {
+            let (md5, sha256) = (row.get::<_, Option<[u8; 16]>>(5)?, row.get::<_, Option<[u8; 32]>>(6)?);
+            take(Row {
+                id: row.get(0)?,
+                path: row.get_ref(1)?.as_str()?,
+                size: row.get::<_, i64>(2)?.cast_unsigned(),
+                mtime_ns: row.get(3)?,
+                inode: row.get::<_, i64>(4)?.cast_unsigned(),
+                sums: md5.zip(sha256).map(|(md5, sha256)| Sums { md5, sha256 }),
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives the heads of the files with these ids to `take`, in the order of the ids.
+    pub fn heads(&self, files: RangeInclusive<i64>, mut take: impl FnMut(HeadRow)) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT file, block_length, first_rsync64, block_offset, block_rsync64, period FROM head
+             WHERE file BETWEEN ?1 AND ?2 ORDER BY file",
+        )?;
+        let mut rows = query.query([files.start(), files.end()])?;
+        let rsync64 = |word: i64| Rsync64::from_u64(word.cast_unsigned());
+        while let Some(row) = rows.next()? {
+            let head = match row.get::<_, Option<u32>>(5)? {
+                Some(period) => Head::Periodic { period },
+                None => Head::Block { offset: row.get::<_, i64>(3)?.cast_unsigned(), rsync64: rsync64(row.get(4)?) },
+            };
+            take(HeadRow { file: row.get(0)?, block_length: row.get(1)?, head: (head, rsync64(row.get(2)?)) });
+        }
+        Ok(())
+    }
+
+    /// The value of a record.
+    pub fn record(&self, key: &str) -> rusqlite::Result<Option<String>> {
+        let mut query = self.connection.prepare_cached("SELECT value FROM record WHERE key = ?1")?;
+        query.query_row([key], |row| row.get(0)).optional()
+    }
+}
+
+/// Writes rows.
+pub struct Writer<'a> {
+    connection: &'a Connection,
+    outdated: rusqlite::CachedStatement<'a>,
+    file: rusqlite::CachedStatement<'a>,
+    head: rusqlite::CachedStatement<'a>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        let outdated = connection.prepare_cached(
+            "DELETE FROM file WHERE tree = ?1 AND path = ?2 AND NOT (size = ?3 AND mtime_ns = ?4 AND inode = ?5)",
+        )?;
+        let file = connection.prepare_cached(
+            "INSERT INTO file (tree, path, size, mtime_ns, inode, device, md5, sha256, sums_from)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (tree, path) DO UPDATE SET
+                 device = excluded.device,
+                 md5 = coalesce(excluded.md5, md5),
+                 sha256 = coalesce(excluded.sha256, sha256),
+                 sums_from = coalesce(excluded.sums_from, sums_from)
+             RETURNING id",
+        )?;
+        let head = connection.prepare_cached("INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        Ok(Self { connection, outdated, file, head })
+    }
+
+    /// The number that stands for the tree with this root.
+    pub fn tree(&mut self, root: &str) -> rusqlite::Result<i64> {
+        self.connection.execute("INSERT OR IGNORE INTO tree (root) VALUES (?1)", [root])?;
+        self.connection.query_row("SELECT id FROM tree WHERE root = ?1", [root], |row| row.get(0))
+    }
+
+    /// Stores a file's row and gives its id. What is known of it in another state goes; what is known of it in this
+    /// state stays, as another process may have found it out.
+    pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
+        let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
+        self.outdated.execute(params![tree, path, size, stamp.mtime_ns, inode])?;
+        let (md5, sha256) = (sums.map(|sums| sums.md5), sums.map(|sums| sums.sha256));
+        let from = sums.map(|_| "bytes");
+        self.file
+            .query_row(params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from], |row| row.get(0))
+    }
+
+    /// Stores a file's head.
+    pub fn head(&mut self, row: &HeadRow) -> rusqlite::Result<()> {
+        let (head, first) = row.head;
+        let word = |sum: Rsync64| sum.to_u64().cast_signed();
+        let (offset, rsync64, period) = match head {
+            Head::Block { offset, rsync64 } => (Some(offset.cast_signed()), Some(word(rsync64)), None),
+            Head::Periodic { period } => (None, None, Some(period)),
+        };
+        self.head.execute(params![row.file, row.block_length, word(first), offset, rsync64, period])?;
+        Ok(())
+    }
+
+    /// Deletes the row and the heads of a file that is no longer there.
+    pub fn forget(&mut self, file: i64) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("DELETE FROM file WHERE id = ?1")?.execute([file])?;
+        Ok(())
+    }
+
+    /// Sets a record, or removes it.
+    pub fn record(&mut self, key: &str, value: Option<&str>) -> rusqlite::Result<()> {
+        match value {
+            Some(value) => self.connection.execute("INSERT OR REPLACE INTO record VALUES (?1, ?2)", [key, value])?,
+            None => self.connection.execute("DELETE FROM record WHERE key = ?1", [key])?,
+        };
+        Ok(())
+    }
+}

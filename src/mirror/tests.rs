@@ -1,0 +1,535 @@
+//! The module as its callers see it: trees on disk, an index file, catalogues.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::digest::{Rsync64, Sum};
+use crate::matcher::head::{Head, HeadFinder};
+use crate::progress::{Event, Progress};
+
+/// A directory with a mirror and an index.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("mirror")).unwrap();
+        Self { directory }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("mirror")
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.directory.path().join("state/index.sqlite")
+    }
+
+    /// Writes a file that is an hour old.
+    fn write(&self, path: &str, bytes: &[u8]) {
+        self.write_young(path, bytes);
+        self.age(path, 3600);
+    }
+
+    fn write_young(&self, path: &str, bytes: &[u8]) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn age(&self, path: &str, seconds: u64) {
+        let file = fs::File::options().write(true).open(self.root().join(path)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+    }
+
+    fn link(&self, target: impl AsRef<Path>, path: &str) {
+        symlink(target, self.root().join(path)).unwrap();
+    }
+
+    fn trees(&self) -> [Tree; 1] {
+        [Tree::new("Debian", self.root())]
+    }
+
+    fn index(&self) -> Index {
+        Index::open(&self.index_path()).unwrap()
+    }
+
+    fn refresh(&self) -> (Catalogue, Seen) {
+        let log = Log::default();
+        let catalogue = self.index().refresh(&self.trees(), &[256, 1024], &log).unwrap();
+        (catalogue, log.0.into_inner().unwrap())
+    }
+
+    /// What one column of the index says, row by row.
+    fn query(&self, sql: &str) -> Vec<String> {
+        let connection = rusqlite::Connection::open(self.index_path()).unwrap();
+        let mut query = connection.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| Ok(format!("{:?}", row.get_ref(0)?.as_str().unwrap()))).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+}
+
+/// Counts what the core reports.
+#[derive(Default)]
+struct Log(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    warnings: Vec<String>,
+    read: usize,
+    to_read: u64,
+}
+
+impl Progress for Log {
+    fn report(&self, event: Event<'_>) {
+        let mut seen = self.0.lock().unwrap();
+        match event {
+            Event::Warning(text) => seen.warnings.push(text.into()),
+            Event::MirrorRead => seen.read += 1,
+            Event::MirrorToRead { files } => seen.to_read = files,
+            _ => {}
+        }
+    }
+}
+
+fn noise(seed: u32, length: usize) -> Vec<u8> {
+    (0..length as u32).map(|at| ((at ^ seed << 20).wrapping_mul(2654435761) >> 13) as u8).collect()
+}
+
+fn paths(catalogue: &Catalogue) -> Vec<&str> {
+    catalogue.files().map(|file| catalogue.path(file)).collect()
+}
+
+fn find(catalogue: &Catalogue, path: &str) -> FileId {
+    catalogue.files().find(|&file| catalogue.path(file) == path).unwrap()
+}
+
+fn sums(catalogue: &Catalogue) -> (Vec<Result<Sums, FileError>>, Vec<String>) {
+    let log = Log::default();
+    let files: Vec<_> = catalogue.files().collect();
+    let sums = catalogue.sums(&files, &log);
+    (sums, log.0.into_inner().unwrap().warnings)
+}
+
+#[test]
+fn a_catalogue_says_of_each_file_what_its_bytes_say() {
+    let place = Place::new();
+    let (short, middle, long) = (noise(1, 100), noise(2, 700), noise(3, 300_000));
+    place.write("pool/a.deb", &short);
+    place.write("pool/b.deb", &middle);
+    place.write("pool-x/c.deb", &long);
+    let (catalogue, seen) = place.refresh();
+
+    assert_eq!(paths(&catalogue), ["pool-x/c.deb", "pool/a.deb", "pool/b.deb"]);
+    assert_eq!((seen.to_read, seen.read, seen.warnings), (2, 2, vec![]));
+    let head = |bytes: &[u8]| Some((Head::Block { offset: 0, rsync64: Rsync64::of(bytes) }, Rsync64::of(bytes)));
+    for (file, bytes) in catalogue.files().zip([&long, &short, &middle]) {
+        assert_eq!(catalogue.length(file), bytes.len() as u64);
+        assert_eq!(catalogue.label(catalogue.tree(file)), "Debian");
+        assert_eq!(&fs::read(catalogue.full_path(file)).unwrap(), bytes);
+        assert_eq!(catalogue.head(file, 256), bytes.get(..256).and_then(head));
+        assert_eq!(catalogue.head(file, 1024), bytes.get(..1024).and_then(head));
+        assert_eq!(catalogue.head(file, 512), None);
+        assert_eq!(catalogue.known_sums(file), None);
+        let sums = catalogue.sums(&[file], &Log::default())[0].clone().unwrap();
+        for checksum in [crate::digest::Checksum::Md5, crate::digest::Checksum::Sha256] {
+            assert_eq!(sums.sum(checksum), Sum::of(checksum, bytes));
+        }
+        assert_eq!(catalogue.known_sums(file), Some(sums));
+        assert!(catalogue.unchanged(file));
+    }
+}
+
+#[test]
+fn what_a_run_read_the_next_does_not_read_again() {
+    let place = Place::new();
+    for name in 0..5 {
+        place.write(&format!("pool/{name}"), &noise(name, 5000));
+    }
+    let (first, _) = place.refresh();
+    let (read, _) = sums(&first);
+    let heads: Vec<_> = first.files().map(|file| first.head(file, 256)).collect();
+    let fingerprint = first.fingerprint(0);
+    drop(first);
+
+    let (second, seen) = place.refresh();
+    assert_eq!(seen.read, 0);
+    assert_eq!(second.files().map(|file| second.head(file, 256)).collect::<Vec<_>>(), heads);
+    assert_eq!(second.fingerprint(0), fingerprint);
+    assert!(second.is_settled(0));
+    for (file, sums) in second.files().zip(read) {
+        assert_eq!(second.known_sums(file), Some(sums.unwrap()));
+    }
+}
+
+#[test]
+fn a_new_block_length_reads_heads_again_and_keeps_sums() {
+    let place = Place::new();
+    place.write("a", &noise(1, 5000));
+    let (first, _) = place.refresh();
+    sums(&first);
+    drop(first);
+    let log = Log::default();
+    let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &log).unwrap();
+    assert_eq!(log.0.lock().unwrap().read, 1);
+    assert!(catalogue.head(FileId(0), 2048).is_some());
+    assert!(catalogue.known_sums(FileId(0)).is_some());
+    assert_eq!(place.query("SELECT block_length || '' FROM file_heads").len(), 3);
+    place.index().refresh(&place.trees(), &[2048, 2048], &log).unwrap();
+    assert_eq!(log.0.lock().unwrap().read, 1);
+}
+
+#[test]
+fn only_what_changed_between_runs_is_read_again() {
+    let place = Place::new();
+    for name in ["changed", "gone", "same", "replaced"] {
+        place.write(name, &noise(1, 5000));
+    }
+    let (first, _) = place.refresh();
+    sums(&first);
+    let before = first.fingerprint(0);
+    drop(first);
+
+    place.write("changed", &noise(2, 5000));
+    place.age("changed", 7200);
+    fs::remove_file(place.root().join("gone")).unwrap();
+    // Same size, same mtime, another inode.
+    let modified = fs::metadata(place.root().join("replaced")).unwrap().modified().unwrap();
+    fs::write(place.root().join("new"), noise(3, 5000)).unwrap();
+    fs::rename(place.root().join("new"), place.root().join("replaced")).unwrap();
+    let replaced = fs::File::options().write(true).open(place.root().join("replaced")).unwrap();
+    replaced.set_modified(modified).unwrap();
+
+    let (second, seen) = place.refresh();
+    assert_eq!(seen.read, 2);
+    assert_ne!(second.fingerprint(0), before);
+    let known: Vec<_> = second.files().map(|file| second.known_sums(file).is_some()).collect();
+    assert_eq!(
+        paths(&second).into_iter().zip(known).collect::<Vec<_>>(),
+        [("changed", false), ("replaced", false), ("same", true)]
+    );
+    let (read, _) = sums(&second);
+    assert_eq!(
+        read[0].as_ref().unwrap().sum(crate::digest::Checksum::Md5),
+        Sum::of(crate::digest::Checksum::Md5, &noise(2, 5000))
+    );
+    assert_eq!(place.query("SELECT path FROM file ORDER BY path"), ["\"changed\"", "\"replaced\"", "\"same\""]);
+}
+
+#[test]
+fn a_file_written_moments_ago_is_usable_but_not_remembered() {
+    let place = Place::new();
+    place.write_young("young", &noise(1, 5000));
+    let (first, seen) = place.refresh();
+    assert_eq!(seen.read, 1);
+    assert!(first.head(FileId(0), 1024).is_some());
+    assert!(sums(&first).0[0].is_ok());
+    assert!(!first.is_settled(0));
+    drop(first);
+    assert_eq!(place.query("SELECT path FROM file"), [""; 0]);
+    let (second, seen) = place.refresh();
+    assert_eq!(seen.read, 1);
+    assert_eq!(second.known_sums(FileId(0)), None);
+}
+
+#[test]
+fn links_to_files_and_directories_are_followed_and_each_file_is_read_once() {
+    let place = Place::new();
+    place.write("pool/a", &noise(1, 5000));
+    fs::hard_link(place.root().join("pool/a"), place.root().join("pool/hard")).unwrap();
+    place.link("a", "pool/soft");
+    place.link("pool", "stable");
+    let (catalogue, seen) = place.refresh();
+    assert_eq!(paths(&catalogue), ["pool/a", "pool/hard", "pool/soft", "stable/a", "stable/hard", "stable/soft"]);
+    assert_eq!((seen.read, seen.warnings), (1, vec![]));
+    assert!(catalogue.files().all(|file| catalogue.content(file) == 0 && catalogue.head(file, 1024).is_some()));
+    catalogue.sums(&[FileId(3)], &Log::default());
+    assert!(catalogue.files().all(|file| catalogue.known_sums(file).is_some()));
+    drop(catalogue);
+    let (catalogue, seen) = place.refresh();
+    assert_eq!(seen.read, 0);
+    assert!(catalogue.files().all(|file| catalogue.known_sums(file).is_some()));
+}
+
+#[test]
+fn loops_and_links_that_lead_nowhere_are_warned_of_and_do_not_stop_the_walk() {
+    let place = Place::new();
+    place.write("pool/deep/a", &noise(1, 2000));
+    place.link("..", "pool/deep/up");
+    place.link(".", "pool/self");
+    place.link("itself", "pool/itself");
+    place.link("missing", "pool/nowhere");
+    let (catalogue, seen) = place.refresh();
+    assert_eq!(paths(&catalogue), ["pool/deep/a"]);
+    let [up, itself, nowhere, this] = &seen.warnings[..] else { panic!("{:?}", seen.warnings) };
+    assert!(up.contains("pool/deep/up") && up.contains("links back"), "{up}");
+    assert!(itself.contains("pool/itself") && nowhere.contains("pool/nowhere"), "{itself} {nowhere}");
+    assert!(this.contains("pool/self") && this.contains("links back"), "{this}");
+}
+
+#[test]
+fn names_that_a_jigdo_file_cannot_carry_and_special_files_are_left_out() {
+    let place = Place::new();
+    place.write("fine #1 \"quoted\" it's é", &noise(1, 2000));
+    place.write("new\nline", &noise(1, 2000));
+    place.write("bad\tdirectory/a", &noise(1, 2000));
+    fs::write(place.root().join(OsStr::from_bytes(b"latin\xe9")), noise(1, 2000)).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(place.root().join("pipe")).status().unwrap().success());
+    let (catalogue, seen) = place.refresh();
+    assert_eq!(paths(&catalogue), ["fine #1 \"quoted\" it's é"]);
+    assert_eq!(seen.warnings.len(), 3, "{:?}", seen.warnings);
+    assert!(seen.warnings.iter().all(|warning| warning.starts_with("mirror \"Debian\": ")), "{:?}", seen.warnings);
+}
+
+#[test]
+fn the_same_files_give_the_same_catalogue_in_whatever_order_they_were_made() {
+    let names: Vec<String> = (0..2000).map(|name| format!("{}/{}-{name}", name % 7, name * 7919 % 2000)).collect();
+    let mut listings = Vec::new();
+    for order in [1, 3, 1999] {
+        let place = Place::new();
+        for at in 0..names.len() {
+            place.write(&names[at * order % names.len()], &noise(at as u32 % 5, 300));
+        }
+        let (catalogue, _) = place.refresh();
+        let listing = catalogue.files().map(|file| catalogue.path(file).to_owned()).collect::<Vec<_>>();
+        assert!(listing.is_sorted());
+        listings.push(listing);
+    }
+    assert!(listings.iter().all(|listing| listing == &listings[0] && listing.len() == 2000));
+}
+
+#[test]
+fn a_filter_hides_files_and_their_warnings_and_leaves_their_rows_alone() {
+    let place = Place::new();
+    place.write("pool/a", &noise(1, 2000));
+    place.write("dists/b", &noise(2, 2000));
+    place.link("missing", "dists/nowhere");
+    drop(place.refresh());
+    let only_pool = [Tree { filter: Box::new(|path| path.starts_with("pool/")), ..Tree::new("Debian", place.root()) }];
+    let log = Log::default();
+    let catalogue = place.index().refresh(&only_pool, &[256, 1024], &log).unwrap();
+    assert_eq!(paths(&catalogue), ["pool/a"]);
+    assert_eq!(log.0.into_inner().unwrap().warnings, [""; 0]);
+    assert_eq!(place.refresh().1.read, 0);
+}
+
+#[test]
+fn several_trees_may_overlap_and_keep_their_order() {
+    let place = Place::new();
+    place.write("pool/a", &noise(1, 2000));
+    place.write("pool/b", &noise(2, 2000));
+    let trees = [Tree::new("Whole", place.root()), Tree::new("Pool", place.root().join("pool"))];
+    let log = Log::default();
+    let catalogue = place.index().refresh(&trees, &[256], &log).unwrap();
+    let listed: Vec<_> = catalogue
+        .files()
+        .map(|file| (catalogue.label(catalogue.tree(file)), catalogue.path(file), catalogue.content(file)))
+        .collect();
+    assert_eq!(
+        listed.iter().map(|file| (file.0, file.1)).collect::<Vec<_>>(),
+        [("Whole", "pool/a"), ("Whole", "pool/b"), ("Pool", "a"), ("Pool", "b")]
+    );
+    assert_eq!((listed[0].2, listed[1].2), (listed[2].2, listed[3].2));
+    assert_eq!(log.0.into_inner().unwrap().read, 2);
+    assert!(catalogue.files_of(1).eq([FileId(2), FileId(3)]));
+}
+
+#[test]
+fn a_root_may_be_a_link_but_not_missing_empty_or_a_file() {
+    let place = Place::new();
+    let refresh = |root: PathBuf| place.index().refresh(&[Tree::new("Debian", root)], &[256], &Log::default());
+    let text = |root: &str| refresh(place.root().join(root)).err().unwrap().to_string();
+    assert!(matches!(refresh(place.root()), Err(Error::Empty { .. })));
+    place.write("pool/a", &noise(1, 2000));
+    place.link("pool", "link");
+    assert_eq!(paths(&refresh(place.root().join("link")).unwrap()), ["a"]);
+    for root in ["missing", "pool/a"] {
+        assert!(text(root).starts_with("mirror \"Debian\": ") && text(root).contains(root), "{}", text(root));
+    }
+}
+
+#[test]
+fn the_head_of_a_file_that_begins_with_a_run_is_found_behind_it() {
+    let place = Place::new();
+    let late = [vec![0; 100_000], noise(1, 5000)].concat();
+    place.write("late", &late);
+    place.write("short-run", &[vec![0; 500], noise(1, 5000)].concat());
+    place.write("zeros", &[0; 50_000]);
+    for round in 0..2 {
+        let (catalogue, seen) = place.refresh();
+        assert_eq!(seen.read, [3, 0][round]);
+        let zeros = find(&catalogue, "zeros");
+        assert!(matches!(catalogue.head(zeros, 256), Some((Head::Periodic { period: 1 }, _))));
+        for (name, length) in [("late", 256), ("late", 1024), ("short-run", 256), ("short-run", 1024)] {
+            let bytes = fs::read(place.root().join(name)).unwrap();
+            let mut finder = HeadFinder::new(length);
+            finder.push(&bytes);
+            assert_eq!(catalogue.head(find(&catalogue, name), length), finder.finish(), "{name} {length}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_after_the_walk_is_left_out_with_one_warning() {
+    let place = Place::new();
+    place.write("changed", &noise(1, 5000));
+    place.write("removed", &noise(2, 5000));
+    place.write("same", &noise(3, 5000));
+    let (catalogue, _) = place.refresh();
+    place.write_young("changed", &noise(9, 5000));
+    fs::remove_file(place.root().join("removed")).unwrap();
+    let unchanged: Vec<_> = catalogue.files().map(|file| catalogue.unchanged(file)).collect();
+    assert_eq!(unchanged, [false, false, true]);
+    let (read, warnings) = sums(&catalogue);
+    assert!(matches!(read[0], Err(FileError::Changed { .. })));
+    assert!(matches!(read[1], Err(FileError::Io { .. })));
+    assert!(read[2].is_ok());
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(sums(&catalogue).1, [""; 0]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it() {
+    let place = Place::new();
+    for (seed, name) in ["a", "b", "c"].into_iter().enumerate() {
+        place.write(name, &noise(seed as u32, 5000));
+    }
+    fs::hard_link(place.root().join("b"), place.root().join("d")).unwrap();
+    // Changes "b" between the walk, which reports this event, and the reading of heads.
+    struct Meddler<'a>(&'a Place, Log);
+    impl Progress for Meddler<'_> {
+        fn report(&self, event: Event<'_>) {
+            if matches!(event, Event::MirrorToRead { .. }) {
+                self.0.write_young("b", b"other");
+            }
+            self.1.report(event);
+        }
+    }
+    let meddler = Meddler(&place, Log::default());
+    let catalogue = place.index().refresh(&place.trees(), &[256], &meddler).unwrap();
+    assert_eq!(paths(&catalogue), ["a", "c"]);
+    assert_eq!(meddler.1.0.into_inner().unwrap().warnings.len(), 1);
+    for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
+        let file = find(&catalogue, name);
+        assert_eq!(catalogue.head(file, 256).unwrap().1, Rsync64::of(&bytes[..256]));
+        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().sum(crate::digest::Checksum::Md5);
+        assert_eq!(md5, Sum::of(crate::digest::Checksum::Md5, &bytes));
+    }
+}
+
+#[test]
+fn several_users_of_an_index_never_fail_for_each_others_locks() {
+    let place = Place::new();
+    for name in 0..300 {
+        place.write(&format!("pool/{name}"), &noise(name, 2000));
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let (catalogue, seen) = place.refresh();
+                    assert_eq!(seen.warnings, [""; 0]);
+                    assert!(sums(&catalogue).0.iter().all(Result::is_ok));
+                    catalogue.flush().unwrap();
+                    place.index().set_record("key", "{}").unwrap();
+                }
+            });
+        }
+    });
+    let (catalogue, seen) = place.refresh();
+    assert_eq!(seen.read, 0);
+    assert!(catalogue.files().all(|file| catalogue.known_sums(file).is_some()));
+}
+
+#[test]
+fn threads_that_ask_for_the_same_sums_at_once_get_the_same() {
+    let place = Place::new();
+    for name in 0..20 {
+        place.write(&format!("{name}"), &noise(name, 20_000));
+    }
+    let (catalogue, _) = place.refresh();
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| sums(&catalogue).0)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for other in &all {
+        assert!(other.iter().zip(&all[0]).all(|(a, b)| a.as_ref().unwrap() == b.as_ref().unwrap()));
+    }
+}
+
+#[test]
+fn a_file_that_is_no_index_a_damaged_one_and_a_newer_one_are_told_apart() {
+    let place = Place::new();
+    place.write("a", &noise(1, 2000));
+    let path = place.index_path();
+    let failure = || {
+        let result = Index::open(&path).and_then(|index| index.refresh(&place.trees(), &[256], &Log::default()));
+        let error = result.err().unwrap();
+        assert!(error.to_string().contains(path.to_str().unwrap()) && error.to_string().contains("delete"), "{error}");
+        error
+    };
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, noise(1, 5000)).unwrap();
+    assert!(matches!(failure(), Error::NotAnIndex { .. }));
+
+    fs::remove_file(&path).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
+    assert!(matches!(failure(), Error::NotAnIndex { .. }));
+
+    fs::remove_file(&path).unwrap();
+    drop(place.refresh());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(failure(), Error::Newer { found: 99, .. }));
+
+    fs::remove_file(&path).unwrap();
+    drop(place.refresh());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..].fill(0xee);
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(failure(), Error::Damaged { .. }));
+}
+
+#[test]
+fn a_deleted_index_costs_reading_again_and_nothing_else() {
+    let place = Place::new();
+    place.write("a", &noise(1, 5000));
+    let (first, _) = place.refresh();
+    let (before, _) = sums(&first);
+    drop(first);
+    fs::remove_dir_all(place.index_path().parent().unwrap()).unwrap();
+    let (second, seen) = place.refresh();
+    assert_eq!(seen.read, 1);
+    assert_eq!(sums(&second).0[0].as_ref().unwrap(), before[0].as_ref().unwrap());
+}
+
+#[test]
+fn people_can_read_sums_in_the_index() {
+    let place = Place::new();
+    place.write("pool/a", b"short");
+    let (catalogue, _) = place.refresh();
+    sums(&catalogue);
+    catalogue.flush().unwrap();
+    let md5 = Sum::of(crate::digest::Checksum::Md5, b"short").to_string();
+    assert_eq!(place.query("SELECT md5 FROM file_sums WHERE path = 'pool/a'"), [format!("{md5:?}")]);
+    assert_eq!(place.query("SELECT path FROM file_heads"), [""; 0]);
+}
+
+#[test]
+fn records_are_kept_until_they_are_removed() {
+    let place = Place::new();
+    place.index().set_record("a set", "{\"n\": 1}").unwrap();
+    place.index().set_record("a set", "{\"n\": 2}").unwrap();
+    assert_eq!(place.index().record("a set").unwrap().as_deref(), Some("{\"n\": 2}"));
+    place.index().remove_record("a set").unwrap();
+    assert_eq!(place.index().record("a set").unwrap(), None);
+}
