@@ -114,20 +114,27 @@ fn try_connect(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(PATIENCE).map_err(failed)?;
-    check(path, &connection)?;
+    let is_made = check(path, &connection)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
     // A power cut may lose the last rows, and cannot damage the file.
     connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
     connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
+    if !is_made {
+        make(path, &mut connection)?;
+    }
+    Ok(connection)
+}
 
+/// Makes the schema, unless another process was faster.
+fn make(path: &Path, connection: &mut Connection) -> Result<(), Error> {
+    let failed = |source| error(path, source);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     if !check(path, &transaction)? {
         transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     }
-    transaction.commit().map_err(failed)?;
-    Ok(connection)
+    transaction.commit().map_err(failed)
 }
 
 /// Whether the file has this version's schema; `false` if it is empty, an error if it is something else.
