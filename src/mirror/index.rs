@@ -161,18 +161,20 @@ impl Known {
         let (Some(&(first, _)), Some(&(last, _))) = (rows.first(), rows.last()) else {
             return Ok(());
         };
-        let mut rows = rows.iter().peekable();
+        let mut rows = rows;
         reader.heads(first..=last, |head| {
-            while rows.next_if(|(row, _)| *row < head.file).is_some() {}
-            let Some(&&(_, file)) = rows.peek().filter(|(row, _)| *row == head.file) else {
-                return;
-            };
+            while let Some(rest) = rows.split_first().and_then(|(first, rest)| (first.0 < head.file).then_some(rest)) {
+                rows = rest;
+            }
             let Some(at) = catalogue.block_lengths().iter().position(|&length| length == head.block_length) else {
                 return;
             };
-            self.stored[file.0 as usize] += 1;
-            let content = catalogue.content(file);
-            catalogue.heads_of_mut(content)[at] = Some(head.head);
+            // Trees with one root share rows.
+            for &(_, file) in rows.iter().take_while(|&&(row, _)| row == head.file) {
+                self.stored[file.0 as usize] += 1;
+                let content = catalogue.content(file);
+                catalogue.heads_of_mut(content)[at] = Some(head.head);
+            }
         })
     }
 

@@ -345,6 +345,23 @@ fn several_trees_may_overlap_and_keep_their_order() {
 }
 
 #[test]
+fn trees_with_one_root_share_what_is_remembered() {
+    let place = Place::new();
+    place.write("pool/a", &noise(1, 2000));
+    let trees = [Tree::new("One", place.root()), Tree::new("Two", place.root())];
+    let log = Log::default();
+    drop(place.index().refresh(&trees, &[256, 1024], &log).unwrap());
+    // Were any row written again, this would refuse it.
+    let connection = rusqlite::Connection::open(place.index_path()).unwrap();
+    connection
+        .execute_batch("CREATE TRIGGER refuse BEFORE UPDATE ON file BEGIN SELECT raise(ABORT, 'written'); END")
+        .unwrap();
+    let catalogue = place.index().refresh(&trees, &[256, 1024], &log).unwrap();
+    assert!(catalogue.files().all(|file| catalogue.head(file, 1024).is_some()));
+    assert_eq!((catalogue.len(), log.0.into_inner().unwrap().read), (2, 1));
+}
+
+#[test]
 fn a_root_may_be_a_link_but_not_missing_empty_or_a_file() {
     let place = Place::new();
     let refresh = |root: PathBuf| place.index().refresh(&[Tree::new("Debian", root)], &[256], &Log::default());
