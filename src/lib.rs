@@ -4,12 +4,14 @@
 //!
 //! | module | takes | gives |
 //! |---|---|---|
+//! | [`manifest`] | YAML | a release: images, mirrors, settings |
 //! | [`digest`] | bytes | checksums |
 //! | [`image`] | a file | windows of its bytes |
 //! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`progress`] | | what all of them report while they work |
+//! | [`cli`] | arguments | output for people and scripts |
 
 #![deny(unsafe_code)]
 
@@ -17,6 +19,8 @@ pub mod digest;
 pub mod format;
 #[allow(unsafe_code)]
 pub mod image;
+pub mod cli;
+pub mod manifest;
 pub mod matcher;
 pub mod mirror;
 pub mod progress;

@@ -1,0 +1,95 @@
+//! Sets that would overwrite each other, or an image.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::problem::{Errors, Problem};
+use super::{Image, Release};
+
+/// Checks that no two images of all releases would write the same set, and that no set would overwrite an image.
+///
+/// # Errors
+/// Each image whose set is in the way, with the other's place.
+pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
+    let all = || releases.iter().flat_map(|release| release.images.iter().map(move |image| (release, image)));
+    let images: HashMap<PathBuf, &Path> =
+        all().map(|(_, image)| (identity(&image.path), image.path.as_path())).collect();
+    let mut first: HashMap<PathBuf, (&Release, &Image)> = HashMap::new();
+    let mut problems = Vec::new();
+    let mut report = |release: &Release, image: &Image, message: String| {
+        problems.push(Problem { file: release.manifest.clone(), place: Some(image.place), message });
+    };
+    for (release, image) in all() {
+        let set = identity(&image.output.join(format!("{}.jigdo", image.name)));
+        let template = identity(&image.output.join(format!("{}.template", image.name)));
+        if let Some(path) = [&set, &template].into_iter().find_map(|file| images.get(file)) {
+            report(
+                release,
+                image,
+                format!("the set of {} would overwrite the image {}", image.path.display(), path.display()),
+            );
+        }
+        match first.get(&set) {
+            Some((other_release, other)) => {
+                report(release, image, both_write(image, other_release, other));
+            }
+            None => {
+                first.insert(set, (release, image));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Errors(problems)) }
+}
+
+/// That `image` would write the set that `other` writes.
+fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
+    let path = image.path.display();
+    let set = image.output.join(format!("{}.jigdo", image.name));
+    let set = set.display();
+    let other_place = format!("{}:{}", other_release.manifest.display(), other.place.line);
+    if image.path == other.path {
+        return format!(
+            "{path} would be written to {set} twice (also by {other_place}); give each set a name or an output \
+             directory of its own"
+        );
+    }
+    format!(
+        "{path} and {} ({other_place}) would both write {set}; give their sets different names, as \"{{file}}\" does \
+         where only the extensions differ",
+        other.path.display()
+    )
+}
+
+/// The path by which a file is known whatever way leads to it: absolute, symbolic links and `..` resolved, as far as it
+/// exists.
+fn identity(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut existing = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    loop {
+        if let Ok(resolved) = existing.canonicalize() {
+            return normalised(&resolved, missing.iter().rev());
+        }
+        let Some(last) = existing.components().next_back().map(|component| component.as_os_str().to_owned()) else {
+            return path.to_owned();
+        };
+        missing.push(PathBuf::from(last));
+        if !existing.pop() {
+            return path.to_owned();
+        }
+    }
+}
+
+/// `base` with `rest` below it; no part of `rest` exists, so `..` can be taken at its word.
+fn normalised<'a>(base: &Path, rest: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
+    let mut path = base.to_owned();
+    for component in rest.flat_map(|part| part.components()) {
+        match component {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::CurDir => {}
+            other => path.push(other),
+        }
+    }
+    path
+}

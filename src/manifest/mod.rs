@@ -1,0 +1,212 @@
+//! The release manifest: YAML in, a [`Release`] out in which every path is expanded, every default resolved and every
+//! mistake has been reported with its place.
+//!
+//! | module | does |
+//! |---|---|
+//! | `yaml` | text to a tree with places |
+//! | `shape`, `raw` | the tree to the manifest as it is typed; the schema comes from the same types |
+//! | `expand` | `${ENVIRONMENT}` and `{variable}` in texts |
+//! | `check`, `images` | the manifest as it is typed to a release |
+//! | `collisions` | sets that would overwrite each other |
+
+mod check;
+mod collisions;
+mod expand;
+mod filter;
+mod images;
+mod problem;
+mod raw;
+mod schema;
+mod selector;
+mod shape;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+pub use collisions::check_collisions;
+pub use filter::Filter;
+pub use problem::{Errors, Place, Problem};
+pub use schema::schema;
+pub use selector::{Selector, SelectorError};
+
+use crate::digest::{Algorithm, Checksum};
+use check::Context;
+use expand::Environment;
+use problem::Problems;
+use selector::Selection;
+use shape::Read as _;
+
+/// What a manifest says, ready to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    pub name: String,
+    /// The manifest's path, as it was given.
+    pub manifest: PathBuf,
+    /// In the manifest's order.
+    pub mirrors: Vec<Mirror>,
+    /// The selected images: by entry, then by combination of the matrix, then by path.
+    pub images: Vec<Image>,
+}
+
+/// A tree of parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    pub label: String,
+    /// A directory; it exists if everything was selected, or an image uses the mirror.
+    pub path: PathBuf,
+    pub filter: Filter,
+    /// In the order in which they are listed.
+    pub servers: Vec<Server>,
+}
+
+/// A line of `[Servers]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Ends in a slash, unless it is a label alone (`Debian:`) or has a query. Without white space.
+    pub url: String,
+    /// Only asked when all others have failed.
+    pub try_last: bool,
+}
+
+/// An image, and the set that is to be made of it. No text here has control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// A file that existed when the manifest was read.
+    pub path: PathBuf,
+    /// This combination of the matrix.
+    pub variables: BTreeMap<String, String>,
+    /// The directory into which the set goes. It need not exist, but nothing else stands in its place.
+    pub output: PathBuf,
+    /// The set is `{name}.jigdo` and `{name}.template`. A file name.
+    pub name: String,
+    /// What `Template=` says, not yet quoted.
+    pub template_url: String,
+    /// What `Filename=` says, not yet quoted. A file name.
+    pub filename: String,
+    /// At most 200 characters.
+    pub short_info: Option<String>,
+    /// At most 5000 characters.
+    pub info: Option<String>,
+    /// URLs for `[Include]` lines. Without white space.
+    pub include_jigdo: Vec<String>,
+    /// Indices into [`Release::mirrors`]: the first that has a part names it. At least one.
+    pub mirrors: Vec<usize>,
+    pub settings: Settings,
+    /// Where the image's entry is in the manifest.
+    pub place: Place,
+}
+
+/// How a set is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub checksum: Checksum,
+    pub compression: Compression,
+    /// 0 to 9; never 0 with bzip2.
+    pub level: u8,
+    /// Parts shorter than this many bytes are not matched; 256 to 16 MiB.
+    pub min_length: u32,
+    /// Whether the `.jigdo` file's content is compressed with gzip.
+    pub compress_jigdo: bool,
+    /// The SUMS files, and the sums in the `.jigdo` file's comments.
+    pub sums: BTreeSet<Algorithm>,
+}
+
+/// How a template's unmatched data is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compression {
+    Gzip,
+    Bzip2,
+}
+
+/// Reads a manifest.
+///
+/// Combinations of a matrix that the selectors leave out need no files. A mirror that no selected image uses need not
+/// exist.
+///
+/// # Errors
+/// Every mistake in the manifest, and every selector that selects nothing.
+pub fn load(path: &Path, selectors: &[Selector]) -> Result<Release, Errors> {
+    let mut releases = load_all(&[path], selectors)?;
+    Ok(releases.pop().expect("one path gives one release"))
+}
+
+/// Reads manifests that are carried out together: a selector must select something in one of them, and no two may
+/// write the same set.
+///
+/// # Errors
+/// Every mistake in every manifest.
+pub fn load_all(paths: &[impl AsRef<Path>], selectors: &[Selector]) -> Result<Vec<Release>, Errors> {
+    load_with(paths, selectors, &|name| std::env::var_os(name))
+}
+
+fn load_with(
+    paths: &[impl AsRef<Path>],
+    selectors: &[Selector],
+    environment: Environment,
+) -> Result<Vec<Release>, Errors> {
+    let mut selection = Selection::new(selectors);
+    let mut releases = Vec::new();
+    let mut errors = Errors::default();
+    for path in paths {
+        let mut problems = Problems::new(path.as_ref());
+        let release = read(path.as_ref(), &mut selection, environment, &mut problems);
+        errors.0.extend(problems.into_errors().0);
+        releases.extend(release);
+    }
+    if releases.len() == paths.len() {
+        let mut problems = Problems::new(paths.first().map_or(Path::new(""), AsRef::as_ref));
+        selection.finish(&mut problems);
+        errors.0.extend(problems.into_errors().0);
+    }
+    if let Err(collisions) = check_collisions(&releases) {
+        errors.0.extend(collisions.0);
+    }
+    if errors.0.is_empty() { Ok(releases) } else { Err(errors) }
+}
+
+/// Reads one manifest. What it gives is only right if there were no problems.
+fn read(path: &Path, selection: &mut Selection, environment: Environment, problems: &mut Problems) -> Option<Release> {
+    let text = read_text(path, problems)?;
+    let node = yaml::parse(&text, problems)?;
+    if matches!(node.value, yaml::Value::Null) {
+        problems.add(None, "the manifest is empty");
+        return None;
+    }
+    let manifest = raw::Manifest::read(&node, problems)?;
+    let mut context = Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems };
+    let (name, variables) = context.variables(&manifest);
+    let mirrors = context.mirrors(&manifest, &variables);
+    let images = context.images(&manifest, &variables, &mirrors, selection);
+    Some(Release { name: name?, manifest: path.to_owned(), mirrors, images })
+}
+
+/// The manifest's text, if it is one of sensible length.
+fn read_text(path: &Path, problems: &mut Problems) -> Option<String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(yaml::MAX_LEN + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        problems.add(None, format!("cannot be read: {error}"));
+        return None;
+    }
+    if bytes.len() as u64 > yaml::MAX_LEN {
+        problems.add(None, format!("the manifest is longer than {} bytes", yaml::MAX_LEN));
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+            let start = valid.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            let column = String::from_utf8_lossy(&valid[start..]).chars().count() as u64 + 1;
+            problems.add(Place { line, column }, "the manifest is not UTF-8");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What is wrong with manifests: every mistake with its place, and what was probably meant.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A place in a manifest. Lines and columns count from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    pub line: u64,
+    pub column: u64,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// The manifest, as its path was given.
+    pub file: PathBuf,
+    /// `None` where the whole file is meant, or the command line.
+    pub place: Option<Place>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// `file:line:column: message`, which editors and CI systems know how to jump to.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(Place { line, column }) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+/// Every mistake that was found, in the manifests' order; never empty when it is returned as an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Errors(pub Vec<Problem>);
+
+/// One problem a line.
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Collects the problems of one manifest.
+pub(super) struct Problems<'a> {
+    file: &'a Path,
+    found: Vec<Problem>,
+}
+
+impl<'a> Problems<'a> {
+    pub fn new(file: &'a Path) -> Self {
+        Self { file, found: Vec::new() }
+    }
+
+    /// Notes a mistake, once: a text that several images share would otherwise repeat it for each of them.
+    pub fn add(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) {
+        let problem = Problem { file: self.file.to_owned(), place: place.into(), message: message.into() };
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
+        }
+    }
+
+    /// What was found, in the order of the file; problems without a place come last.
+    pub fn into_errors(mut self) -> Errors {
+        self.found.sort_by_key(|problem| (problem.place.is_none(), problem.place));
+        Errors(self.found)
+    }
+}
+
+/// `; did you mean "x"?` for the one of `known` that is nearest to `word`, or nothing if none is near.
+pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let allowed = (word.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| format!("; did you mean \"{candidate}\"?"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,192 @@
+//! The manifest as it is typed: which keys there are, what each may hold, and what editors say about it.
+//! The docs of the fields become the schema's descriptions; defaults are resolved in `check`, not here.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::Compression;
+use super::problem::Problems;
+use super::shape::{Bounded, Map, OneOf, Placed, Read, Text, Words, mappings, mismatch, report_repeated};
+use super::yaml::{Key, Node, Value};
+use crate::digest::{Algorithm, Checksum};
+
+/// The longest block over which parts can be found. An index reads one block of every file, so it stays small.
+pub(super) const MAX_MIN_LENGTH: u32 = 16 << 20;
+
+impl Words for Checksum {
+    const WORDS: &'static [(&'static str, Self)] = &[("sha256", Self::Sha256), ("md5", Self::Md5)];
+}
+
+impl Words for Compression {
+    const WORDS: &'static [(&'static str, Self)] = &[("gzip", Self::Gzip), ("bzip2", Self::Bzip2)];
+}
+
+impl Words for Algorithm {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("md5", Self::Md5), ("sha1", Self::Sha1), ("sha256", Self::Sha256), ("sha512", Self::Sha512)];
+}
+
+mappings! {
+    /// A release of disc images, published as jigdo sets by `jigpress publish`.
+    ///
+    /// In every text, `${VAR}` is an environment variable and `${VAR:-default}` one with a default; `$$` is a dollar
+    /// sign. `{variable}` is a variable of `vars` or the matrix, or `{release}`; `{{` and `}}` are braces.
+    /// Relative paths are relative to the manifest.
+    pub struct Manifest {
+        /// The release's name, for `{release}`.
+        pub release: Text,
+        /// Variables: `point: 12.9.0` is used as `{point}`. A value may use those above it.
+        pub vars: Option<Map<Text>>,
+        /// The mirror trees, by label. Their order is the order in which they are preferred.
+        pub mirrors: Placed<Map<Mirror>>,
+        /// Settings of all images that do not set them themselves.
+        pub defaults: Option<Settings>,
+        /// The images.
+        pub images: Placed<Vec<Placed<Image>>>,
+    }
+
+    /// A tree of parts.
+    pub struct Mirror {
+        /// The directory that holds the tree.
+        pub path: Text,
+        /// Globs below the path: only files that match one of them are parts. Default: every file.
+        /// `*` and `?` stop at slashes, `**` does not, `{a,b}` is either.
+        pub include: Option<Vec<Text>>,
+        /// Globs below the path: files that match one of them are no parts.
+        pub exclude: Option<Vec<Text>>,
+        /// Where the label's parts can be downloaded, in order: the `[Servers]` lines.
+        pub servers: Option<Vec<Server>>,
+    }
+
+    /// A server with options.
+    pub struct ServerWithOptions {
+        /// The URL to which the parts' paths are appended, or `Label:directory/` below another label.
+        pub url: Text,
+        /// Only asked when all others have failed. Default: false.
+        #[schemars(extend("default" = false))]
+        pub try_last: Option<bool>,
+    }
+
+    /// How sets are made.
+    pub struct Settings {
+        /// The checksum of parts and image: sha256 makes format 2.0, md5 format 1.2, which jigdo-file before 0.8.0
+        /// can read. Default: sha256.
+        #[schemars(extend("default" = "sha256"))]
+        pub checksum: Option<OneOf<Checksum>>,
+        /// How the template's unmatched data is compressed. Default: gzip.
+        #[schemars(extend("default" = "gzip"))]
+        pub compression: Option<Placed<OneOf<Compression>>>,
+        /// How hard, from 0 (stored; gzip only) to 9. Default: 9.
+        #[schemars(extend("default" = 9))]
+        pub level: Option<Placed<Bounded<0, 9>>>,
+        /// Files shorter than this many bytes are not matched. Default: 1024.
+        #[schemars(extend("default" = 1024))]
+        pub min_length: Option<Bounded<256, MAX_MIN_LENGTH>>,
+        /// Whether the .jigdo file's content is compressed with gzip. Default: false.
+        #[schemars(extend("default" = false))]
+        pub compress_jigdo: Option<bool>,
+        /// The algorithms of the SUMS files in the output directory and of the sums in the .jigdo file's comments.
+        /// Default: sha256.
+        #[schemars(extend("default" = ["sha256"]))]
+        pub sums: Option<Vec<Placed<OneOf<Algorithm>>>>,
+    }
+
+    /// Any number of images.
+    pub struct Image {
+        /// The image files: a path with variables, then a glob.
+        pub path: Text,
+        /// Lists of values by variable: the entry stands for each combination of them.
+        pub matrix: Option<Matrix>,
+        /// The directory into which the sets go; created if missing.
+        pub output: Text,
+        /// The set's name: {name}.jigdo and {name}.template. `{stem}` is the image's file name without its extension,
+        /// `{file}` is the name with it. Default: {stem}.
+        #[schemars(extend("default" = "{stem}"))]
+        pub name: Option<Text>,
+        /// The template's URL, absolute or relative to that of the .jigdo file. Default: {name}.template.
+        #[schemars(extend("default" = "{name}.template"))]
+        pub template_url: Option<Text>,
+        /// The file name under which the image is rebuilt. Default: {file}.
+        #[schemars(extend("default" = "{file}"))]
+        pub filename: Option<Text>,
+        /// What the image is, in at most 200 characters.
+        pub short_info: Option<Text>,
+        /// What the image is, in at most 5000 characters.
+        pub info: Option<Text>,
+        /// URLs of other .jigdo files for `[Include]` lines, relative ones to that of the .jigdo file.
+        pub include_jigdo: Option<Vec<Text>>,
+        /// The labels whose parts are matched: the first that has a part names it. Default: all, in their order.
+        pub mirrors: Option<Placed<Vec<Text>>>,
+        /// Whether the path may match no file. Default: false.
+        #[schemars(extend("default" = false))]
+        pub optional: Option<bool>,
+        flatten pub settings: Settings,
+    }
+}
+
+/// A server: its URL alone, or with options.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum Server {
+    /// The URL to which the parts' paths are appended, or `Label:directory/` below another label.
+    Url(Text),
+    WithOptions(ServerWithOptions),
+}
+
+impl Read for Server {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::Scalar(..) => Text::read(node, problems).map(Self::Url),
+            Value::Mapping(_) => ServerWithOptions::read(node, problems).map(Self::WithOptions),
+            _ => mismatch(node, "a URL or a mapping with url and try_last", problems),
+        }
+    }
+}
+
+/// The variables of an image entry with their values, and the combinations that are left out.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    pub variables: Vec<(Key, Vec<Text>)>,
+    pub exclude: Vec<Placed<Map<Text>>>,
+}
+
+impl Read for Matrix {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Mapping(entries) = &node.value else { return mismatch(node, "a mapping", problems) };
+        let unique = report_repeated(entries, problems);
+        let mut exclude = Some(Vec::new());
+        let mut variables = Vec::new();
+        for (key, value) in entries {
+            if key.text == "exclude" {
+                exclude = Read::read(value, problems);
+            } else {
+                variables.push(Vec::read(value, problems).map(|values| (key.clone(), values)));
+            }
+        }
+        let variables = variables.into_iter().collect::<Option<_>>().filter(|_| unique)?;
+        Some(Self { variables, exclude: exclude? })
+    }
+}
+
+impl JsonSchema for Matrix {
+    fn schema_name() -> Cow<'static, str> {
+        "Matrix".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let text = generator.subschema_for::<Text>();
+        json_schema!({
+            "description": "Lists of values by variable. The key exclude lists combinations to leave out.",
+            "type": "object",
+            "properties": {
+                "exclude": {
+                    "description": "Combinations to leave out; a variable that one does not name may have any value.",
+                    "type": "array",
+                    "items": {"type": "object", "additionalProperties": text},
+                },
+            },
+            "additionalProperties": {"type": "array", "items": text},
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! What `--only` selects: part of a release.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::expand::Variables;
+use super::problem::{Problems, did_you_mean};
+
+/// `arch=amd64` selects the combinations in which the matrix variable has this value, `image=GLOB` the images whose
+/// file name or path matches. Selectors of one variable are alternatives; those of different ones must all hold.
+#[derive(Debug, Clone)]
+pub enum Selector {
+    Variable { name: String, value: String },
+    Image(GlobMatcher),
+}
+
+/// Why a text is no selector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectorError {
+    #[error("expected VARIABLE=VALUE or image=GLOB, as in arch=amd64")]
+    NoValue,
+    #[error("{0}")]
+    Glob(#[from] globset::Error),
+}
+
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        match text.split_once('=') {
+            Some(("image", glob)) if !glob.is_empty() => {
+                Ok(Self::Image(GlobBuilder::new(glob).build()?.compile_matcher()))
+            }
+            Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+                Ok(Self::Variable { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err(SelectorError::NoValue),
+        }
+    }
+}
+
+/// As it is typed.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable { name, value } => write!(f, "{name}={value}"),
+            Self::Image(glob) => write!(f, "image={}", glob.glob()),
+        }
+    }
+}
+
+/// All selectors of a run, and what they have been held against, so that one that selects nothing is noticed.
+pub(super) struct Selection<'a> {
+    selectors: &'a [Selector],
+    /// Every matrix variable with its values.
+    seen: BTreeMap<String, BTreeSet<String>>,
+    some_combination: bool,
+    /// For each selector, whether it is an image's glob that has matched.
+    matched: Vec<bool>,
+}
+
+impl<'a> Selection<'a> {
+    pub fn new(selectors: &'a [Selector]) -> Self {
+        Self { selectors, seen: BTreeMap::new(), some_combination: false, matched: vec![false; selectors.len()] }
+    }
+
+    /// Whether everything is selected.
+    pub fn is_everything(&self) -> bool {
+        self.selectors.is_empty()
+    }
+
+    /// Whether images are selected by their names, so that an entry without any is no mistake.
+    pub fn is_by_image(&self) -> bool {
+        self.selectors.iter().any(|selector| matches!(selector, Selector::Image(_)))
+    }
+
+    /// Whether this combination of a matrix is selected.
+    pub fn combination(&mut self, combination: &Variables) -> bool {
+        for (name, value) in combination {
+            self.seen.entry(name.clone()).or_default().insert(value.clone());
+        }
+        let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for selector in self.selectors {
+            if let Selector::Variable { name, value } = selector {
+                wanted.entry(name).or_default().insert(value);
+            }
+        }
+        let selected = wanted
+            .iter()
+            .all(|(name, values)| combination.get(*name).is_some_and(|value| values.contains(value.as_str())));
+        self.some_combination |= selected;
+        selected
+    }
+
+    /// Whether this image of a selected combination is selected.
+    pub fn image(&mut self, path: &Path) -> bool {
+        let mut selected = !self.is_by_image();
+        for (selector, matched) in self.selectors.iter().zip(&mut self.matched) {
+            if let Selector::Image(glob) = selector
+                && (glob.is_match(path) || path.file_name().is_some_and(|name| glob.is_match(name)))
+            {
+                *matched = true;
+                selected = true;
+            }
+        }
+        selected
+    }
+
+    /// Reports the selectors that select nothing, once every image has been asked for.
+    pub fn finish(&self, problems: &mut Problems) {
+        let mut all_known = true;
+        for (selector, matched) in self.selectors.iter().zip(&self.matched) {
+            let mistake = match selector {
+                Selector::Variable { name, value } => match self.seen.get(name) {
+                    None => {
+                        let hint = did_you_mean(name, self.seen.keys().map(String::as_str));
+                        Some(format!("no matrix has the variable \"{name}\"{hint}"))
+                    }
+                    Some(values) if !values.contains(value) => {
+                        let hint = did_you_mean(value, values.iter().map(String::as_str));
+                        Some(format!("no image entry has this value{hint}"))
+                    }
+                    Some(_) => None,
+                },
+                Selector::Image(_) if !matched && self.some_combination => Some("no image matches".to_owned()),
+                Selector::Image(_) => None,
+            };
+            if let Some(mistake) = mistake {
+                all_known = false;
+                problems.add(None, format!("--only {selector}: {mistake}"));
+            }
+        }
+        if all_known && !self.selectors.is_empty() && !self.some_combination {
+            let all: Vec<_> = self.selectors.iter().map(|selector| format!("--only {selector}")).collect();
+            problems.add(None, format!("{}: no combination has all of these", all.join(" ")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_are_read_as_they_are_typed() {
+        for text in ["arch=amd64", "image=*-DVD-*.iso", "point=1=2"] {
+            assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_selector_needs_a_name_and_a_value() {
+        for text in ["", "arch", "=amd64", "arch=", "image="] {
+            assert_eq!(text.parse::<Selector>().unwrap_err(), SelectorError::NoValue, "{text}");
+        }
+        assert!(matches!("image=[a".parse::<Selector>(), Err(SelectorError::Glob(_))));
+    }
+}
