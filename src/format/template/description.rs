@@ -1,0 +1,238 @@
+//! The entries of a description: one a piece of the image, then one for the image.
+//!
+//! The same entries end an `image.tmp`, where a part may also be marked as written already; so entries are read one
+//! by one here, and what may stand where is decided by whoever collects them.
+
+use std::io::Read;
+
+use super::{Area, DESCRIPTION_HEAD, Description, Error, ImageEntry, MAX_LENGTH, u48, u48_bytes};
+use crate::digest::{Checksum, Rsync64, Sum};
+
+/// The shortest description that other readers take, in bytes, from its id to its second length.
+pub const MIN_LENGTH: u64 = 45;
+
+/// The longest description that other readers take, in bytes.
+pub const MAX_DESCRIPTION_LENGTH: u64 = 256 << 20;
+
+/// The largest number of areas in one description: some 450 MB of memory, and four times the parts of the largest
+/// archives.
+pub const MAX_AREAS: usize = 8 << 20;
+
+const UNMATCHED: u8 = 2;
+const PART_MD5_WITHOUT_RSYNC64: u8 = 3;
+const PART_MD5: u8 = 6;
+const PART_SHA256: u8 = 9;
+const WRITTEN_MD5: u8 = 7;
+const WRITTEN_SHA256: u8 = 10;
+const IMAGE_MD5_WITHOUT_BLOCK_LENGTH: u8 = 1;
+const IMAGE_MD5: u8 = 5;
+const IMAGE_SHA256: u8 = 8;
+
+/// One entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// An area, of which nothing is written yet.
+    Area(Area),
+    /// A part that has been written already. Only in an `image.tmp`.
+    Written(Area),
+    /// The image; must come last.
+    Image(ImageEntry),
+}
+
+/// Reads entries that take `length` bytes of `input`, and gives each to `take` with the offset where it begins.
+///
+/// `offset` is where `input` stands in its file; errors name offsets in the file.
+///
+/// # Errors
+///
+/// [`Error::UnknownEntry`], [`Error::Truncated`] if an entry goes on behind the end, and whatever reading and `take`
+/// give.
+pub fn read_entries(
+    input: impl Read,
+    offset: u64,
+    length: u64,
+    mut take: impl FnMut(u64, Entry) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut bytes = Bytes { input, offset, end: offset + length };
+    while bytes.offset < bytes.end {
+        let start = bytes.offset;
+        take(start, bytes.entry(start)?)?;
+    }
+    Ok(())
+}
+
+/// Collects the entries of a template's description.
+///
+/// # Errors
+///
+/// Those of [`read_entries`], and every way in which entries may contradict one another.
+pub(super) fn read(input: impl Read, offset: u64, length: u64) -> Result<Description, Error> {
+    let mut areas = Vec::new();
+    let mut image = None;
+    let mut total = 0u64;
+    let mut checksum = None;
+    read_entries(input, offset, length, |offset, entry| {
+        if image.is_some() {
+            return Err(match entry {
+                Entry::Image(_) => Error::SecondImage { offset },
+                _ => Error::AreaAfterImage { offset },
+            });
+        }
+        let sum = match entry {
+            Entry::Area(Area::Unmatched { .. }) => None,
+            Entry::Area(Area::Part { sum, .. }) => Some(sum),
+            Entry::Image(entry) => Some(entry.sum),
+            Entry::Written(_) => return Err(Error::WrittenPart { offset }),
+        };
+        if let Some(kind) = sum.map(|sum| sum.checksum())
+            && *checksum.get_or_insert(kind) != kind
+        {
+            return Err(Error::MixedChecksums { offset });
+        }
+        match entry {
+            Entry::Image(entry) => image = Some((offset, entry)),
+            Entry::Area(area) | Entry::Written(area) => {
+                // No overflow: the number of areas and their lengths are limited.
+                total += area.length();
+                if areas.len() == MAX_AREAS {
+                    return Err(Error::TooManyAreas { offset });
+                }
+                areas.push(area);
+            }
+        }
+        Ok(())
+    })?;
+    let (entry_offset, image) = image.ok_or(Error::NoImage { offset: offset + length })?;
+    if total != image.length {
+        return Err(Error::AreasDoNotAddUp { offset: entry_offset, areas: total, image: image.length });
+    }
+    Ok(Description { areas, image })
+}
+
+/// The bytes of a whole description, from its id to its second length.
+///
+/// The lengths must be at most [`MAX_LENGTH`], and those of the areas must add up to the image's.
+pub(super) fn encode(description: &Description) -> Vec<u8> {
+    let mut entries = Vec::with_capacity(description.areas.len() * 32 + 64);
+    for area in &description.areas {
+        encode_area(area, &mut entries);
+    }
+    let mut image = Vec::with_capacity(64);
+    encode_image(&description.image, &mut image);
+    // An empty image has no areas, and with an MD5 its description is shorter than what other readers take: an area
+    // of no bytes makes up for that.
+    let length_of = |entries: &[u8], image: &[u8]| DESCRIPTION_HEAD + (entries.len() + image.len()) as u64 + 6;
+    if length_of(&entries, &image) < MIN_LENGTH {
+        encode_area(&Area::Unmatched { length: 0 }, &mut entries);
+    }
+    let length = u48_bytes(length_of(&entries, &image));
+    [&super::DESCRIPTION_ID[..], &length, &entries, &image, &length].concat()
+}
+
+fn encode_area(area: &Area, out: &mut Vec<u8>) {
+    debug_assert!(area.length() <= MAX_LENGTH);
+    let length = u48_bytes(area.length());
+    let (kind, rsync64, sum) = match area {
+        Area::Unmatched { .. } => (UNMATCHED, None, None),
+        Area::Part { rsync64: None, sum: sum @ Sum::Md5(_), .. } => (PART_MD5_WITHOUT_RSYNC64, None, Some(sum)),
+        Area::Part { rsync64, sum, .. } => {
+            let kind = match sum.checksum() {
+                Checksum::Md5 => PART_MD5,
+                Checksum::Sha256 => PART_SHA256,
+            };
+            (kind, Some(rsync64.unwrap_or_default()), Some(sum))
+        }
+    };
+    out.push(kind);
+    out.extend_from_slice(&length);
+    out.extend(rsync64.map(Rsync64::to_bytes).iter().flatten());
+    out.extend_from_slice(sum.map_or(&[], Sum::as_bytes));
+}
+
+fn encode_image(image: &ImageEntry, out: &mut Vec<u8>) {
+    debug_assert!(image.length <= MAX_LENGTH);
+    let (kind, block_length) = match (image.sum.checksum(), image.block_length) {
+        (Checksum::Md5, None) => (IMAGE_MD5_WITHOUT_BLOCK_LENGTH, None),
+        (Checksum::Md5, block_length) => (IMAGE_MD5, block_length),
+        (Checksum::Sha256, block_length) => (IMAGE_SHA256, Some(block_length.unwrap_or_default())),
+    };
+    out.push(kind);
+    out.extend_from_slice(&u48_bytes(image.length));
+    out.extend_from_slice(image.sum.as_bytes());
+    out.extend(block_length.map(u32::to_le_bytes).iter().flatten());
+}
+
+/// The bytes of the entries, which end at `end`.
+struct Bytes<R> {
+    input: R,
+    offset: u64,
+    end: u64,
+}
+
+impl<R: Read> Bytes<R> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        if self.end - self.offset < N as u64 {
+            return Err(Error::Truncated { offset: self.end, what: "an entry of the description" });
+        }
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes)?;
+        self.offset += N as u64;
+        Ok(bytes)
+    }
+
+    fn length(&mut self) -> Result<u64, Error> {
+        self.take().map(u48)
+    }
+
+    fn rsync64(&mut self) -> Result<Option<Rsync64>, Error> {
+        self.take().map(Rsync64::from_bytes).map(Some)
+    }
+
+    fn md5(&mut self) -> Result<Sum, Error> {
+        self.take().map(Sum::Md5)
+    }
+
+    fn sha256(&mut self) -> Result<Sum, Error> {
+        self.take().map(Sum::Sha256)
+    }
+
+    fn block_length(&mut self) -> Result<Option<u32>, Error> {
+        self.take().map(u32::from_le_bytes).map(Some)
+    }
+
+    /// The entry that begins here, at `offset`.
+    fn entry(&mut self, offset: u64) -> Result<Entry, Error> {
+        let [kind] = self.take()?;
+        // The fields of a struct expression are read in the order in which they are written here.
+        Ok(match kind {
+            UNMATCHED => Entry::Area(Area::Unmatched { length: self.length()? }),
+            PART_MD5_WITHOUT_RSYNC64 => {
+                Entry::Area(Area::Part { length: self.length()?, rsync64: None, sum: self.md5()? })
+            }
+            PART_MD5 => Entry::Area(Area::Part { length: self.length()?, rsync64: self.rsync64()?, sum: self.md5()? }),
+            PART_SHA256 => {
+                Entry::Area(Area::Part { length: self.length()?, rsync64: self.rsync64()?, sum: self.sha256()? })
+            }
+            WRITTEN_MD5 => {
+                Entry::Written(Area::Part { length: self.length()?, rsync64: self.rsync64()?, sum: self.md5()? })
+            }
+            WRITTEN_SHA256 => {
+                Entry::Written(Area::Part { length: self.length()?, rsync64: self.rsync64()?, sum: self.sha256()? })
+            }
+            IMAGE_MD5_WITHOUT_BLOCK_LENGTH => {
+                Entry::Image(ImageEntry { length: self.length()?, sum: self.md5()?, block_length: None })
+            }
+            IMAGE_MD5 => Entry::Image(ImageEntry {
+                length: self.length()?,
+                sum: self.md5()?,
+                block_length: self.block_length()?,
+            }),
+            IMAGE_SHA256 => Entry::Image(ImageEntry {
+                length: self.length()?,
+                sum: self.sha256()?,
+                block_length: self.block_length()?,
+            }),
+            kind => return Err(Error::UnknownEntry { offset, kind }),
+        })
+    }
+}

@@ -1,0 +1,456 @@
+//! Writes templates. Unmatched data are cut into pieces of equal length, so what is written depends neither on how
+//! the data arrive nor on how many threads compress them.
+
+use std::io::{self, Write};
+
+use flate2::write::ZlibEncoder;
+use rayon::prelude::*;
+
+use super::{Area, Compression, Description, ImageEntry, MAGIC, MAX_LENGTH, PIECE_HEAD, description, u48_bytes};
+use crate::digest::{Checksum, Rsync64, Sum};
+
+/// The length of a piece of unmatched data that zlib compresses, in bytes, uncompressed.
+///
+/// Every piece begins with an empty window, which costs some hundred bytes; every reader that seeks inflates half a
+/// piece on average.
+pub const GZIP_PIECE: usize = 1 << 20;
+
+/// A piece that bzip2 compresses fits into one block of its level with this many bytes to spare: its own run-length
+/// coding comes first, and may make data longer.
+const BZIP2_SLACK: usize = 1000;
+
+/// What goes into a template besides areas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// What sums the parts and the image have: MD5 makes a template of version 1.2, SHA-256 one of 2.0.
+    pub checksum: Checksum,
+    pub compression: Compression,
+    /// 0 to 9. With gzip, 0 stores; bzip2 has no level below 1, so there 0 means 1.
+    pub level: u8,
+    /// The program and its version, as `name/version`.
+    pub creator: String,
+    /// The second line of the template.
+    pub comment: String,
+}
+
+impl Options {
+    /// This program's own name and version, gzip at level 9.
+    pub fn new(checksum: Checksum) -> Self {
+        Self {
+            checksum,
+            compression: Compression::Gzip,
+            level: 9,
+            creator: concat!("jigpress/", env!("CARGO_PKG_VERSION")).to_owned(),
+            comment: "See https://www.einval.com/~steve/software/jigdo/ for details about jigdo.".to_owned(),
+        }
+    }
+
+    /// How many uncompressed bytes a piece has, the last one aside.
+    fn piece_length(&self) -> usize {
+        match self.compression {
+            Compression::Gzip => GZIP_PIECE,
+            Compression::Bzip2 => self.bzip2_level() as usize * 100_000 - BZIP2_SLACK,
+        }
+    }
+
+    fn bzip2_level(&self) -> u32 {
+        u32::from(self.level.max(1))
+    }
+}
+
+/// What cannot be written into a template. [`Writer`] gives it inside an [`io::Error`] of kind `InvalidInput`.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("compression level {0} is not one of 0 to 9")]
+    Level(u8),
+    #[error("{0:?} cannot be in a template's header: it has control characters or is too long")]
+    HeaderText(String),
+    #[error("an image of more than {MAX_LENGTH} bytes cannot be described by a template")]
+    ImageTooLong,
+    #[error("a part of no bytes at offset {offset} of the image")]
+    EmptyPart { offset: u64 },
+    #[error("a {found:?} sum in a template whose sums are {expected:?}")]
+    Checksum { expected: Checksum, found: Checksum },
+    #[error("the image has {image} bytes, but its areas add up to {areas}")]
+    AreasDoNotAddUp { areas: u64, image: u64 },
+    #[error("the description of {areas} areas is longer than other programs read")]
+    TooManyAreas { areas: usize },
+}
+
+impl From<WriteError> for io::Error {
+    fn from(error: WriteError) -> Self {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+/// A template in the making. Takes the image's areas in order, then the image's entry.
+///
+/// Keeps at most two pieces of unmatched data for each of rayon's threads.
+pub struct Writer<W> {
+    out: W,
+    options: Options,
+    piece_length: usize,
+    /// Unmatched data that are not written yet: whole pieces, and the start of one.
+    pending: Vec<u8>,
+    pending_limit: usize,
+    areas: Vec<Area>,
+    /// Of the areas so far, in bytes.
+    length: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the header to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Level`], [`WriteError::HeaderText`], and errors of `out`.
+    pub fn new(mut out: W, options: Options) -> io::Result<Self> {
+        if options.level > 9 {
+            return Err(WriteError::Level(options.level).into());
+        }
+        for text in [&options.creator, &options.comment] {
+            if text.contains(char::is_control) || text.len() > 1000 {
+                return Err(WriteError::HeaderText(text.clone()).into());
+            }
+        }
+        let version = match options.checksum {
+            Checksum::Md5 => "1.2",
+            Checksum::Sha256 => "2.0",
+        };
+        out.write_all(MAGIC)?;
+        write!(out, "{version} {}\r\n{}\r\n\r\n", options.creator, options.comment)?;
+        let piece_length = options.piece_length();
+        let pending_limit = piece_length * 2 * rayon::current_num_threads().clamp(1, 8);
+        Ok(Self { out, options, piece_length, pending: Vec::new(), pending_limit, areas: Vec::new(), length: 0 })
+    }
+
+    /// The next bytes of the image, which no part covers. Calls that follow one another make one area.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::ImageTooLong`], and errors of the output.
+    pub fn unmatched(&mut self, mut data: &[u8]) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.advance(data.len() as u64)?;
+        match self.areas.last_mut() {
+            Some(Area::Unmatched { length }) => *length += data.len() as u64,
+            _ => self.areas.push(Area::Unmatched { length: data.len() as u64 }),
+        }
+        while !data.is_empty() {
+            let (taken, rest) = data.split_at(data.len().min(self.pending_limit - self.pending.len()));
+            self.pending.extend_from_slice(taken);
+            data = rest;
+            if self.pending.len() == self.pending_limit {
+                self.write_pieces()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next `length` bytes of the image are a part with this sum; `rsync64` is of its first block.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::EmptyPart`], [`WriteError::Checksum`], [`WriteError::ImageTooLong`].
+    pub fn part(&mut self, length: u64, rsync64: Rsync64, sum: Sum) -> io::Result<()> {
+        if length == 0 {
+            return Err(WriteError::EmptyPart { offset: self.length }.into());
+        }
+        self.check_kind(&sum)?;
+        self.advance(length)?;
+        self.areas.push(Area::Part { length, rsync64: Some(rsync64), sum });
+        Ok(())
+    }
+
+    /// Writes what is left and the description, flushes the output and gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::AreasDoNotAddUp`], [`WriteError::Checksum`], [`WriteError::TooManyAreas`], and errors of the
+    /// output.
+    pub fn finish(mut self, image: ImageEntry) -> io::Result<W> {
+        self.check_kind(&image.sum)?;
+        if image.length != self.length {
+            return Err(WriteError::AreasDoNotAddUp { areas: self.length, image: image.length }.into());
+        }
+        let areas = self.areas.len();
+        let description = description::encode(&Description { areas: std::mem::take(&mut self.areas), image });
+        if description.len() as u64 > description::MAX_DESCRIPTION_LENGTH || areas > description::MAX_AREAS {
+            return Err(WriteError::TooManyAreas { areas }.into());
+        }
+        self.write_pieces()?;
+        self.out.write_all(&description)?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn advance(&mut self, length: u64) -> Result<(), WriteError> {
+        let sum = self.length.checked_add(length).filter(|&sum| sum <= MAX_LENGTH);
+        self.length = sum.ok_or(WriteError::ImageTooLong)?;
+        Ok(())
+    }
+
+    fn check_kind(&self, sum: &Sum) -> Result<(), WriteError> {
+        let (expected, found) = (self.options.checksum, sum.checksum());
+        if expected == found { Ok(()) } else { Err(WriteError::Checksum { expected, found }) }
+    }
+
+    /// Compresses what is pending, of which only the last piece may be short, and writes it.
+    fn write_pieces(&mut self) -> io::Result<()> {
+        let options = &self.options;
+        let compressed: Vec<_> = self
+            .pending
+            .par_chunks(self.piece_length)
+            .map(|piece| compress(piece, options))
+            .collect::<io::Result<_>>()?;
+        for (piece, data) in self.pending.chunks(self.piece_length).zip(compressed) {
+            self.out.write_all(&options.compression.id())?;
+            self.out.write_all(&u48_bytes(PIECE_HEAD + data.len() as u64))?;
+            self.out.write_all(&u48_bytes(piece.len() as u64))?;
+            self.out.write_all(&data)?;
+        }
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+/// The compressed stream of one piece; the same for the same bytes, whatever comes before or after.
+fn compress(piece: &[u8], options: &Options) -> io::Result<Vec<u8>> {
+    let room = Vec::with_capacity(piece.len() / 2);
+    match options.compression {
+        Compression::Gzip => {
+            let level = if compressible(piece) { options.level } else { 0 };
+            let mut encoder = ZlibEncoder::new(room, flate2::Compression::new(u32::from(level)));
+            encoder.write_all(piece)?;
+            encoder.finish()
+        }
+        Compression::Bzip2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(room, bzip2::Compression::new(options.bzip2_level()));
+            encoder.write_all(piece)?;
+            encoder.finish()
+        }
+    }
+}
+
+/// Whether zlib is worth its time: some of the bytes of `piece` are more frequent than others, or some of what it
+/// has repeats itself.
+///
+/// Frequencies are counted everywhere, because a single block of text or zeros pays for squeezing the whole piece.
+/// Repetitions of bytes that are random otherwise are rare, and looked for in samples.
+fn compressible(piece: &[u8]) -> bool {
+    const BLOCK: usize = 16 << 10;
+    /// Every so many blocks, one is looked into for repetitions.
+    const SAMPLED: usize = 8;
+    piece.chunks(BLOCK).any(|block| block.len() < BLOCK || bits_per_byte(block) < 7.97)
+        || piece.chunks(BLOCK).step_by(SAMPLED).any(repeats)
+}
+
+/// The entropy of the frequencies of bytes in `block`: 8 if all are equally frequent. 16 KiB of random bytes have
+/// 7.985 to 7.992.
+fn bits_per_byte(block: &[u8]) -> f64 {
+    let mut counts = [[0u32; 256]; 2];
+    for pair in block.chunks_exact(2) {
+        counts[0][usize::from(pair[0])] += 1;
+        counts[1][usize::from(pair[1])] += 1;
+    }
+    let total = (block.len() / 2 * 2) as f64;
+    let [even, odd] = counts;
+    let weighted = even.iter().zip(odd).map(|(even, odd)| f64::from(even + odd)).filter(|&count| count > 0.0);
+    -weighted.map(|count| count / total * (count / total).log2()).sum::<f64>()
+}
+
+/// Whether a fast compression makes `block` shorter by a hundredth.
+fn repeats(block: &[u8]) -> bool {
+    let mut encoder = ZlibEncoder::new(Vec::with_capacity(block.len()), flate2::Compression::new(3));
+    let compressed = encoder.write_all(block).and_then(|()| encoder.finish());
+    compressed.is_ok_and(|compressed| compressed.len() < block.len() - block.len() / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::template::Template;
+    use proptest::prelude::*;
+    use std::io::{Cursor, Read as _};
+
+    fn image_entry(checksum: Checksum, length: u64) -> ImageEntry {
+        ImageEntry { length, sum: Sum::of(checksum, b"not checked here"), block_length: Some(1024) }
+    }
+
+    /// A template of `data` alone, handed over in slices of `cut` bytes.
+    fn template_of(data: &[u8], cut: usize, options: Options) -> Vec<u8> {
+        let image = image_entry(options.checksum, data.len() as u64);
+        let mut writer = Writer::new(Vec::new(), options).unwrap();
+        for slice in data.chunks(cut) {
+            writer.unmatched(slice).unwrap();
+        }
+        writer.finish(image).unwrap()
+    }
+
+    fn unmatched_of(template: Vec<u8>) -> Vec<u8> {
+        let mut data = Vec::new();
+        Template::read(Cursor::new(template)).unwrap().unmatched().read_to_end(&mut data).unwrap();
+        data
+    }
+
+    /// Bytes that no compressor makes shorter.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        std::iter::repeat_with(&mut next).take(length).collect()
+    }
+
+    fn text(length: usize) -> Vec<u8> {
+        (0u32..).flat_map(|line| format!("line {line} of many\n").into_bytes()).take(length).collect()
+    }
+
+    #[test]
+    fn every_compression_and_level_gives_the_data_back() {
+        let data = [text(2_100_000), noise(300_000)].concat();
+        for compression in [Compression::Gzip, Compression::Bzip2] {
+            for level in [0, 1, 6, 9] {
+                let options = Options { compression, level, ..Options::new(Checksum::Sha256) };
+                assert!(unmatched_of(template_of(&data, data.len(), options)) == data, "{compression:?} {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cut_of_the_calls_and_the_number_of_threads_change_nothing() {
+        let data = text(5_000_000);
+        for compression in [Compression::Gzip, Compression::Bzip2] {
+            let options = Options { compression, level: 1, ..Options::new(Checksum::Md5) };
+            let whole = template_of(&data, data.len(), options.clone());
+            for threads in [1, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                assert!(pool.install(|| template_of(&data, 999_983, options.clone())) == whole);
+            }
+        }
+    }
+
+    #[test]
+    fn data_that_do_not_compress_are_stored() {
+        let data = noise(3 << 20);
+        let template = template_of(&data, data.len(), Options::new(Checksum::Sha256));
+        let overhead = template.len() - data.len();
+        assert!(overhead < 3 * 300 + 200, "{overhead} bytes more than the data");
+        // The second byte of a zlib stream says how hard its writer tried: not at all.
+        let first = &Template::read(Cursor::new(&template)).unwrap().pieces[0];
+        assert_eq!(template[first.offset as usize + 17] >> 6, 0);
+    }
+
+    #[test]
+    fn a_little_text_in_a_piece_of_noise_is_squeezed() {
+        let mut data = noise(GZIP_PIECE);
+        data[500_000..540_000].copy_from_slice(&text(40_000));
+        let template = template_of(&data, data.len(), Options::new(Checksum::Sha256));
+        assert!(template.len() < GZIP_PIECE - 30_000);
+    }
+
+    #[test]
+    fn the_version_follows_the_checksum() {
+        for (checksum, version) in [(Checksum::Md5, "1.2"), (Checksum::Sha256, "2.0")] {
+            let template = Template::read(Cursor::new(template_of(b"data", 1, Options::new(checksum)))).unwrap();
+            assert_eq!(template.version, version);
+            assert!(template.creator.starts_with("jigpress/"));
+        }
+    }
+
+    #[test]
+    fn an_empty_image_has_a_template_that_other_readers_take() {
+        for checksum in [Checksum::Md5, Checksum::Sha256] {
+            let bytes = template_of(b"", 1, Options::new(checksum));
+            let template = Template::read(Cursor::new(&bytes)).unwrap();
+            assert_eq!(template.description.image.length, 0);
+            assert!(template.pieces.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_a_template_cannot_hold_is_refused() {
+        fn refused<T>(result: io::Result<T>) -> String {
+            let error = result.err().expect("must be refused");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            error.to_string()
+        }
+        let writer = || Writer::new(Vec::new(), Options::new(Checksum::Md5)).unwrap();
+        let md5 = Sum::of(Checksum::Md5, b"");
+        let sha256 = Sum::of(Checksum::Sha256, b"");
+
+        assert!(refused(writer().part(0, Rsync64::default(), md5)).contains("no bytes"));
+        assert!(refused(writer().part(1, Rsync64::default(), sha256)).contains("Sha256 sum"));
+        assert!(refused(writer().finish(image_entry(Checksum::Sha256, 0))).contains("Sha256 sum"));
+        assert!(refused(writer().finish(image_entry(Checksum::Md5, 1))).contains("add up to 0"));
+        assert!(refused(writer().part(MAX_LENGTH + 1, Rsync64::default(), md5)).contains("281474976710655"));
+        let mut full = writer();
+        full.part(MAX_LENGTH, Rsync64::default(), md5).unwrap();
+        assert!(refused(full.unmatched(b"x")).contains("281474976710655"));
+        assert!(full.finish(image_entry(Checksum::Md5, MAX_LENGTH)).is_ok());
+
+        let options = || Options::new(Checksum::Md5);
+        assert!(refused(Writer::new(Vec::new(), Options { level: 10, ..options() })).contains("level 10"));
+        let comment = "two\nlines".to_owned();
+        assert!(refused(Writer::new(Vec::new(), Options { comment, ..options() })).contains("control"));
+    }
+
+    #[test]
+    fn unmatched_data_can_be_read_from_any_offset() {
+        let data = text(3_500_000);
+        let options = Options { level: 1, ..Options::new(Checksum::Md5) };
+        let mut template = Template::read(Cursor::new(template_of(&data, data.len(), options))).unwrap();
+        let mut unmatched = template.unmatched();
+        for offset in [0, 1, 2 << 20, (1 << 20) - 1, 3_499_990, 3_500_000, 9_999_999, 5] {
+            unmatched.seek_to(offset).unwrap();
+            let mut read = Vec::new();
+            unmatched.by_ref().take(20).read_to_end(&mut read).unwrap();
+            let start = data.len().min(offset as usize);
+            assert_eq!(read, data[start..data.len().min(start + 20)], "offset {offset}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_written_is_read_back(
+            areas in prop::collection::vec((any::<bool>(), 1usize..3000, any::<u64>()), 0..20),
+            checksum in prop_oneof![Just(Checksum::Md5), Just(Checksum::Sha256)],
+            compression in prop_oneof![Just(Compression::Gzip), Just(Compression::Bzip2)],
+        ) {
+            let mut writer = Writer::new(Vec::new(), Options { compression, ..Options::new(checksum) }).unwrap();
+            let mut data = Vec::new();
+            let mut expected: Vec<Area> = Vec::new();
+            for &(is_part, length, seed) in &areas {
+                if is_part {
+                    let (rsync64, sum) = (Rsync64::from_u64(seed), Sum::of(checksum, &seed.to_le_bytes()));
+                    writer.part(length as u64, rsync64, sum).unwrap();
+                    expected.push(Area::Part { length: length as u64, rsync64: Some(rsync64), sum });
+                } else {
+                    let bytes = vec![seed as u8; length];
+                    writer.unmatched(&bytes).unwrap();
+                    data.extend_from_slice(&bytes);
+                    match expected.last_mut() {
+                        Some(Area::Unmatched { length: last }) => *last += length as u64,
+                        _ => expected.push(Area::Unmatched { length: length as u64 }),
+                    }
+                }
+            }
+            let image = image_entry(checksum, areas.iter().map(|area| area.1 as u64).sum());
+            let written = writer.finish(image).unwrap();
+            let mut template = Template::read(Cursor::new(written)).unwrap();
+            if image.length > 0 {
+                prop_assert_eq!(&template.description, &Description { areas: expected, image });
+            }
+            let mut read = Vec::new();
+            template.unmatched().read_to_end(&mut read).unwrap();
+            prop_assert_eq!(read, data);
+        }
+    }
+}
