@@ -1,0 +1,114 @@
+//! Jigdo files: where the template of an image is, and where each of its parts can be downloaded.
+//!
+//! The text has sections as an INI file has. [`Jigdo::read`] takes what the tools in use write, gzip-compressed or
+//! not; [`Jigdo::to_text`] writes what all of them read.
+
+mod reader;
+mod resolve;
+mod words;
+mod writer;
+
+pub use reader::{Error, MAX_LINE, MAX_TEXT};
+pub use resolve::ResolveError;
+pub use words::BadQuoting;
+pub use writer::{WriteError, gzip};
+
+use crate::digest::{Algorithm, Sum, hex};
+
+/// What a jigdo file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Jigdo {
+    /// `Version` of `[Jigdo]`: `1.x` for MD5, `2.0` for SHA-256.
+    pub version: Option<String>,
+    /// `Generator` of `[Jigdo]`: the program that wrote it, as `name/version`.
+    pub generator: Option<String>,
+    /// The first `[Image]` section. Files that are only there to be included have none.
+    pub image: Option<Image>,
+    /// `[Parts]`, in order. A sum that occurs again has an alternative location there.
+    pub parts: Vec<(Sum, Location)>,
+    /// `[Servers]`, in order: labels and what they stand for. A label that occurs again has an alternative there.
+    pub servers: Vec<(String, Server)>,
+    /// The URLs of `[Include]` lines, in order.
+    pub includes: Vec<String>,
+}
+
+/// What a jigdo file says of its image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// The name under which to save the image. libjte may put `stdio:` before it: see [`Image::file_name`].
+    pub filename: String,
+    /// The URL of the template, absolute or relative to the jigdo file's own.
+    pub template: String,
+    /// The template's sum. If the file has two, the SHA-256.
+    pub template_sum: Option<Sum>,
+    /// One line, at most 200 characters. Quotes in it are quotes.
+    pub short_info: Option<String>,
+    /// One line, at most 5000 characters, in which `<br/>` breaks lines. Quotes in it are quotes.
+    pub info: Option<String>,
+    /// The comments between the section's lines, without `#` and the white space around them.
+    pub comments: Vec<String>,
+}
+
+impl Image {
+    /// The filename without the `stdio:` that xorriso puts before it.
+    pub fn file_name(&self) -> &str {
+        self.filename.strip_prefix("stdio:").unwrap_or(&self.filename)
+    }
+}
+
+/// Where a part is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location {
+    /// What stands before the first colon: a label of `[Servers]`, or a URL's scheme. Empty if there is no colon.
+    pub label: String,
+    /// What stands behind it: a path below the label's servers.
+    pub path: String,
+}
+
+impl Location {
+    /// The location that `text` names, after unquoting.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once(':') {
+            Some((label, path)) if !label.is_empty() => Self { label: label.to_owned(), path: path.to_owned() },
+            _ => Self { label: String::new(), path: text.to_owned() },
+        }
+    }
+}
+
+/// `label:path`, or the path alone.
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.label.is_empty() { f.write_str(&self.path) } else { write!(f, "{}:{}", self.label, self.path) }
+    }
+}
+
+/// What a label stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// What to put before the path: a URL, or another label with a path.
+    pub url: String,
+    /// To be tried only when the label's other servers have failed.
+    pub try_last: bool,
+}
+
+/// The comment from which Debian's `imagesums` takes the image's sum instead of reading the image.
+///
+/// The script looks for one space before the algorithm, so there is one.
+pub fn image_sum_comment(algorithm: Algorithm, sum: &[u8]) -> String {
+    format!("Image Hex {}Sum {}", algorithm.name(), hex(sum))
+}
+
+/// The comment that states the image's length in bytes.
+pub fn image_size_comment(bytes: u64) -> String {
+    format!("Image size {bytes} bytes")
+}
+
+/// The comment that states a sum of the template.
+pub fn template_sum_comment(algorithm: Algorithm, sum: &[u8]) -> String {
+    format!("Template Hex {}Sum {}", algorithm.name(), hex(sum))
+}
+
+/// The comment that states the template's length in bytes.
+pub fn template_size_comment(bytes: u64) -> String {
+    format!("Template size {bytes} bytes")
+}

@@ -1,0 +1,150 @@
+//! From a part's location to the URLs where it can be downloaded: labels are looked up in `[Servers]`, where they may
+//! lead to further labels.
+
+use super::{Jigdo, Location};
+
+/// The most labels that may lead to one another.
+const MAX_DEPTH: usize = 16;
+
+/// The most URLs that one location may have.
+const MAX_URLS: usize = 1000;
+
+/// The longest URL, in bytes.
+const MAX_URL: usize = 64 << 10;
+
+/// Why a location has no list of URLs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    #[error("[Servers] has a loop of labels: {}", .0.join(" -> "))]
+    Loop(Vec<String>),
+    #[error("[Servers] has a chain of more than {MAX_DEPTH} labels, which begins at {0:?}")]
+    TooDeep(String),
+    #[error("[Servers] gives label {0:?} more than {MAX_URLS} URLs")]
+    TooMany(String),
+    #[error("[Servers] gives label {0:?} a URL of more than {MAX_URL} bytes")]
+    TooLong(String),
+}
+
+impl Jigdo {
+    /// The URLs of `location`, in the order in which to try them: as `[Servers]` lists them, but those marked
+    /// `--try-last`, or reached through such a label, after all others.
+    ///
+    /// A location whose label no server has is a URL itself, absolute or relative to the jigdo file's own.
+    ///
+    /// # Errors
+    ///
+    /// Labels that lead to themselves, or to more than a person would write.
+    pub fn urls(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
+        let mut walk = Walk { jigdo: self, chain: Vec::new(), first: Vec::new(), last: Vec::new() };
+        walk.expand(location, false)?;
+        walk.first.append(&mut walk.last);
+        Ok(walk.first)
+    }
+}
+
+struct Walk<'a> {
+    jigdo: &'a Jigdo,
+    /// The labels that led here.
+    chain: Vec<String>,
+    first: Vec<String>,
+    last: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn expand(&mut self, location: &Location, try_last: bool) -> Result<(), ResolveError> {
+        let jigdo = self.jigdo;
+        let servers = || jigdo.servers.iter().filter(|(label, _)| *label == location.label);
+        if location.label.is_empty() || servers().next().is_none() {
+            return self.found(location.to_string(), try_last);
+        }
+        let looped = self.chain.contains(&location.label);
+        self.chain.push(location.label.clone());
+        if looped {
+            return Err(ResolveError::Loop(std::mem::take(&mut self.chain)));
+        }
+        if self.chain.len() > MAX_DEPTH {
+            return Err(ResolveError::TooDeep(self.start()));
+        }
+        for (_, server) in servers() {
+            let mut next = Location::parse(&server.url);
+            next.path.push_str(&location.path);
+            if next.path.len() > MAX_URL {
+                return Err(ResolveError::TooLong(self.start()));
+            }
+            self.expand(&next, try_last || server.try_last)?;
+        }
+        self.chain.pop();
+        Ok(())
+    }
+
+    fn found(&mut self, url: String, try_last: bool) -> Result<(), ResolveError> {
+        if self.first.len() + self.last.len() == MAX_URLS {
+            return Err(ResolveError::TooMany(self.start()));
+        }
+        if try_last {
+            self.last.push(url)
+        } else {
+            self.first.push(url)
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> String {
+        self.chain.first().cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::jigdo::Server;
+
+    fn jigdo(servers: &[(&str, &str, bool)]) -> Jigdo {
+        let server =
+            |&(label, url, try_last): &(&str, &str, bool)| (label.to_owned(), Server { url: url.to_owned(), try_last });
+        Jigdo { servers: servers.iter().map(server).collect(), ..Jigdo::default() }
+    }
+
+    fn urls(servers: &[(&str, &str, bool)], location: &str) -> Result<Vec<String>, ResolveError> {
+        jigdo(servers).urls(&Location::parse(location))
+    }
+
+    #[test]
+    fn servers_are_tried_in_order_and_the_last_ones_last() {
+        let servers = [("A", "http://late/", true), ("A", "http://one/", false), ("A", "http://two/", false)];
+        assert_eq!(urls(&servers, "A:x y").unwrap(), ["http://one/x y", "http://two/x y", "http://late/x y"]);
+    }
+
+    #[test]
+    fn labels_lead_through_labels() {
+        let servers = [("B", "C:sub/", false), ("C", "http://s/", false), ("B", "http://q/", false)];
+        assert_eq!(urls(&servers, "B:foo").unwrap(), ["http://s/sub/foo", "http://q/foo"]);
+    }
+
+    #[test]
+    fn a_location_without_a_known_label_is_a_url() {
+        for url in ["http://zed/foo", "zed/foo", "Zed:foo"] {
+            assert_eq!(urls(&[("A", "http://s/", false)], url).unwrap(), [url]);
+        }
+    }
+
+    #[test]
+    fn loops_are_refused_by_name() {
+        let error = urls(&[("A", "B:x/", false), ("B", "A:", false)], "A:foo").unwrap_err();
+        assert_eq!(error.to_string(), "[Servers] has a loop of labels: A -> B -> A");
+    }
+
+    #[test]
+    fn servers_that_multiply_or_go_on_are_refused() {
+        let labels: Vec<String> = (0..60).map(|depth| format!("L{depth}")).collect();
+        let steps: Vec<String> = (1..61).map(|depth| format!("L{depth}:")).collect();
+        let chain = |count, width| -> Vec<_> {
+            let level = |depth: usize| std::iter::repeat_n((&*labels[depth], &*steps[depth], false), width);
+            (0..count).flat_map(level).collect()
+        };
+        assert_eq!(urls(&chain(60, 1), "L0:x").unwrap_err(), ResolveError::TooDeep("L0".to_owned()));
+        assert_eq!(urls(&chain(12, 2), "L0:x").unwrap_err(), ResolveError::TooMany("L0".to_owned()));
+        let long = format!("http://{}/", "x".repeat(MAX_URL));
+        assert_eq!(urls(&[("A", &long, false)], "A:x").unwrap_err(), ResolveError::TooLong("A".to_owned()));
+    }
+}
