@@ -10,11 +10,13 @@
 //! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
+//! | [`assemble`] | a template, parts | the image again |
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | output for people and scripts |
 
 #![deny(unsafe_code)]
 
+pub mod assemble;
 pub mod digest;
 pub mod format;
 #[allow(unsafe_code)]
