@@ -15,8 +15,10 @@
 //! | [`cli`] | arguments | output for people and scripts |
 
 #![deny(unsafe_code)]
+//! | [`cli`] | arguments | exit codes, and what people read |
 
 pub mod assemble;
+pub mod cli;
 pub mod digest;
 pub mod format;
 #[allow(unsafe_code)]
