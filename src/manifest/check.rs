@@ -1,13 +1,13 @@
 //! The manifest as it is typed to a release: variables, mirrors and settings here, images in `images`.
 //! Checking goes on after a mistake; what depends on it is left out, so that nothing is reported twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::expand::{Environment, Syntax, Variables, expand};
 use super::problem::{Problems, did_you_mean};
 use super::raw;
-use super::shape::{Placed, Text};
+use super::shape::{OneOf, Placed, Text};
 use super::yaml::Key;
 use super::{Compression, Filter, Mirror, Server, Settings};
 use crate::digest::{Algorithm, Checksum};
@@ -15,12 +15,17 @@ use crate::digest::{Algorithm, Checksum};
 /// Names that mean something of their own in texts and selectors.
 pub(super) const RESERVED: [&str; 6] = ["release", "stem", "file", "name", "image", "exclude"];
 
+/// A manifest never has more mirrors than this: each may lead to each other, and time must not grow with the cube.
+const MAX_MIRRORS: usize = 1000;
+
 /// What every check needs.
 pub(super) struct Context<'a, 'f> {
     /// The directory to which the manifest's paths are relative.
     pub directory: &'a Path,
     pub environment: Environment<'a>,
     pub problems: &'a mut Problems<'f>,
+    /// How many combinations the matrices have had so far.
+    pub combinations: usize,
 }
 
 impl Context<'_, '_> {
@@ -89,6 +94,9 @@ impl Context<'_, '_> {
         let raw = &manifest.mirrors.value.0;
         if raw.is_empty() {
             self.problems.add(manifest.mirrors.place, "no mirror is defined");
+        } else if raw.len() > MAX_MIRRORS {
+            self.problems.add(manifest.mirrors.place, format!("more than {MAX_MIRRORS} mirrors are defined"));
+            return Vec::new();
         }
         let labels: Vec<&str> = raw.iter().map(|(key, _)| key.text.as_str()).collect();
         let mirrors: Vec<_> = raw
@@ -175,24 +183,24 @@ impl Context<'_, '_> {
             raw::Server::WithOptions(server) => (&server.url, server.try_last.unwrap_or(false)),
         };
         let mut url = self.url(text, variables)?;
-        let label = url.split_once(':').filter(|(scheme, rest)| {
-            !scheme.contains('/') && !rest.starts_with("//") && !scheme.eq_ignore_ascii_case("file")
-        });
-        if let Some((label, below)) = label {
-            if !labels.contains(&label) {
+        match url.split_once(':') {
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                let names_host = !rest[2..].is_empty() && !rest.starts_with("///");
+                if !names_host && !scheme.eq_ignore_ascii_case("file") {
+                    self.problems.add(text.place, format!("the URL \"{url}\" names no server"));
+                    return None;
+                }
+            }
+            // A path on the same computer.
+            Some((scheme, _)) if scheme.contains('/') || scheme.eq_ignore_ascii_case("file") => {}
+            Some((label, _)) if !labels.contains(&label) => {
                 let hint = did_you_mean(label, labels.iter().copied());
                 self.problems.add(text.place, format!("\"{url}\": mirror \"{label}\" is not defined{hint}"));
                 return None;
             }
-            if below.is_empty() {
-                return Some(Server { url, try_last });
-            }
-        }
-        if url.split_once("://").is_some_and(|(_, rest)| {
-            rest.is_empty() || (rest.starts_with('/') && !url.to_ascii_lowercase().starts_with("file:"))
-        }) {
-            self.problems.add(text.place, format!("the URL \"{url}\" names no server"));
-            return None;
+            // A label alone: the paths below the other mirror are the same.
+            Some((_, "")) => return Some(Server { url, try_last }),
+            _ => {}
         }
         if !url.ends_with('/') && !url.contains('?') {
             url.push('/');
@@ -202,14 +210,15 @@ impl Context<'_, '_> {
 
     /// Reports labels that lead back to themselves.
     fn check_loops(&mut self, mirrors: &[Mirror], raw: &[(Key, raw::Mirror)]) {
-        let targets = |label: &str| -> Vec<&str> {
-            let mirror = mirrors.iter().find(|mirror| mirror.label == label);
-            let urls = mirror.iter().flat_map(|mirror| &mirror.servers);
-            urls.filter_map(|server| server.url.split_once(':').map(|(label, _)| label)).collect()
-        };
+        let label = |server: &Server| server.url.split_once(':').map(|(label, _)| label.to_owned());
+        let targets: HashMap<&str, Vec<String>> = mirrors
+            .iter()
+            .map(|mirror| (mirror.label.as_str(), mirror.servers.iter().filter_map(label).collect()))
+            .collect();
+        let targets = |label: &str| targets.get(label).into_iter().flatten().map(String::as_str);
         for (key, _) in raw {
             let mut reached = BTreeSet::new();
-            let mut next = targets(&key.text);
+            let mut next: Vec<&str> = targets(&key.text).collect();
             while let Some(label) = next.pop() {
                 if reached.insert(label) {
                     next.extend(targets(label));
@@ -260,7 +269,7 @@ impl Context<'_, '_> {
         }
     }
 
-    fn sums(&mut self, sums: &[Placed<super::shape::OneOf<Algorithm>>]) -> BTreeSet<Algorithm> {
+    fn sums(&mut self, sums: &[Placed<OneOf<Algorithm>>]) -> BTreeSet<Algorithm> {
         let mut set = BTreeSet::new();
         for sum in sums {
             if !set.insert(sum.value.0) {

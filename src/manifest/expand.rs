@@ -123,7 +123,8 @@ impl Expansion<'_> {
             (_, Some(default)) => self.add(default, depth + 1)?,
             (None, None) => {
                 return Err(format!(
-                    "the environment variable {name} is not set; set it, or write ${{{name}:-default}} to give it a default"
+                    "the environment variable {name} is not set; set it, or write ${{{name}:-default}} to give it a \
+                     default"
                 ));
             }
         }

@@ -1,5 +1,6 @@
 //! Image entries to images: the combinations of the matrix, the files that the path matches, the sets' names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::check::Context;
@@ -7,10 +8,11 @@ use super::expand::{Syntax, Variables};
 use super::problem::{Place, did_you_mean};
 use super::raw;
 use super::selector::Selection;
-use super::shape::{Placed, Text};
+use super::shape::{Map, Placed, Text};
+use super::yaml::Key;
 use super::{Image, Mirror, Settings};
 
-/// One entry never stands for more combinations than this.
+/// The entries of a manifest never stand for more combinations than this, all together.
 const MAX_COMBINATIONS: usize = 10_000;
 
 /// The longest file name that Linux's file systems take, in bytes, and what the set's files add to their name.
@@ -34,13 +36,13 @@ impl Context<'_, '_> {
         let mut images = Vec::new();
         let mut used = vec![selection.is_everything(); mirrors.len()];
         for entry in &manifest.images.value {
-            let mut entry = Entry {
+            let entry = Entry {
                 settings: self.settings(&entry.value.settings, manifest.defaults.as_ref()),
                 raw: &entry.value,
                 place: entry.place,
                 mirrors,
             };
-            for combination in self.combinations(&mut entry, variables) {
+            for combination in self.combinations(&entry, variables) {
                 if !selection.combination(&combination) {
                     continue;
                 }
@@ -60,32 +62,17 @@ impl Context<'_, '_> {
 
     /// Every combination of the entry's matrix that is not excluded; the first variable changes slowest. An entry
     /// without a matrix has one combination, of no variables.
-    fn combinations(&mut self, entry: &mut Entry, variables: &Variables) -> Vec<Variables> {
+    fn combinations(&mut self, entry: &Entry, variables: &Variables) -> Vec<Variables> {
         let mut combinations = vec![Variables::new()];
         let Some(matrix) = &entry.raw.matrix else { return combinations };
+        let mut known = BTreeMap::new();
         for (key, texts) in &matrix.variables {
-            self.check_variable_name(key);
-            if variables.contains_key(&key.text) {
-                let message = format!("the variable \"{}\" is in \"vars\" already", key.text);
-                self.problems.add(key.place, message);
-            }
-            if texts.is_empty() {
-                self.problems.add(key.place, format!("the variable \"{}\" has no values", key.text));
-            }
-            let mut values: Vec<String> = Vec::new();
-            for text in texts {
-                let Some(value) = self.line(text, "the value", Syntax::Plain, variables) else { continue };
-                if values.contains(&value) {
-                    self.problems.add(text.place, format!("\"{value}\" is listed twice"));
-                } else {
-                    values.push(value);
-                }
-            }
-            if combinations.len().saturating_mul(values.len()) > MAX_COMBINATIONS {
-                let message = format!("the matrix has more than {MAX_COMBINATIONS} combinations");
+            if combinations.len().saturating_mul(texts.len()) > MAX_COMBINATIONS.saturating_sub(self.combinations) {
+                let message = format!("the matrices of all entries have more than {MAX_COMBINATIONS} combinations");
                 self.problems.add(key.place, message);
                 return Vec::new();
             }
+            let values = self.values(key, texts, variables);
             combinations = combinations
                 .iter()
                 .flat_map(|combination| {
@@ -96,10 +83,17 @@ impl Context<'_, '_> {
                     })
                 })
                 .collect();
+            known.insert(&key.text, values);
         }
+        self.combinations += combinations.len();
         let some = !combinations.is_empty();
+        if matrix.exclude.len() > combinations.len() {
+            let message = "\"exclude\" is longer than the list of the matrix's combinations";
+            self.problems.add(entry.place, message);
+            return Vec::new();
+        }
         for exclude in &matrix.exclude {
-            self.exclude(exclude, matrix, &mut combinations, variables);
+            self.exclude(exclude, &known, &mut combinations, variables);
         }
         if some && combinations.is_empty() {
             self.problems.add(entry.place, "\"exclude\" leaves no combination of the matrix");
@@ -107,11 +101,32 @@ impl Context<'_, '_> {
         combinations
     }
 
+    /// The values of a matrix variable.
+    fn values(&mut self, key: &Key, texts: &[Text], variables: &Variables) -> Vec<String> {
+        self.check_variable_name(key);
+        if variables.contains_key(&key.text) {
+            self.problems.add(key.place, format!("the variable \"{}\" is in \"vars\" already", key.text));
+        }
+        if texts.is_empty() {
+            self.problems.add(key.place, format!("the variable \"{}\" has no values", key.text));
+        }
+        let mut values: Vec<String> = Vec::new();
+        for text in texts {
+            let Some(value) = self.line(text, "the value", Syntax::Plain, variables) else { continue };
+            if values.contains(&value) {
+                self.problems.add(text.place, format!("\"{value}\" is listed twice"));
+            } else {
+                values.push(value);
+            }
+        }
+        values
+    }
+
     /// Drops the combinations that agree with `exclude`.
     fn exclude(
         &mut self,
-        exclude: &Placed<super::shape::Map<Text>>,
-        matrix: &raw::Matrix,
+        exclude: &Placed<Map<Text>>,
+        known: &BTreeMap<&String, Vec<String>>,
         combinations: &mut Vec<Variables>,
         variables: &Variables,
     ) {
@@ -121,14 +136,12 @@ impl Context<'_, '_> {
         }
         let mut dropped = Variables::new();
         for (key, text) in &exclude.value.0 {
-            let Some((_, values)) = matrix.variables.iter().find(|(variable, _)| variable.text == key.text) else {
-                let hint = did_you_mean(&key.text, matrix.variables.iter().map(|(key, _)| key.text.as_str()));
+            let Some(values) = known.get(&key.text) else {
+                let hint = did_you_mean(&key.text, known.keys().map(|name| name.as_str()));
                 self.problems.add(key.place, format!("the matrix has no variable \"{}\"{hint}", key.text));
                 return;
             };
             let Some(value) = self.expand(text, Syntax::Plain, variables) else { return };
-            let values: Vec<_> =
-                values.iter().filter_map(|value| self.expand(value, Syntax::Plain, variables)).collect();
             if !values.contains(&value) {
                 let hint = did_you_mean(&value, values.iter().map(String::as_str));
                 self.problems.add(text.place, format!("\"{}\" never has the value \"{value}\"{hint}", key.text));

@@ -176,7 +176,8 @@ fn read(path: &Path, selection: &mut Selection, environment: Environment, proble
         return None;
     }
     let manifest = raw::Manifest::read(&node, problems)?;
-    let mut context = Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems };
+    let mut context =
+        Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 };
     let (name, variables) = context.variables(&manifest);
     let mirrors = context.mirrors(&manifest, &variables);
     let images = context.images(&manifest, &variables, &mirrors, selection);

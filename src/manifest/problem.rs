@@ -1,5 +1,6 @@
 //! What is wrong with manifests: every mistake with its place, and what was probably meant.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -53,18 +54,19 @@ impl std::error::Error for Errors {}
 pub(super) struct Problems<'a> {
     file: &'a Path,
     found: Vec<Problem>,
+    known: HashSet<(Option<Place>, String)>,
 }
 
 impl<'a> Problems<'a> {
     pub fn new(file: &'a Path) -> Self {
-        Self { file, found: Vec::new() }
+        Self { file, found: Vec::new(), known: HashSet::new() }
     }
 
     /// Notes a mistake, once: a text that several images share would otherwise repeat it for each of them.
     pub fn add(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) {
-        let problem = Problem { file: self.file.to_owned(), place: place.into(), message: message.into() };
-        if !self.found.contains(&problem) {
-            self.found.push(problem);
+        let (place, message) = (place.into(), message.into());
+        if self.known.insert((place, message.clone())) {
+            self.found.push(Problem { file: self.file.to_owned(), place, message });
         }
     }
 
@@ -75,11 +77,19 @@ impl<'a> Problems<'a> {
     }
 }
 
+/// Longer words are not compared: that takes time and memory in proportion to both lengths.
+const MAX_WORD: usize = 100;
+
 /// `; did you mean "x"?` for the one of `known` that is nearest to `word`, or nothing if none is near.
 pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let allowed = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    if length > MAX_WORD {
+        return String::new();
+    }
+    let allowed = (length / 3).max(1);
     known
         .into_iter()
+        .filter(|candidate| candidate.len() <= MAX_WORD)
         .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

@@ -3,6 +3,7 @@
 //! so that a person sees every mistake at once.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -221,12 +222,14 @@ impl<T: JsonSchema> JsonSchema for Map<T> {
 /// Reports the keys that occur a second time; true if there is none.
 pub(super) fn report_repeated(entries: &[(Key, Node)], problems: &mut Problems) -> bool {
     let mut unique = true;
-    for (number, (key, _)) in entries.iter().enumerate() {
-        if let Some((first, _)) = entries[..number].iter().find(|(earlier, _)| earlier.text == key.text) {
+    let mut lines = HashMap::new();
+    for (key, _) in entries {
+        if let Some(line) = lines.get(key.text.as_str()) {
             unique = false;
-            let line = first.place.line;
-            problems
-                .add(key.place, format!("the key \"{}\" is here a second time; the first is in line {line}", key.text));
+            let message = format!("the key \"{}\" is here a second time; the first is in line {line}", key.text);
+            problems.add(key.place, message);
+        } else {
+            lines.insert(key.text.as_str(), key.place.line);
         }
     }
     unique

@@ -556,7 +556,20 @@ fn a_matrix_of_millions_is_an_error() {
     let values = (0..30).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     let matrix = ["a", "b", "c", "d", "e", "f"].map(|name| format!("{name}: [{values}]")).join(", ");
     let errors = site.errors(&with_image(&format!("    path: a.iso\n    matrix: {{{matrix}}}")));
-    assert!(errors.ends_with("the matrix has more than 10000 combinations"), "{errors}");
+    assert!(errors.ends_with("the matrices of all entries have more than 10000 combinations"), "{errors}");
+}
+
+#[test]
+fn hostile_lists_and_keys_take_no_time() {
+    let site = Site::new(&["a.iso"]);
+    let start = std::time::Instant::now();
+    let keys: String = (0..60_000).map(|n| format!("k{n}: 1\n")).collect();
+    site.errors(&with_top(&keys));
+    site.errors(&with_top(&format!("? {}\n: 1", "x".repeat(3 << 20))));
+    site.errors(&with_image(&format!("    path: a.iso\n    sums: [{}]", "9, ".repeat(100_000))));
+    let entries = "  - {path: '{a}{b}{c}{d}', output: x, matrix: {a: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], b: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], c: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], d: [0, 1, 2, 3, 4, 5]}}\n".repeat(1000);
+    site.errors(&format!("release: r\nmirrors: {{D: {{path: mirror}}}}\nimages:\n{entries}"));
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[test]

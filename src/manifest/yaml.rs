@@ -49,8 +49,9 @@ impl Node {
     pub fn what(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
+            Value::Scalar(Kind::Text, text) if text.len() > 100 => "a long text".into(),
             Value::Scalar(Kind::Text, text) => format!("the text {text:?}"),
-            Value::Scalar(_, text) => text.clone(),
+            Value::Scalar(_, text) => text.chars().take(100).collect(),
             Value::List(_) => "a list".into(),
             Value::Mapping(_) => "a mapping".into(),
         }
