@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,29 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use memmap2::{Advice, Mmap, MmapOptions};
 
 use crate::matcher::Bytes;
-
-/// What tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// In bytes.
-    pub length: u64,
-    /// In nanoseconds since 1970.
-    pub modified: i128,
-    pub inode: u64,
-    pub device: u64,
-}
-
-impl Stamp {
-    /// The stamp that the file with this metadata has now.
-    pub fn of(metadata: &std::fs::Metadata) -> Self {
-        Self {
-            length: metadata.len(),
-            modified: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-            inode: metadata.ino(),
-            device: metadata.dev(),
-        }
-    }
-}
+use crate::stamp::Stamp;
 
 /// An open file whose bytes are reached through windows of memory.
 pub struct Mapped {
@@ -82,11 +59,11 @@ impl Bytes for Mapped {
     type Window<'a> = Window<'a>;
 
     fn length(&self) -> u64 {
-        self.stamp.length
+        self.stamp.size
     }
 
     fn window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
-        if range.end > self.stamp.length || range.start > range.end {
+        if range.end > self.stamp.size || range.start > range.end {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has no bytes {range:?}")));
         }
         let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;

@@ -6,16 +6,17 @@
 //! |---|---|---|
 //! | [`manifest`] | YAML | a release: images, mirrors, settings |
 //! | [`digest`] | bytes | checksums |
+//! | [`stamp`] | a file's metadata | what tells its states apart |
 //! | [`image`] | a file | windows of its bytes |
 //! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
-//! | [`format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
+//! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
+//! | [`publish`] | a release | its sets, where everybody sees them |
 //! | [`assemble`] | a template, parts | the image again |
 //! | [`progress`] | | what all of them report while they work |
-//! | [`cli`] | arguments | output for people and scripts |
+//! | [`cli`] | arguments | exit codes, and what people read |
 
 #![deny(unsafe_code)]
-//! | [`cli`] | arguments | exit codes, and what people read |
 
 pub mod assemble;
 pub mod cli;
@@ -23,8 +24,9 @@ pub mod digest;
 pub mod format;
 #[allow(unsafe_code)]
 pub mod image;
-pub mod cli;
 pub mod manifest;
 pub mod matcher;
 pub mod mirror;
 pub mod progress;
+pub mod publish;
+pub mod stamp;

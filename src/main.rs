@@ -1,3 +1,5 @@
 //! The command line in, the exit code out.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    jigpress::cli::run()
+}

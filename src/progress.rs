@@ -17,12 +17,16 @@ pub enum Event<'a> {
     MirrorRead,
     /// The index is up to date.
     MirrorDone { files: u64, bytes: u64 },
+    /// Work on the images begins; this is how long they are together.
+    BatchStarted { bytes: u64 },
     /// Work on an image begins.
     ImageStarted { image: usize, name: &'a str, bytes: u64 },
     /// The image has been processed up to this offset.
     ImageAdvanced { image: usize, offset: u64 },
-    /// Work on the image is over, well or not.
-    ImageDone { image: usize },
+    /// Work on the image is over, well or not; how it went, in words.
+    ImageDone { image: usize, name: &'a str, summary: &'a str },
+    /// Work on all images is over.
+    BatchDone,
     /// Something that the person should know, and that does not stop the run.
     Warning(&'a str),
 }

@@ -1,5 +1,127 @@
 //! The command line: one file a command.
 
-pub mod schema;
-//! The command line: one module a command.
+mod completions;
+mod index;
 pub mod inspect;
+mod man;
+mod publish;
+pub mod schema;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Publishes disc images as jigdo sets.
+///
+/// Exit codes: 0 all was done; 1 some image failed, the others are published; 2 the command line or a manifest is
+/// wrong, nothing was touched; 3 nothing could be done.
+#[derive(Debug, Parser)]
+#[command(name = "jigpress", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Publish(publish::Args),
+    Index(index::Args),
+    Inspect(inspect::Args),
+    /// Prints the JSON Schema of release manifests, for editors to complete and check them.
+    Schema,
+    Completions(completions::Args),
+    /// Prints the manual page, in roff: see it with `jigpress man | man -l -`.
+    Man,
+}
+
+/// Why a command stops, as the exit code tells it.
+enum Failure {
+    /// The command line or a manifest is wrong.
+    Usage(String),
+    /// Nothing could be done.
+    Nothing(String),
+}
+
+impl Failure {
+    fn nothing(error: impl std::fmt::Display) -> Self {
+        Self::Nothing(error.to_string())
+    }
+}
+
+/// Some images failed.
+const SOME_FAILED: u8 = 1;
+/// The command line or a manifest is wrong.
+const USAGE: u8 = 2;
+/// Nothing could be done.
+const NOTHING: u8 = 3;
+
+/// Carries out the process's command line.
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Publish(args) => publish::run(&args),
+        Command::Index(args) => index::run(&args),
+        Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
+        Command::Schema => written(schema::run()),
+        Command::Completions(args) => written(completions::run(&args)),
+        Command::Man => written(man::run()),
+    };
+    done.unwrap_or_else(|failure| {
+        let (message, code) = match failure {
+            Failure::Usage(message) => (message, USAGE),
+            Failure::Nothing(message) => (message, NOTHING),
+        };
+        eprintln!("jigpress: {message}");
+        ExitCode::from(code)
+    })
+}
+
+/// That nobody reads standard output to its end is no failure.
+fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Where the index is.
+#[derive(Debug, Clone, clap::Args)]
+struct IndexArgs {
+    /// The index, which remembers what was read of mirror files; created if missing. Default:
+    /// jigpress/index.sqlite in $XDG_CACHE_HOME or ~/.cache.
+    #[arg(long, value_name = "FILE", env = "JIGPRESS_INDEX")]
+    index: Option<PathBuf>,
+}
+
+impl IndexArgs {
+    fn path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.index {
+            return Ok(path.clone());
+        }
+        let directory =
+            |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let caches = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
+        let path = caches.map(|caches| caches.join("jigpress/index.sqlite"));
+        path.ok_or_else(|| Failure::Usage("there is no home directory to keep the index in; give --index FILE".into()))
+    }
+}
+
+/// How many threads there are to work with.
+#[derive(Debug, Clone, clap::Args)]
+struct JobsArgs {
+    /// How many threads work, and how many images are in work at once. Default: one for each core.
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+impl JobsArgs {
+    fn count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(cores, usize::from)
+    }
+}

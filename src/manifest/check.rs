@@ -9,8 +9,9 @@ use super::problem::{Problems, did_you_mean};
 use super::raw;
 use super::shape::{OneOf, Placed, Text};
 use super::yaml::Key;
-use super::{Compression, Filter, Mirror, Server, Settings};
+use super::{Filter, Mirror, Server, Settings};
 use crate::digest::{Algorithm, Checksum};
+use crate::format::template::Compression;
 
 /// Names that mean something of their own in texts and selectors.
 pub(super) const RESERVED: [&str; 6] = ["release", "stem", "file", "name", "image", "exclude"];
@@ -230,8 +231,15 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Reports a mirror whose tree is not there.
-    pub fn check_tree(&mut self, text: &Text, mirror: &Mirror) {
+    /// Reports those of the mirrors that are in use whose trees are not there.
+    pub fn check_trees(&mut self, manifest: &raw::Manifest, mirrors: &[Mirror], in_use: impl Fn(usize) -> bool) {
+        let trees = manifest.mirrors.value.0.iter().zip(mirrors).enumerate();
+        for (_, ((_, raw), mirror)) in trees.filter(|(index, _)| in_use(*index)) {
+            self.check_tree(&raw.path, mirror);
+        }
+    }
+
+    fn check_tree(&mut self, text: &Text, mirror: &Mirror) {
         let path = mirror.path.display();
         match std::fs::metadata(&mirror.path) {
             // An empty path has been reported already.

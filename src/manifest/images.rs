@@ -53,10 +53,7 @@ impl Context<'_, '_> {
                 images.extend(self.combination(&entry, combination, all, labels, selection));
             }
         }
-        let trees = manifest.mirrors.value.0.iter().zip(mirrors).zip(used);
-        for (((_, raw), mirror), _) in trees.filter(|(_, used)| *used) {
-            self.check_tree(&raw.path, mirror);
-        }
+        self.check_trees(manifest, mirrors, |mirror| used[mirror]);
         images
     }
 

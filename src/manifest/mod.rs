@@ -33,6 +33,7 @@ pub use schema::schema;
 pub use selector::{Selector, SelectorError};
 
 use crate::digest::{Algorithm, Checksum};
+use crate::format::template::Compression;
 use check::Context;
 use expand::Environment;
 use problem::Problems;
@@ -114,13 +115,6 @@ pub struct Settings {
     pub sums: BTreeSet<Algorithm>,
 }
 
-/// How a template's unmatched data is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Compression {
-    Gzip,
-    Bzip2,
-}
-
 /// Reads a manifest.
 ///
 /// Combinations of a matrix that the selectors leave out need no files. A mirror that no selected image uses need not
@@ -140,6 +134,45 @@ pub fn load(path: &Path, selectors: &[Selector]) -> Result<Release, Errors> {
 /// Every mistake in every manifest.
 pub fn load_all(paths: &[impl AsRef<Path>], selectors: &[Selector]) -> Result<Vec<Release>, Errors> {
     load_with(paths, selectors, &|name| std::env::var_os(name))
+}
+
+/// What a manifest says of mirrors, whatever its images are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirrors {
+    /// In the manifest's order. All their paths are directories.
+    pub mirrors: Vec<Mirror>,
+    /// The lengths below which parts are not matched, each once.
+    pub min_lengths: BTreeSet<u32>,
+}
+
+/// Reads what manifests say of mirrors. Their images need not be there yet.
+///
+/// # Errors
+/// Every mistake in what was read.
+pub fn load_mirrors(paths: &[impl AsRef<Path>]) -> Result<Vec<Mirrors>, Errors> {
+    let mut all = Vec::new();
+    let mut errors = Errors::default();
+    for path in paths {
+        let mut problems = Problems::new(path.as_ref());
+        all.extend(read_mirrors(path.as_ref(), &|name| std::env::var_os(name), &mut problems));
+        errors.0.extend(problems.into_errors().0);
+    }
+    if errors.0.is_empty() { Ok(all) } else { Err(errors) }
+}
+
+/// What it gives is only right if there were no problems.
+fn read_mirrors(path: &Path, environment: Environment, problems: &mut Problems) -> Option<Mirrors> {
+    let manifest = read_shape(path, problems)?;
+    let mut context =
+        Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 };
+    let (_, variables) = context.variables(&manifest);
+    let mirrors = context.mirrors(&manifest, &variables);
+    context.check_trees(&manifest, &mirrors, |_| true);
+    let settings = |entry: &shape::Placed<raw::Image>| {
+        context.settings(&entry.value.settings, manifest.defaults.as_ref()).min_length
+    };
+    let min_lengths = manifest.images.value.iter().map(settings).collect();
+    Some(Mirrors { mirrors, min_lengths })
 }
 
 fn load_with(
@@ -169,19 +202,24 @@ fn load_with(
 
 /// Reads one manifest. What it gives is only right if there were no problems.
 fn read(path: &Path, selection: &mut Selection, environment: Environment, problems: &mut Problems) -> Option<Release> {
-    let text = read_text(path, problems)?;
-    let node = yaml::parse(&text, problems)?;
-    if matches!(node.value, yaml::Value::Null) {
-        problems.add(None, "the manifest is empty");
-        return None;
-    }
-    let manifest = raw::Manifest::read(&node, problems)?;
+    let manifest = read_shape(path, problems)?;
     let mut context =
         Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 };
     let (name, variables) = context.variables(&manifest);
     let mirrors = context.mirrors(&manifest, &variables);
     let images = context.images(&manifest, &variables, &mirrors, selection);
     Some(Release { name: name?, manifest: path.to_owned(), mirrors, images })
+}
+
+/// The manifest as it is typed.
+fn read_shape(path: &Path, problems: &mut Problems) -> Option<raw::Manifest> {
+    let text = read_text(path, problems)?;
+    let node = yaml::parse(&text, problems)?;
+    if matches!(node.value, yaml::Value::Null) {
+        problems.add(None, "the manifest is empty");
+        return None;
+    }
+    raw::Manifest::read(&node, problems)
 }
 
 /// The manifest's text, if it is one of sensible length.

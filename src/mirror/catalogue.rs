@@ -12,13 +12,13 @@ use rayon::prelude::*;
 use sha2::Digest as _;
 
 use super::heads::FileHead;
-use super::stamp::now_ns;
 use super::store::Store;
 use super::walk::{Listing, Span};
-use super::{Error, FileError, Stamp, Sums, Tree, read, sums};
+use super::{Error, FileError, Sums, Tree, read, sums};
 use crate::digest::Rsync64;
 use crate::matcher::head::Head;
 use crate::progress::{Event, Progress};
+use crate::stamp::{Stamp, now_ns};
 
 /// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -42,6 +42,13 @@ pub enum Error {
     Database { path: PathBuf, source: rusqlite::Error },
 }
 
+impl Error {
+    /// Whether what was asked for is wrong: a tree that is not there, or has nothing in it.
+    pub fn is_of_trees(&self) -> bool {
+        matches!(self, Self::Root { .. } | Self::NotADirectory { .. } | Self::Empty { .. } | Self::TooManyFiles { .. })
+    }
+}
+
 /// A mirror file cannot be used in this run.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FileError {

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::{FileError, Stamp, read};
+use super::{FileError, read};
 use crate::digest::Rsync64;
 use crate::matcher::head::{Head, HeadFinder};
+use crate::stamp::Stamp;
 
 /// A file's head and the sum of its first block; `None` if the file is shorter than a block.
 pub type FileHead = Option<(Head, Rsync64)>;

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::catalogue::Catalogue;
 use super::heads::{self, FileHead};
-use super::stamp::now_ns;
 use super::store::{HeadRow, Reader, Store, Writer};
 use super::{Error, FileError, FileId, Tree, walk};
 use crate::progress::{Event, Progress};
+use crate::stamp::now_ns;
 
 /// An index file. Any number of processes and threads may use it at once.
 pub struct Index {

@@ -9,7 +9,6 @@ mod error;
 mod heads;
 mod index;
 mod read;
-mod stamp;
 mod store;
 mod sums;
 mod walk;
@@ -17,7 +16,6 @@ mod walk;
 pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
 pub use index::Index;
-pub use stamp::Stamp;
 pub use sums::Sums;
 
 use std::path::PathBuf;

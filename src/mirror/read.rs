@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{FileError, Stamp};
+use super::FileError;
+use crate::stamp::Stamp;
 
 /// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
 ///

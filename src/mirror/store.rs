@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
-use super::{Error, Stamp, Sums};
+use super::{Error, Sums};
 use crate::digest::Rsync64;
 use crate::matcher::head::Head;
+use crate::stamp::Stamp;
 
 /// The layout in `schema.sql`, in the file's `user_version`.
 const VERSION: i64 = 1;

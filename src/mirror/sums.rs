@@ -5,8 +5,9 @@ use std::path::Path;
 
 use sha2::Digest as _;
 
-use super::{FileError, Stamp, read};
+use super::{FileError, read};
 use crate::digest::{Checksum, Sum};
+use crate::stamp::Stamp;
 
 /// Both strong sums of a file, from one read of it: whichever a set needs, the file is not read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

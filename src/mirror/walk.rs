@@ -10,8 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::{Error, Stamp, Tree};
+use super::{Error, Tree};
 use crate::progress::{Event, Progress};
+use crate::stamp::Stamp;
 
 /// The usable files of a tree.
 pub struct Listing {

@@ -1,0 +1,76 @@
+//! `jigpress index`: brings the index of mirror trees up to date on its own.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::{Failure, IndexArgs, JobsArgs, terminal};
+use crate::manifest::{self, Mirrors};
+use crate::mirror::{Index, Tree};
+use crate::progress::Event;
+
+/// The block length of directories that are named without a manifest, in bytes.
+const DEFAULT_BLOCK_LENGTH: u32 = 1024;
+
+/// Brings the index of mirror trees up to date.
+///
+/// `publish` does so itself; this is for doing it beforehand, when the machine has nothing else to do.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Release manifests, whose mirrors are indexed, or directories.
+    #[arg(required = true, value_name = "MANIFEST|DIR")]
+    sources: Vec<PathBuf>,
+    /// Read every file in full now, so that `publish` need not.
+    #[arg(long)]
+    read_all: bool,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    #[command(flatten)]
+    index: IndexArgs,
+    /// Print nothing but warnings and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Carries out the command.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let (trees, block_lengths) = trees(&args.sources)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let index = Index::open(&args.index.path()?).map_err(Failure::nothing)?;
+    let progress = terminal::listener(args.quiet);
+    pool.install(|| {
+        let catalogue = index.refresh(&trees, &block_lengths, &*progress)?;
+        if args.read_all {
+            let files: Vec<_> = catalogue.files().collect();
+            progress.report(Event::MirrorToRead { files: files.len() as u64 });
+            for files in files.chunks(256) {
+                catalogue.sums(files, &*progress);
+                files.iter().for_each(|_| progress.report(Event::MirrorRead));
+            }
+            catalogue.flush()?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+    .map_err(|error: crate::mirror::Error| match error.is_of_trees() {
+        true => Failure::Usage(error.to_string()),
+        false => Failure::nothing(error),
+    })
+}
+
+/// The trees that are meant, and the block lengths that images will want of them.
+fn trees(sources: &[PathBuf]) -> Result<(Vec<Tree>, Vec<u32>), Failure> {
+    let (directories, manifests): (Vec<&Path>, Vec<&Path>) =
+        sources.iter().map(PathBuf::as_path).partition(|source| source.is_dir());
+    let of_directory = |path: &Path| Tree::new(path.display().to_string(), path);
+    let mut trees: Vec<Tree> = directories.into_iter().map(of_directory).collect();
+    let mut block_lengths = if trees.is_empty() { Vec::new() } else { vec![DEFAULT_BLOCK_LENGTH] };
+    let wanted = manifest::load_mirrors(&manifests).map_err(|errors| Failure::Usage(errors.to_string()))?;
+    for Mirrors { mirrors, min_lengths } in wanted {
+        trees.extend(mirrors.into_iter().map(|mirror| Tree {
+            label: mirror.label,
+            root: mirror.path,
+            filter: Box::new(move |path| mirror.filter.matches(path)),
+        }));
+        block_lengths.extend(min_lengths);
+    }
+    Ok((trees, block_lengths))
+}

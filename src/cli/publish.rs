@@ -1,0 +1,167 @@
+//! `jigpress publish`: release manifests in, proven sets out.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use indicatif::BinaryBytes;
+
+use super::{Failure, IndexArgs, JobsArgs, SOME_FAILED, terminal};
+use crate::manifest::{self, Selector};
+use crate::publish::report::{Outcome, Report, SetReport};
+use crate::publish::{self, Options};
+
+/// Publishes the images of releases as jigdo sets.
+///
+/// Every image that the manifests name is searched for the files of its mirrors, and gets a .jigdo and a .template
+/// file, proven before they appear in the output directory. What did not change since the last run is not done again.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Release manifests.
+    #[arg(required = true, value_name = "MANIFEST")]
+    manifests: Vec<PathBuf>,
+    /// Only images for which a matrix variable has this value (`arch=amd64`), or whose name or path matches
+    /// (`image=*netinst*`). Repeat it for several values of a variable; different variables must all hold.
+    #[arg(long, value_name = "VARIABLE=VALUE")]
+    only: Vec<Selector>,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    #[command(flatten)]
+    index: IndexArgs,
+    /// Say what would be done, and write nothing but the index.
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    format: super::inspect::Format,
+    /// Also write the result, as JSON, to this file.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Print nothing but warnings and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Carries out the command.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let releases =
+        manifest::load_all(&args.manifests, &args.only).map_err(|errors| Failure::Usage(errors.to_string()))?;
+    let is_json = matches!(args.format, super::inspect::Format::Json);
+    let progress = terminal::listener(args.quiet || is_json);
+    let index = args.index.path()?;
+    let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
+    let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
+        publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
+        error => Failure::nothing(error),
+    })?;
+    drop(progress);
+    let report = outcomes.report;
+    let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
+    if let Some(path) = &args.report {
+        write_report(path, &json).map_err(|error| Failure::Nothing(format!("{}: {error}", path.display())))?;
+    }
+    if is_json {
+        super::written(std::io::stdout().write_all(json.as_bytes()))?;
+    } else if !args.quiet {
+        super::written(std::io::stdout().write_all(table(&report).as_bytes()))?;
+    }
+    let failed = report.images.iter().filter(|image| image.outcome == Outcome::Failed);
+    for image in failed {
+        eprintln!("jigpress: {}", image.error.as_deref().unwrap_or("failed"));
+    }
+    Ok(match report.count(Outcome::Failed) {
+        0 => ExitCode::SUCCESS,
+        _ if outcomes.nothing_could_be_written => ExitCode::from(super::NOTHING),
+        _ => ExitCode::from(SOME_FAILED),
+    })
+}
+
+/// Writes the report so that a reader sees the old one or the new one.
+fn write_report(path: &Path, json: &str) -> std::io::Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    std::fs::write(&staged, json)?;
+    std::fs::rename(&staged, path)
+}
+
+/// The table at the end of a run, totals last.
+fn table(report: &Report) -> String {
+    let mut rows = vec![["image", "size", "matched", "parts", "template", "seconds", ""].map(str::to_owned)];
+    let mut total = Totals::default();
+    for image in &report.images {
+        let name = image.image.file_name().unwrap_or(image.image.as_os_str()).to_string_lossy().into_owned();
+        let size = image.bytes.map_or_else(String::new, |bytes| BinaryBytes(bytes).to_string());
+        let outcome = match image.outcome {
+            Outcome::Published => "",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Planned => "to do",
+            Outcome::Failed => "FAILED",
+        };
+        let [matched, parts, template, seconds] = image.set.as_ref().map(|set| set_columns(set)).unwrap_or_default();
+        rows.push([name, size, matched, parts, template, seconds, outcome.to_owned()]);
+        total.add(image.bytes.unwrap_or(0), image.set.as_ref());
+    }
+    rows.push(total.row(report));
+    let widths: Vec<usize> =
+        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let line = |row: &[String; 7]| {
+        let cells = row[1..6].iter().zip(&widths[1..6]).map(|(cell, &width)| format!("  {cell:>width$}"));
+        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[6], width = widths[0]);
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn set_columns(set: &SetReport) -> [String; 4] {
+    [
+        percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
+        set.parts.to_string(),
+        BinaryBytes(set.template_bytes).to_string(),
+        format!("{:.1}", set.seconds.total),
+    ]
+}
+
+fn percentage(share: u64, all: u64) -> String {
+    format!("{:.2} %", share as f64 / all.max(1) as f64 * 100.0)
+}
+
+#[derive(Default)]
+struct Totals {
+    bytes: u64,
+    matched: u64,
+    searched: u64,
+    parts: u64,
+    template: u64,
+}
+
+impl Totals {
+    fn add(&mut self, bytes: u64, set: Option<&SetReport>) {
+        self.bytes += bytes;
+        if let Some(set) = set {
+            self.matched += set.matched_bytes;
+            self.searched += set.matched_bytes + set.unmatched_bytes;
+            self.parts += set.parts;
+            self.template += set.template_bytes;
+        }
+    }
+
+    fn row(&self, report: &Report) -> [String; 7] {
+        let counts = [
+            (Outcome::Published, "published"),
+            (Outcome::Unchanged, "unchanged"),
+            (Outcome::Planned, "to do"),
+            (Outcome::Failed, "failed"),
+        ];
+        let counted =
+            counts.iter().map(|(outcome, word)| (report.count(*outcome), word)).filter(|(count, _)| *count > 0);
+        [
+            format!("{} images", report.images.len()),
+            BinaryBytes(self.bytes).to_string(),
+            percentage(self.matched, self.searched),
+            self.parts.to_string(),
+            BinaryBytes(self.template).to_string(),
+            format!("{:.1}", report.seconds),
+            counted.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", "),
+        ]
+    }
+}

@@ -1,0 +1,123 @@
+//! What a person sees while a run is at work: progress bars on a terminal, lines in a log.
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::sync::Mutex;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::progress::{Event, Progress};
+
+/// The listener for a run: bars if standard error is a terminal, lines if it is not; warnings only if `quiet`.
+pub fn listener(quiet: bool) -> Box<dyn Progress> {
+    if quiet {
+        Box::new(Warnings)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(Bars::new())
+    } else {
+        Box::new(Log)
+    }
+}
+
+/// Tells warnings, and nothing else.
+struct Warnings;
+
+impl Progress for Warnings {
+    fn report(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            eprintln!("jigpress: warning: {text}");
+        }
+    }
+}
+
+/// One line for what is done.
+struct Log;
+
+impl Progress for Log {
+    fn report(&self, event: Event<'_>) {
+        match event {
+            Event::MirrorDone { files, bytes } => {
+                eprintln!("jigpress: mirrors: {files} files, {}", indicatif::BinaryBytes(bytes));
+            }
+            Event::ImageDone { name, summary, .. } => eprintln!("jigpress: {name}: {summary}"),
+            event => Warnings.report(event),
+        }
+    }
+}
+
+/// A bar for the mirrors; then one for all images, and one for each in work.
+struct Bars {
+    all: MultiProgress,
+    mirror: ProgressBar,
+    batch: ProgressBar,
+    images: Mutex<HashMap<usize, ProgressBar>>,
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates here are well-formed").progress_chars("━╸ ")
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::new();
+        let mirror = all.add(ProgressBar::new_spinner());
+        mirror.set_style(style("{spinner} mirrors: {msg}"));
+        let batch = ProgressBar::new(0);
+        batch.set_style(style(
+            "  all images  {bar:30.green} {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12}, {eta} left",
+        ));
+        Self { all, mirror, batch, images: Mutex::default() }
+    }
+
+    fn images(&self) -> std::sync::MutexGuard<'_, HashMap<usize, ProgressBar>> {
+        self.images.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Progress for Bars {
+    fn report(&self, event: Event<'_>) {
+        match event {
+            Event::MirrorWalked { files } => {
+                self.mirror.set_message(format!("{files} files found"));
+                self.mirror.tick();
+            }
+            Event::MirrorToRead { files } => {
+                self.mirror.reset();
+                self.mirror.set_length(files);
+                self.mirror.set_style(style("  mirrors     {bar:30.green} {pos} of {len} new files, {eta} left"));
+            }
+            Event::MirrorRead => self.mirror.inc(1),
+            Event::MirrorDone { files, bytes } => {
+                self.mirror.finish_and_clear();
+                let _ = self.all.println(format!("mirrors: {files} files, {}", indicatif::BinaryBytes(bytes)));
+            }
+            Event::BatchStarted { bytes } => {
+                self.batch.set_length(bytes);
+                self.all.add(self.batch.clone());
+            }
+            Event::ImageStarted { image, name, bytes } => {
+                let bar = self.all.add(ProgressBar::new(bytes));
+                bar.set_style(style("  {wide_msg} {bar:30} {percent:>3} % {binary_bytes_per_sec:>12}, {eta} left"));
+                bar.set_message(name.rsplit('/').next().unwrap_or(name).to_owned());
+                self.images().insert(image, bar);
+            }
+            Event::ImageAdvanced { image, offset } => {
+                if let Some(bar) = self.images().get(&image) {
+                    self.batch.inc(offset.saturating_sub(bar.position()));
+                    bar.set_position(offset);
+                }
+            }
+            Event::ImageDone { image, name, summary } => {
+                if let Some(bar) = self.images().remove(&image) {
+                    self.batch.inc(bar.length().unwrap_or(0).saturating_sub(bar.position()));
+                    bar.finish_and_clear();
+                }
+                let _ = self.all.println(format!("{name}: {summary}"));
+            }
+            Event::BatchDone => self.batch.finish_and_clear(),
+            Event::Warning(text) => {
+                let _ = self.all.println(format!("warning: {text}"));
+            }
+        }
+    }
+}

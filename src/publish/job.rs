@@ -1,0 +1,356 @@
+//! The work on one image: find its parts, write its template and jigdo file, prove both, leave them staged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::plan::{Plan, Planned, Selection, SelectionSums};
+use super::proof;
+use super::record::{Record, jigdo_name, template_name};
+use super::report::{SetReport, Stages, Stopwatch};
+use super::staging::OutputDirectory;
+use super::{Error, GENERATOR};
+use crate::digest::{Algorithm, Checksum, Hasher, Sum, hex};
+use crate::format::jigdo::{self, Jigdo, Location};
+use crate::format::template::{self, ImageEntry};
+use crate::image::Mapped;
+use crate::matcher::search::Search;
+use crate::matcher::{Area, Bytes as _, Layout};
+use crate::mirror::{Catalogue, FileId};
+use crate::progress::{Event, Progress};
+use crate::stamp::Stamp;
+
+/// How much of an image is worked on at a time. Its sums, the search and the compression of what was found before
+/// go on side by side over this many bytes.
+const WINDOW: u64 = 16 << 20;
+
+/// What the work on an image needs.
+pub struct Job<'a> {
+    /// The image's place in the run.
+    pub number: usize,
+    pub planned: Planned<'a>,
+    pub plan: &'a Plan<'a>,
+    pub catalogue: &'a Catalogue,
+    pub selection: &'a Selection,
+    pub directory: &'a OutputDirectory,
+    pub pool: &'a ThreadPool,
+    pub progress: &'a dyn Progress,
+}
+
+/// An image's whole-file sums.
+type Sums = BTreeMap<Algorithm, Vec<u8>>;
+
+/// Bytes that are summed on their way.
+struct Summed<W> {
+    out: W,
+    hashers: BTreeMap<Algorithm, Hasher>,
+    length: u64,
+}
+
+impl<W> Summed<W> {
+    fn new(out: W, algorithms: &BTreeSet<Algorithm>) -> Self {
+        Self { out, hashers: hashers(algorithms), length: 0 }
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hashers.values_mut().for_each(|hasher| hasher.update(&bytes[..count]));
+        self.length += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn hashers(algorithms: &BTreeSet<Algorithm>) -> BTreeMap<Algorithm, Hasher> {
+    algorithms.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm))).collect()
+}
+
+fn finish(hashers: BTreeMap<Algorithm, Hasher>) -> Sums {
+    hashers.into_iter().map(|(algorithm, hasher)| (algorithm, hasher.finish())).collect()
+}
+
+/// The sum of this kind among `sums`, which must have it.
+fn set_sum(sums: &Sums, checksum: Checksum) -> Sum {
+    let sum = sums.get(&checksum.into()).and_then(|bytes| Sum::from_bytes(checksum, bytes));
+    sum.expect("a set's own checksum is always computed")
+}
+
+/// A template that was written and waits.
+struct WrittenTemplate {
+    layout: Layout,
+    image_sums: Sums,
+    sums: Sums,
+    length: u64,
+    stamp: Stamp,
+}
+
+#[derive(Default)]
+struct Clocks {
+    matching: Stopwatch,
+    sums: Stopwatch,
+    template: Stopwatch,
+    proof: Stopwatch,
+}
+
+impl Job<'_> {
+    /// Makes the image's set and leaves it staged. `inputs` stands for what it depends on.
+    ///
+    /// # Errors
+    /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
+    pub fn run(&self, image: &Mapped, inputs: String) -> Result<Record, Error> {
+        let start = Instant::now();
+        let mut clocks = Clocks::default();
+        let name = &self.planned.image.name;
+        let template = self.write_template(image, &mut clocks)?;
+        let jigdo = self.jigdo(image, &template);
+        let (jigdo_stamp, jigdo_length, jigdo_sums) = self.write_jigdo(&jigdo)?;
+        clocks.proof.time(|| {
+            let staged = |file: String| self.directory.staged(&file);
+            let staged = (staged(template_name(name)), staged(jigdo_name(name)));
+            let checksum = self.planned.image.settings.checksum;
+            let sum = set_sum(&template.image_sums, checksum);
+            let proof = || proof::prove(&staged.0, &staged.1, image, &template.layout, sum);
+            self.pool.install(proof).map_err(|reason| Error::Proof { path: staged.0.clone(), reason })
+        })?;
+        self.check_unchanged(image, &template.layout)?;
+
+        let hexadecimal = |sums: &Sums| -> BTreeMap<String, String> {
+            let wanted = |(algorithm, _): &(&Algorithm, _)| self.planned.image.settings.sums.contains(algorithm);
+            sums.iter().filter(wanted).map(|(algorithm, sum)| (algorithm.name().to_lowercase(), hex(sum))).collect()
+        };
+        let sums = [("image", &template.image_sums), ("template", &template.sums), ("jigdo", &jigdo_sums)];
+        let matched_bytes = template.layout.matched();
+        let report = SetReport {
+            matched_bytes,
+            unmatched_bytes: image.length() - matched_bytes,
+            parts: template.layout.parts().count() as u64,
+            distinct_parts: jigdo.parts.len() as u64,
+            template_bytes: template.length,
+            jigdo_bytes: jigdo_length,
+            sums: sums.map(|(file, sums)| (file.to_owned(), hexadecimal(sums))).into(),
+            seconds: Stages {
+                matching: clocks.matching.seconds(),
+                sums: clocks.sums.seconds(),
+                template: clocks.template.seconds(),
+                proof: clocks.proof.seconds(),
+                total: start.elapsed().as_secs_f64(),
+            },
+        };
+        Ok(Record { inputs, template: template.stamp, jigdo: jigdo_stamp, report })
+    }
+
+    /// Everything that is summed over a file of the set, or the image.
+    fn algorithms(&self) -> BTreeSet<Algorithm> {
+        let settings = &self.planned.image.settings;
+        settings.sums.iter().copied().chain([settings.checksum.into()]).collect()
+    }
+
+    fn image_error(&self, source: io::Error) -> Error {
+        Error::Image { path: self.planned.image.path.clone(), source }
+    }
+
+    fn write_template(&self, image: &Mapped, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
+        let settings = &self.planned.image.settings;
+        let name = template_name(&self.planned.image.name);
+        let failed = |source| Error::Output { path: self.directory.staged(&name), source };
+        let options = template::Options {
+            compression: settings.compression,
+            level: settings.level,
+            ..template::Options::new(settings.checksum)
+        };
+        let file = BufWriter::with_capacity(1 << 20, self.directory.stage(&name)?);
+        let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
+
+        let sums = SelectionSums {
+            selection: self.selection,
+            catalogue: self.catalogue,
+            checksum: settings.checksum,
+            progress: self.progress,
+        };
+        let mut search = Search::new(&self.selection.table, image, &sums, settings.checksum);
+        let mut image_hashers = hashers(&self.algorithms());
+        let mut layout = Layout::default();
+        let mut found = Vec::new();
+        let mut offset = 0;
+        loop {
+            let window = offset..image.length().min(offset + WINDOW);
+            let Clocks { matching, sums, template, .. } = clocks;
+            // Three stages side by side: what was found before is written while the search goes on.
+            let (written, (searched, summed)) = self.pool.install(|| {
+                rayon::join(
+                    || template.time(|| self.write_areas(&mut writer, image, &found)),
+                    || {
+                        rayon::join(
+                            || matching.time(|| search.advance(window.end)),
+                            || sums.time(|| sum_window(&mut image_hashers, image, window.clone())),
+                        )
+                    },
+                )
+            });
+            written?;
+            summed.map_err(|source| self.image_error(source))?;
+            found = searched.map_err(|source| self.image_error(source))?;
+            found.iter().cloned().for_each(|area| layout.push(area));
+            offset = window.end;
+            self.progress.report(Event::ImageAdvanced { image: self.number, offset });
+            if offset == image.length() {
+                break;
+            }
+        }
+        let image_sums = finish(image_hashers);
+        let entry = ImageEntry {
+            length: image.length(),
+            sum: set_sum(&image_sums, settings.checksum),
+            block_length: Some(settings.min_length),
+        };
+        clocks.template.time(|| {
+            let written = self.pool.install(|| {
+                self.write_areas(&mut writer, image, &found)?;
+                writer.finish(entry).map_err(failed)
+            })?;
+            let Summed { out, hashers, length } = written;
+            let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+            let stamp = sync(&file).map_err(failed)?;
+            Ok(WrittenTemplate { layout, image_sums, sums: finish(hashers), length, stamp })
+        })
+    }
+
+    fn write_areas(
+        &self,
+        writer: &mut template::Writer<impl Write>,
+        image: &Mapped,
+        areas: &[Area],
+    ) -> Result<(), Error> {
+        let name = template_name(&self.planned.image.name);
+        let failed = |source| Error::Output { path: self.directory.staged(&name), source };
+        for area in areas {
+            match area {
+                Area::Part(part) => {
+                    let first = self.selection.first_block(part.part);
+                    writer.part(part.length, first, part.sum).map_err(failed)?;
+                }
+                Area::Unmatched(range) => {
+                    for start in range.clone().step_by(WINDOW as usize) {
+                        let window = image.window(start..range.end.min(start + WINDOW));
+                        let window = window.map_err(|source| self.image_error(source))?;
+                        writer.unmatched(&window).map_err(failed)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the set's jigdo file says.
+    fn jigdo(&self, image: &Mapped, template: &WrittenTemplate) -> Jigdo {
+        let planned = &self.planned;
+        let settings = &planned.image.settings;
+        let mut locations = BTreeMap::new();
+        for part in template.layout.parts() {
+            let file = self.selection.file(part.part);
+            locations.entry(file).or_insert(part.sum);
+        }
+        let location = |(file, sum): (FileId, Sum)| {
+            let label = self.plan.label(planned, self.catalogue.tree(file)).to_owned();
+            (sum, Location { label, path: self.catalogue.path(file).to_owned() })
+        };
+        let mut parts: Vec<_> = locations.into_iter().map(location).collect();
+        parts.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
+        let servers = planned.mirrors().flat_map(|mirror| {
+            let server =
+                |server: &crate::manifest::Server| jigdo::Server { url: server.url.clone(), try_last: server.try_last };
+            mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
+        });
+        Jigdo {
+            version: Some(match settings.checksum {
+                Checksum::Md5 => "1.2".to_owned(),
+                Checksum::Sha256 => "2.0".to_owned(),
+            }),
+            generator: Some(GENERATOR.to_owned()),
+            image: Some(jigdo::Image {
+                filename: planned.image.filename.clone(),
+                template: planned.image.template_url.clone(),
+                template_sum: Some(set_sum(&template.sums, settings.checksum)),
+                short_info: planned.image.short_info.clone(),
+                info: planned.image.info.clone(),
+                comments: comments(&settings.sums, image, template),
+            }),
+            parts,
+            servers: servers.collect(),
+            includes: planned.image.include_jigdo.clone(),
+        }
+    }
+
+    fn write_jigdo(&self, jigdo: &Jigdo) -> Result<(Stamp, u64, Sums), Error> {
+        let name = jigdo_name(&self.planned.image.name);
+        let path = self.directory.staged(&name);
+        let text = jigdo.to_text().map_err(|source| Error::Jigdo { path: path.clone(), source })?;
+        let failed = |source| Error::Output { path: path.clone(), source };
+        let bytes = match self.planned.image.settings.compress_jigdo {
+            true => jigdo::gzip(&text).map_err(failed)?,
+            false => text.into_bytes(),
+        };
+        let mut file = Summed::new(self.directory.stage(&name)?, &self.algorithms());
+        file.write_all(&bytes).map_err(failed)?;
+        let stamp = sync(&file.out).map_err(failed)?;
+        Ok((stamp, file.length, finish(file.hashers)))
+    }
+
+    /// An error if the image or a part is no longer what was read.
+    fn check_unchanged(&self, image: &Mapped, layout: &Layout) -> Result<(), Error> {
+        let mut files: Vec<FileId> = layout.parts().map(|part| self.selection.file(part.part)).collect();
+        files.sort_unstable();
+        files.dedup();
+        let changed = self.pool.install(|| files.par_iter().find_first(|&&file| !self.catalogue.unchanged(file)));
+        if let Some(&file) = changed {
+            return Err(Error::PartChanged { path: self.catalogue.full_path(file) });
+        }
+        image.intact().map_err(|source| self.image_error(source))
+    }
+}
+
+/// The sums and sizes that jigdo files carry in comments.
+fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &WrittenTemplate) -> Vec<String> {
+    if algorithms.is_empty() {
+        return Vec::new();
+    }
+    let wanted = |sums: &Sums, comment: fn(Algorithm, &[u8]) -> String| -> Vec<String> {
+        let chosen = sums.iter().filter(|(algorithm, _)| algorithms.contains(algorithm));
+        chosen.map(|(&algorithm, sum)| comment(algorithm, sum)).collect()
+    };
+    [
+        wanted(&template.sums, jigdo::template_sum_comment),
+        vec![jigdo::template_size_comment(template.length)],
+        wanted(&template.image_sums, jigdo::image_sum_comment),
+        vec![jigdo::image_size_comment(image.length())],
+    ]
+    .concat()
+}
+
+fn sum_window(hashers: &mut BTreeMap<Algorithm, Hasher>, image: &Mapped, range: Range<u64>) -> io::Result<()> {
+    let window = image.window(range)?;
+    hashers.values_mut().par_bridge().for_each(|hasher| hasher.update(&window));
+    Ok(())
+}
+
+/// Makes a file last, and gives its stamp.
+fn sync(file: &File) -> io::Result<Stamp> {
+    file.sync_all()?;
+    Ok(Stamp::of(&file.metadata()?))
+}
+
+/// Opens the image that is planned.
+pub fn open(path: &Path) -> Result<Mapped, Error> {
+    Mapped::open(path).map_err(|source| Error::Image { path: path.to_owned(), source })
+}

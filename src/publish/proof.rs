@@ -1,0 +1,89 @@
+//! The proof of a staged set: what the files say, read back, is what was found in the image.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
+use std::path::Path;
+
+use crate::digest::{Checksum, Hasher, Sum};
+use crate::format::jigdo::Jigdo;
+use crate::format::template::{self, Template};
+use crate::image::Mapped;
+use crate::matcher::{Area, Bytes as _, Layout};
+
+/// How many bytes are compared at a time.
+const WINDOW: u64 = 4 << 20;
+
+/// Reads a staged template and jigdo file, and compares them with the image, its layout and its sum.
+///
+/// # Errors
+/// What differs, in words.
+pub fn prove(template: &Path, jigdo: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<(), String> {
+    let (described, named) = rayon::join(|| prove_template(template, image, layout, sum), || read_jigdo(jigdo));
+    let (sum_of_template, jigdo) = (described?, named?);
+    prove_jigdo(&jigdo, layout, sum_of_template)
+}
+
+/// Gives the template's own sum.
+fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<Sum, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut template = Template::read(BufReader::new(&file)).map_err(|error| error.to_string())?;
+    let entry = &template.description.image;
+    if entry.length != image.length() || entry.sum != sum {
+        return Err("the template describes another image".to_owned());
+    }
+    let areas = &template.description.areas;
+    let same = |(area, found): (&template::Area, &Area)| match (area, found) {
+        (template::Area::Unmatched { length }, Area::Unmatched(range)) => *length == range.end - range.start,
+        (template::Area::Part { length, sum, .. }, Area::Part(part)) => *length == part.length && *sum == part.sum,
+        _ => false,
+    };
+    if areas.len() != layout.areas.len() || !areas.iter().zip(&layout.areas).all(same) {
+        return Err("the template's areas are not those that were found".to_owned());
+    }
+    let mut carried = template.unmatched();
+    let mut buffer = vec![0; WINDOW as usize];
+    for area in &layout.areas {
+        let Area::Unmatched(range) = area else { continue };
+        for start in range.clone().step_by(WINDOW as usize) {
+            let window = image.window(start..range.end.min(start + WINDOW)).map_err(|error| error.to_string())?;
+            let buffer = &mut buffer[..window.len()];
+            carried.read_exact(buffer).map_err(|error| error.to_string())?;
+            if *buffer != *window {
+                return Err(format!("the template's unmatched data differ from the image behind offset {start}"));
+            }
+        }
+    }
+    sum_of_file(path, sum.checksum()).map_err(|error| error.to_string())
+}
+
+fn sum_of_file(path: &Path, checksum: Checksum) -> io::Result<Sum> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new(checksum.into());
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            let sum = Sum::from_bytes(checksum, &hasher.finish());
+            return Ok(sum.expect("a checksum's sums have its length"));
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
+
+fn read_jigdo(path: &Path) -> Result<Jigdo, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())
+}
+
+fn prove_jigdo(jigdo: &Jigdo, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
+    let named_sum = jigdo.image.as_ref().and_then(|image| image.template_sum);
+    if named_sum != Some(sum_of_template) {
+        return Err("the jigdo file does not have the template's sum".to_owned());
+    }
+    let named: HashSet<Sum> = jigdo.parts.iter().map(|(sum, _)| *sum).collect();
+    match layout.parts().find(|part| !named.contains(&part.sum)) {
+        Some(part) => Err(format!("the jigdo file does not name the part at offset {}", part.start)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,63 @@
+//! What a run remembers of a set, so that the next one need not make it again.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::report::SetReport;
+use super::staging::OutputDirectory;
+use crate::stamp::Stamp;
+
+/// A set that was staged, and perhaps published. Files keep their stamp when they are renamed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The fingerprint of everything that the set depends on.
+    pub inputs: String,
+    pub template: Stamp,
+    pub jigdo: Stamp,
+    pub report: SetReport,
+}
+
+/// How much of a set that is on record is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Both files are published.
+    Published,
+    /// Both are there, but one or both still wait.
+    Staged,
+    /// One is missing, or is not what it was.
+    Lost,
+}
+
+impl Record {
+    /// Where the set called `name` is now.
+    pub fn find(&self, name: &str, directory: &OutputDirectory) -> Found {
+        let is = |path: &Path, stamp: &Stamp| fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp);
+        let find = |file: String, stamp: &Stamp| {
+            if is(&directory.published(&file), stamp) {
+                Found::Published
+            } else if is(&directory.staged(&file), stamp) {
+                Found::Staged
+            } else {
+                Found::Lost
+            }
+        };
+        let template = find(template_name(name), &self.template);
+        match (template, find(jigdo_name(name), &self.jigdo)) {
+            (Found::Lost, _) | (_, Found::Lost) => Found::Lost,
+            (Found::Published, Found::Published) => Found::Published,
+            _ => Found::Staged,
+        }
+    }
+}
+
+/// The file name of a set's template.
+pub fn template_name(name: &str) -> String {
+    format!("{name}.template")
+}
+
+/// The file name of a set's jigdo file.
+pub fn jigdo_name(name: &str) -> String {
+    format!("{name}.jigdo")
+}

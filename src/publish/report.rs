@@ -1,0 +1,129 @@
+//! What a run did: per image its sizes, sums and times; what `--report` writes and the table is made from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The program and its version.
+    pub generator: String,
+    /// The releases' names.
+    pub releases: Vec<String>,
+    pub mirror: MirrorReport,
+    /// In the order of the manifests.
+    pub images: Vec<ImageReport>,
+    /// How long the run took.
+    pub seconds: f64,
+}
+
+/// What the index holds of the release's mirrors.
+#[derive(Debug, Serialize)]
+pub struct MirrorReport {
+    /// How many files the mirrors have.
+    pub files: u64,
+    /// How long they are together.
+    pub bytes: u64,
+    /// How long it took to bring the index up to date.
+    pub seconds: f64,
+}
+
+/// How it went with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A new set was published.
+    Published,
+    /// The published set is of this image, these parts and these settings already.
+    Unchanged,
+    /// Nothing was written, because the run is a dry one; a set would be published.
+    Planned,
+    /// No set was published; one that was published before is still there.
+    Failed,
+}
+
+/// What was made of an image. All sizes are in bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageReport {
+    pub image: PathBuf,
+    pub release: String,
+    pub outcome: Outcome,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// The image's length; unknown if it could not be opened.
+    pub bytes: Option<u64>,
+    /// What is known once the set was made.
+    #[serde(flatten)]
+    pub set: Option<SetReport>,
+    pub outputs: Outputs,
+}
+
+/// Where a set is published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outputs {
+    pub jigdo: PathBuf,
+    pub template: PathBuf,
+}
+
+/// What is known of a set that was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetReport {
+    /// How much of the image parts cover.
+    pub matched_bytes: u64,
+    /// How much of it the template carries.
+    pub unmatched_bytes: u64,
+    /// How many areas are parts.
+    pub parts: u64,
+    /// How many different parts these are.
+    pub distinct_parts: u64,
+    pub template_bytes: u64,
+    pub jigdo_bytes: u64,
+    /// By file (`image`, `template`, `jigdo`), then by algorithm, in hexadecimal.
+    pub sums: BTreeMap<String, BTreeMap<String, String>>,
+    pub seconds: Stages,
+}
+
+/// How long the stages of an image's work took, in seconds. Stages overlap, so `total` is less than their sum.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Stages {
+    /// Finding and verifying parts, the reading of mirror files included.
+    pub matching: f64,
+    /// The image's own sums.
+    pub sums: f64,
+    /// Compressing unmatched data and writing the template.
+    pub template: f64,
+    /// Reading the staged set back and comparing it with the image.
+    pub proof: f64,
+    /// From the opening of the image to the staged set.
+    pub total: f64,
+}
+
+/// Adds up the time that calls take.
+#[derive(Debug, Default)]
+pub(super) struct Stopwatch(Duration);
+
+impl Stopwatch {
+    /// Runs `work` on the clock.
+    pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.0 += start.elapsed();
+        result
+    }
+
+    /// In seconds.
+    pub fn seconds(&self) -> f64 {
+        self.0.as_secs_f64()
+    }
+}
+
+impl Report {
+    /// How many images had this outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.images.iter().filter(|image| image.outcome == outcome).count()
+    }
+}

@@ -1,0 +1,383 @@
+//! A run over all images: several at once, each output directory published when the last of its images is done.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::ThreadPool;
+
+use super::Error;
+use super::job::{self, Job};
+use super::plan::{Plan, Planned, Selection};
+use super::record::{Found, Record, jigdo_name, template_name};
+use super::report::{ImageReport, Outcome, Outputs, SetReport};
+use super::staging::OutputDirectory;
+use super::sums::{SumsFile, file_name};
+use crate::digest::Algorithm;
+use crate::matcher::Bytes as _;
+use crate::mirror::{Catalogue, Index};
+use crate::progress::{Event, Progress};
+use crate::stamp::{Stamp, now_ns};
+
+/// A run over all images of a plan.
+pub struct Run<'a> {
+    plan: &'a Plan<'a>,
+    index: &'a Index,
+    catalogue: &'a Catalogue,
+    pool: &'a ThreadPool,
+    progress: &'a dyn Progress,
+    dry_run: bool,
+    selections: Vec<Selection>,
+    /// For each image its selection.
+    selection_of: Vec<usize>,
+    destinations: Vec<Destination>,
+    /// For each image its destination.
+    destination_of: Vec<usize>,
+    images: Vec<Mutex<Progressed>>,
+}
+
+/// An output directory with the images whose sets go there.
+struct Destination {
+    /// The directory, or why nothing can be written there.
+    directory: Result<OutputDirectory, Error>,
+    images: Vec<usize>,
+    /// How many of the images are still to be done.
+    left: AtomicUsize,
+}
+
+/// How far an image has come.
+struct Progressed {
+    /// The image's length in bytes, once it is known.
+    bytes: Option<u64>,
+    state: State,
+}
+
+enum State {
+    /// Nothing was done, or nothing will be.
+    Planned,
+    Made(Made),
+    Failed {
+        error: String,
+        /// Whether the place to write to is at fault.
+        of_output: bool,
+    },
+}
+
+/// A set that lies in the staging place or is published.
+struct Made {
+    record: Record,
+    found: Found,
+    /// Whether the record may be kept: whether a later change of what went into the set will show.
+    is_lasting: bool,
+}
+
+impl State {
+    fn failed(error: &Error) -> Self {
+        Self::Failed { error: error.to_string(), of_output: error.is_of_output() }
+    }
+}
+
+impl<'a> Run<'a> {
+    /// A run in which nothing is done yet, but output directories are there and locked, unless it is a dry one.
+    pub fn new(
+        plan: &'a Plan<'a>,
+        index: &'a Index,
+        catalogue: &'a Catalogue,
+        pool: &'a ThreadPool,
+        progress: &'a dyn Progress,
+        dry_run: bool,
+    ) -> Self {
+        let (selections, selection_of) = pool.install(|| plan.selections(catalogue));
+        let (destinations, destination_of) = destinations(plan, dry_run);
+        let waiting = |_| Mutex::new(Progressed { bytes: None, state: State::Planned });
+        let images = plan.images.iter().map(waiting).collect();
+        Self {
+            plan,
+            index,
+            catalogue,
+            pool,
+            progress,
+            dry_run,
+            selections,
+            selection_of,
+            destinations,
+            destination_of,
+            images,
+        }
+    }
+
+    /// Does the work on all images, `jobs` at a time, the longest first. Gives what came of each, and whether there is
+    /// not one set, and only because they could not be written.
+    pub fn all(self, jobs: usize) -> (Vec<ImageReport>, bool) {
+        let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
+        let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
+        self.progress.report(Event::BatchStarted { bytes: order.iter().map(length).sum() });
+        order.sort_by_cached_key(|image| std::cmp::Reverse(length(image)));
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.min(order.len()) {
+                scope.spawn(|| {
+                    while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        self.one(image);
+                    }
+                });
+            }
+        });
+        self.progress.report(Event::BatchDone);
+        let unwritten = |image: &Mutex<Progressed>| matches!(lock(image).state, State::Failed { of_output: true, .. });
+        let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
+        let images = self.images.into_iter().map(|image| image.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let reports = self.plan.images.iter().zip(images).map(|(planned, image)| report(planned, image));
+        (reports.collect(), nothing_could_be_written)
+    }
+
+    /// Does the work on one image, and publishes its output directory if it was the last one there.
+    fn one(&self, image: usize) {
+        let name = self.plan.images[image].image.path.display().to_string();
+        let state = self.make(image, &name).unwrap_or_else(|error| State::failed(&error));
+        self.progress.report(Event::ImageDone { image, name: &name, summary: &summary(&state) });
+        lock(&self.images[image]).state = state;
+        let destination = &self.destinations[self.destination_of[image]];
+        // All images' states were set before the last one counts down.
+        if destination.left.fetch_sub(1, Ordering::AcqRel) == 1 && !self.dry_run {
+            self.publish(destination);
+        }
+    }
+
+    /// Makes the image's set, or finds it made.
+    fn make(&self, number: usize, name: &str) -> Result<State, Error> {
+        let planned = self.plan.images[number];
+        let directory = match &self.destinations[self.destination_of[number]].directory {
+            Ok(directory) => directory,
+            Err(error) => return Ok(State::failed(error)),
+        };
+        let image = job::open(&planned.image.path)?;
+        lock(&self.images[number]).bytes = Some(image.length());
+        self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
+        let selection = &self.selections[self.selection_of[number]];
+        let is_lasting = selection.is_settled && !image.stamp().is_young(now_ns());
+        let inputs = planned.fingerprint(&image.stamp(), selection);
+        if let Some(record) = self.known(&planned).filter(|record| record.inputs == inputs) {
+            let found = record.find(&planned.image.name, directory);
+            if found != Found::Lost {
+                return Ok(State::Made(Made { record, found, is_lasting }));
+            }
+        }
+        if self.dry_run {
+            return Ok(State::Planned);
+        }
+        let job = Job {
+            number,
+            planned,
+            plan: self.plan,
+            catalogue: self.catalogue,
+            selection,
+            directory,
+            pool: self.pool,
+            progress: self.progress,
+        };
+        let record = job.run(&image, inputs)?;
+        if is_lasting {
+            self.remember(&planned, &record);
+        }
+        Ok(State::Made(Made { record, found: Found::Staged, is_lasting }))
+    }
+
+    /// Publishes the sets of a directory: templates, jigdo files, SUMS files.
+    fn publish(&self, destination: &Destination) {
+        let Ok(directory) = &destination.directory else { return };
+        let mut sets = Vec::new();
+        for &image in &destination.images {
+            let mut progressed = lock(&self.images[image]);
+            if let State::Made(_) = progressed.state
+                && let State::Made(made) = std::mem::replace(&mut progressed.state, State::Planned)
+            {
+                sets.push((image, made));
+            }
+        }
+        let published = publish_sets(directory, self.plan, &sets);
+        for (image, mut made) in sets {
+            let planned = &self.plan.images[image];
+            let state = match &published {
+                Err(error) => State::failed(error),
+                Ok(()) => {
+                    if made.is_lasting && made.found == Found::Staged {
+                        self.settle_record(planned, &mut made.record, directory);
+                    }
+                    State::Made(made)
+                }
+            };
+            lock(&self.images[image]).state = state;
+        }
+        if published.is_ok() {
+            directory.clean();
+        }
+    }
+
+    /// Corrects the record of a set after it was published: a file with the bytes of the one that was published
+    /// before does not replace it, so its stamp is the other's.
+    fn settle_record(&self, planned: &Planned<'_>, record: &mut Record, directory: &OutputDirectory) {
+        let stamp = |file: String| fs::metadata(directory.published(&file)).map(|found| Stamp::of(&found));
+        let name = &planned.image.name;
+        if let (Ok(template), Ok(jigdo)) = (stamp(template_name(name)), stamp(jigdo_name(name)))
+            && (template, jigdo) != (record.template, record.jigdo)
+        {
+            (record.template, record.jigdo) = (template, jigdo);
+            self.remember(planned, record);
+        }
+    }
+
+    /// What is on record of the image's set.
+    fn known(&self, planned: &Planned<'_>) -> Option<Record> {
+        let known = self.index.record(&record_key(planned));
+        // A record that cannot be had, or was written by another version, costs time only.
+        serde_json::from_str(&known.ok()??).ok()
+    }
+
+    fn remember(&self, planned: &Planned<'_>, record: &Record) {
+        let json = serde_json::to_string(record).expect("a record is plain data");
+        if let Err(error) = self.index.set_record(&record_key(planned), &json) {
+            self.progress.report(Event::Warning(&format!("the set will be made again next time: {error}")));
+        }
+    }
+}
+
+fn lock(image: &Mutex<Progressed>) -> MutexGuard<'_, Progressed> {
+    image.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The output directories, each once, and for each image its own.
+fn destinations(plan: &Plan<'_>, dry_run: bool) -> (Vec<Destination>, Vec<usize>) {
+    let mut places: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let mut destinations: Vec<Destination> = Vec::new();
+    let mut of_images = Vec::new();
+    for (number, planned) in plan.images.iter().enumerate() {
+        let output = &planned.image.output;
+        if !dry_run {
+            // Two ways to write a path are known to be one only once it exists. What fails here fails again below.
+            let _ = fs::create_dir_all(output);
+        }
+        let place = *places.entry(absolute(output)).or_insert_with(|| {
+            let directory = match dry_run {
+                true => Ok(OutputDirectory::unlocked(output)),
+                false => OutputDirectory::open(output),
+            };
+            destinations.push(Destination { directory, images: Vec::new(), left: AtomicUsize::new(0) });
+            destinations.len() - 1
+        });
+        destinations[place].images.push(number);
+        *destinations[place].left.get_mut() += 1;
+        of_images.push(place);
+    }
+    (destinations, of_images)
+}
+
+/// The path by which a directory is known, however it was written.
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The name under which the index keeps the record of an image's set.
+fn record_key(planned: &Planned<'_>) -> String {
+    absolute(&planned.image.output).join(&planned.image.name).display().to_string()
+}
+
+/// Publishes sets of one directory, those that are new first as templates, then as jigdo files, then the sums of all.
+fn publish_sets(directory: &OutputDirectory, plan: &Plan<'_>, sets: &[(usize, Made)]) -> Result<(), Error> {
+    for file_of in [template_name, jigdo_name] {
+        for (image, _) in sets.iter().filter(|(_, made)| made.found == Found::Staged) {
+            directory.publish(&file_of(&plan.images[*image].image.name))?;
+        }
+        directory.sync()?;
+    }
+    for algorithm in Algorithm::ALL {
+        write_sums(directory, plan, sets, algorithm)?;
+    }
+    directory.sync()
+}
+
+/// Brings a SUMS file up to date with these sets; lines of other files stay.
+fn write_sums(
+    directory: &OutputDirectory,
+    plan: &Plan<'_>,
+    sets: &[(usize, Made)],
+    algorithm: Algorithm,
+) -> Result<(), Error> {
+    let name = file_name(algorithm);
+    let path = directory.published(&name);
+    let failed = |source| Error::Output { path: path.clone(), source };
+    let before = match fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let mut sums = SumsFile::parse(before.as_deref().unwrap_or_default());
+    for (image, made) in sets {
+        let image = plan.images[*image].image;
+        let files = [
+            ("image", image.filename.clone()),
+            ("template", template_name(&image.name)),
+            ("jigdo", jigdo_name(&image.name)),
+        ];
+        for (file, name) in files {
+            let sum = made.record.report.sums.get(file).and_then(|sums| sums.get(&algorithm.name().to_lowercase()));
+            match sum {
+                Some(sum) => sums.set(&name, sum),
+                // A sum that the manifest does not ask for would be that of an earlier file.
+                None if made.found == Found::Staged => sums.remove(&name),
+                None => {}
+            }
+        }
+    }
+    let text = sums.text();
+    match before {
+        Some(before) if before == text => Ok(()),
+        None if sums.is_empty() => Ok(()),
+        Some(_) if sums.is_empty() => fs::remove_file(&path).map_err(failed),
+        _ => {
+            let mut file = directory.stage(&name)?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+            directory.publish(&name)
+        }
+    }
+}
+
+/// How it went, in a few words for a log.
+fn summary(state: &State) -> String {
+    match state {
+        State::Planned => "a set would be published".to_owned(),
+        State::Failed { error, .. } => format!("failed: {error}"),
+        State::Made(Made { found: Found::Published, .. }) => "unchanged".to_owned(),
+        State::Made(Made { record, .. }) => {
+            let SetReport { matched_bytes, unmatched_bytes, parts, template_bytes, seconds, .. } = &record.report;
+            let share = *matched_bytes as f64 / (matched_bytes + unmatched_bytes).max(1) as f64 * 100.0;
+            let total = seconds.total;
+            format!("{share:.1} % matched by {parts} parts, template of {template_bytes} bytes, {total:.1} s")
+        }
+    }
+}
+
+fn report(planned: &Planned<'_>, Progressed { bytes, state }: Progressed) -> ImageReport {
+    let (outcome, error, set) = match state {
+        State::Planned => (Outcome::Planned, None, None),
+        State::Failed { error, .. } => (Outcome::Failed, Some(error), None),
+        State::Made(Made { record, found: Found::Published, .. }) => (Outcome::Unchanged, None, Some(record.report)),
+        State::Made(Made { record, .. }) => (Outcome::Published, None, Some(record.report)),
+    };
+    let image = planned.image;
+    ImageReport {
+        image: image.path.clone(),
+        release: planned.release.name.clone(),
+        outcome,
+        error,
+        bytes,
+        set,
+        outputs: Outputs {
+            jigdo: image.output.join(jigdo_name(&image.name)),
+            template: image.output.join(template_name(&image.name)),
+        },
+    }
+}

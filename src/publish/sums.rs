@@ -1,0 +1,98 @@
+//! SUMS files: `MD5SUMS`, `SHA256SUMS` and friends, as `md5sum` and its friends write and check them.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Algorithm;
+
+/// The name of the file that holds sums of this kind.
+pub fn file_name(algorithm: Algorithm) -> String {
+    format!("{}SUMS", algorithm.name())
+}
+
+/// The lines of a SUMS file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SumsFile {
+    /// Lines that are not a sum and a name; kept, and written first.
+    others: Vec<String>,
+    sums: BTreeMap<String, String>,
+}
+
+impl SumsFile {
+    /// The content of a SUMS file. Every text is one: lines that make no sense are kept as they are.
+    pub fn parse(text: &str) -> Self {
+        let mut file = Self::default();
+        for line in text.lines() {
+            match parse_line(line) {
+                Some((sum, name)) => {
+                    file.sums.insert(name, sum);
+                }
+                None => file.others.push(line.to_owned()),
+            }
+        }
+        file
+    }
+
+    /// Sets the sum, in hexadecimal, of the file `name`.
+    pub fn set(&mut self, name: &str, sum: &str) {
+        self.sums.insert(name.to_owned(), sum.to_owned());
+    }
+
+    /// Forgets the file `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.sums.remove(name);
+    }
+
+    /// Whether no line is left.
+    pub fn is_empty(&self) -> bool {
+        self.others.is_empty() && self.sums.is_empty()
+    }
+
+    /// The text of the file, ordered by name.
+    pub fn text(&self) -> String {
+        let others = self.others.iter().map(|line| format!("{line}\n"));
+        others.chain(self.sums.iter().map(|(name, sum)| line(name, sum))).collect()
+    }
+}
+
+/// A line as coreutils writes it: a name with a backslash is escaped, and the line says so by starting with one.
+fn line(name: &str, sum: &str) -> String {
+    match name.contains('\\') {
+        true => format!("\\{sum}  {}\n", name.replace('\\', "\\\\")),
+        false => format!("{sum}  {name}\n"),
+    }
+}
+
+fn parse_line(line: &str) -> Option<(String, String)> {
+    let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |line| (true, line));
+    let (sum, name) = line.split_once(' ')?;
+    let name = name.strip_prefix([' ', '*'])?;
+    let name = if escaped { name.replace("\\\\", "\\") } else { name.to_owned() };
+    let is_sum = sum.len() >= 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_sum && !name.is_empty()).then(|| (sum.to_owned(), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "d41d8cd98f00b204e9800998ecf8427e";
+    const NEW: &str = "900150983cd24fb0d6963f7d28e17f72";
+
+    #[test]
+    fn lines_of_other_files_stay_and_all_are_ordered_by_name() {
+        let mut file = SumsFile::parse(&format!("{OLD}  c.iso\n{OLD} *a.iso\n# by hand\n"));
+        file.set("b.iso", NEW);
+        file.set("c.iso", NEW);
+        assert_eq!(file.text(), format!("# by hand\n{OLD}  a.iso\n{NEW}  b.iso\n{NEW}  c.iso\n"));
+        file.remove("a.iso");
+        assert!(!file.text().contains("a.iso"));
+    }
+
+    #[test]
+    fn a_name_with_a_backslash_is_escaped_as_md5sum_does() {
+        let mut file = SumsFile::default();
+        file.set("a\\b c.iso", OLD);
+        assert_eq!(file.text(), format!("\\{OLD}  a\\\\b c.iso\n"));
+        assert_eq!(SumsFile::parse(&file.text()), file);
+    }
+}
