@@ -63,7 +63,7 @@ fn trees(sources: &[PathBuf]) -> Result<(Vec<Tree>, Vec<u32>), Failure> {
     let of_directory = |path: &Path| Tree::new(path.display().to_string(), path);
     let mut trees: Vec<Tree> = directories.into_iter().map(of_directory).collect();
     let mut block_lengths = if trees.is_empty() { Vec::new() } else { vec![DEFAULT_BLOCK_LENGTH] };
-    let wanted = manifest::load_mirrors(&manifests).map_err(|errors| Failure::Usage(errors.to_string()))?;
+    let wanted = manifest::load_mirrors(&manifests).map_err(Failure::Manifest)?;
     for Mirrors { mirrors, min_lengths } in wanted {
         trees.extend(mirrors.into_iter().map(|mirror| Tree {
             label: mirror.label,

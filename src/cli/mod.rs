@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::manifest;
+
 /// Publishes disc images as jigdo sets.
 ///
 /// Exit codes: 0 all was done; 1 some image failed, the others are published; 2 the command line or a manifest is
@@ -38,8 +40,10 @@ enum Command {
 
 /// Why a command stops, as the exit code tells it.
 enum Failure {
-    /// The command line or a manifest is wrong.
+    /// The command line is wrong.
     Usage(String),
+    /// Manifests are wrong.
+    Manifest(manifest::Errors),
     /// Nothing could be done.
     Nothing(String),
 }
@@ -68,13 +72,21 @@ pub fn run() -> ExitCode {
         Command::Man => written(man::run()),
     };
     done.unwrap_or_else(|failure| {
-        let (message, code) = match failure {
-            Failure::Usage(message) => (message, USAGE),
-            Failure::Nothing(message) => (message, NOTHING),
-        };
-        eprintln!("jigpress: {message}");
-        ExitCode::from(code)
+        match failure {
+            Failure::Usage(message) => report(&message, USAGE),
+            Failure::Nothing(message) => report(&message, NOTHING),
+            Failure::Manifest(errors) => {
+                // Each line begins with file, line and column: editors and CI systems look for them there.
+                eprintln!("{errors}");
+                ExitCode::from(USAGE)
+            }
+        }
     })
+}
+
+fn report(message: &str, code: u8) -> ExitCode {
+    eprintln!("jigpress: {message}");
+    ExitCode::from(code)
 }
 
 /// That nobody reads standard output to its end is no failure.

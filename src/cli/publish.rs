@@ -44,8 +44,7 @@ pub struct Args {
 
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let releases =
-        manifest::load_all(&args.manifests, &args.only).map_err(|errors| Failure::Usage(errors.to_string()))?;
+    let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
     let is_json = matches!(args.format, super::inspect::Format::Json);
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
