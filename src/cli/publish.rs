@@ -96,7 +96,7 @@ fn table(report: &Report) -> String {
             Outcome::Planned => "to do",
             Outcome::Failed => "FAILED",
         };
-        let [matched, parts, template, seconds] = image.set.as_ref().map(|set| set_columns(set)).unwrap_or_default();
+        let [matched, parts, template, seconds] = image.set.as_ref().map(set_columns).unwrap_or_default();
         rows.push([name, size, matched, parts, template, seconds, outcome.to_owned()]);
         total.add(image.bytes.unwrap_or(0), image.set.as_ref());
     }

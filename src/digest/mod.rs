@@ -1,13 +1,17 @@
 //! Checksums: the strong sums that sets and SUMS files carry, and the rolling one that finds parts.
 //! Everything here takes slices and gives values; it knows no files.
 
+#[allow(unsafe_code)]
+mod md5_lanes;
 pub mod rsync64;
 mod rsync64_table;
 
+pub use md5_lanes::Job;
 pub use rsync64::Rsync64;
 
 use std::fmt;
 
+use rayon::prelude::*;
 use sha2::Digest as _;
 
 /// A whole-file checksum algorithm, as SUMS files and jigdo comments name them.
@@ -106,16 +110,33 @@ impl fmt::Debug for Sum {
     }
 }
 
-/// The sums of the first `lengths` bytes of `data`, in one pass. The lengths ascend; none is greater than `data`'s.
-pub fn prefix_sums(checksum: Checksum, data: &[u8], lengths: &[usize]) -> Vec<Sum> {
-    let mut hasher = Hasher::new(checksum.into());
+/// For each job the strong sums of its data's first bytes, in the order of its lengths. Each byte is read once.
+///
+/// Many MD5s are computed at once in one thread, and all of them in rayon's.
+pub fn sums(checksum: Checksum, jobs: &[Job<'_>]) -> Vec<Vec<Sum>> {
+    match checksum {
+        Checksum::Md5 => {
+            // With fewer, a thread's lanes would not be full.
+            let sums = |jobs: &[Job<'_>]| md5_lanes::sums(jobs);
+            let sums = jobs.par_chunks(JOBS_OF_A_THREAD).flat_map_iter(sums);
+            sums.map(|sums| sums.into_iter().map(Sum::Md5).collect()).collect()
+        }
+        Checksum::Sha256 => jobs.par_iter().map(sha256_sums).collect(),
+    }
+}
+
+/// How many MD5 jobs one thread takes at a time: enough for its lanes to be full most of the time.
+const JOBS_OF_A_THREAD: usize = 32;
+
+fn sha256_sums(job: &Job<'_>) -> Vec<Sum> {
+    let mut state = sha2::Sha256::new();
     let mut from = 0;
     let sum_to = |&length: &usize| {
-        hasher.update(&data[from..length]);
+        state.update(&job.data[from..length]);
         from = length;
-        Sum::from_bytes(checksum, &hasher.clone().finish()).expect("a checksum's sums have its length")
+        Sum::Sha256(state.clone().finalize().into())
     };
-    lengths.iter().map(sum_to).collect()
+    job.lengths.iter().map(sum_to).collect()
 }
 
 /// Lower-case hexadecimal of `bytes`.

@@ -15,7 +15,7 @@ use super::head::Head;
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
 use super::{Area, Bytes, Layout, Match, PartId, PartSums};
-use crate::digest::Checksum;
+use crate::digest::{Checksum, Rsync64};
 
 /// How many bytes are scanned or compared at a time outside of the window at hand.
 const STRETCH: u64 = 4 << 20;
@@ -137,7 +137,7 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
             let at_hand = at >= reach.window_start && at < window_end;
             let piece_end = stretch.end.min(if at_hand { window_end } else { at + STRETCH });
             let table = self.table;
-            let found = reach.bytes(at, piece_end + block - 1, |bytes| table.next(bytes, 0))?;
+            let found = table.next(&reach.bytes(at..piece_end + block - 1)?, 0);
             let Some((offset, parts)) = found else {
                 at = piece_end;
                 continue;
@@ -179,18 +179,17 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
 
     /// For each of these matches, what the blocks inside it may belong to.
     fn look_inside(&self, outer: &[Match], reach: &Reach<'_, B>) -> io::Result<Vec<Vec<Assumption>>> {
-        let block = self.table.block_length() as usize;
+        let block = u64::from(self.table.block_length());
         let inside = |outer: &Match| {
             let offsets = match self.table.inner(outer.part) {
                 Some(known) => known,
-                None => reach.bytes(outer.start, outer.end(), |bytes| self.table.learn_inner(outer.part, bytes))?,
+                None => self.table.learn_inner(outer.part, &reach.bytes(outer.start..outer.end())?),
             };
             let mut assumptions = Vec::new();
             for offset in offsets {
                 let position = outer.start + offset;
-                let first = |bytes: &[u8]| self.table.next(bytes, 0).map_or(&[][..], |(_, parts)| parts);
-                let parts = reach.bytes(position, position + block as u64, first)?;
-                assumptions.extend(self.assume(position, parts));
+                let bytes = reach.bytes(position..position + block)?;
+                assumptions.extend(self.assume(position, self.table.parts(Rsync64::of(&bytes))));
             }
             Ok(assumptions)
         };

@@ -1,11 +1,12 @@
 //! Verification: which of the parts that were assumed at an offset really stand there.
 
 use std::io;
+use std::ops::{Deref, Range};
 
 use rayon::prelude::*;
 
 use super::{Bytes, Match, PartId, PartSums};
-use crate::digest::{self, Checksum, Sum};
+use crate::digest::{self, Checksum, Job, Sum};
 
 /// Parts that may begin at one offset of the image, because a block there has their sum.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +32,31 @@ pub struct Reach<'a, B: Bytes + ?Sized> {
     pub window_start: u64,
 }
 
-impl<B: Bytes + ?Sized> Reach<'_, B> {
-    /// Calls `with` on the image's bytes from `start` up to `end`.
-    pub fn bytes<T>(&self, start: u64, end: u64, with: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
-        if start >= self.window_start && end <= self.window_start + self.window.len() as u64 {
-            let index = |offset: u64| (offset - self.window_start) as usize;
-            return Ok(with(&self.window[index(start)..index(end)]));
+/// A range of an image's bytes, borrowed from the window at hand or mapped for itself.
+pub enum Region<'a, B: Bytes + ?Sized + 'a> {
+    AtHand(&'a [u8]),
+    Apart(B::Window<'a>),
+}
+
+impl<'a, B: Bytes + ?Sized + 'a> Deref for Region<'a, B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::AtHand(bytes) => bytes,
+            Self::Apart(window) => window,
         }
-        Ok(with(&self.image.window(start..end)?))
+    }
+}
+
+impl<'a, B: Bytes + ?Sized> Reach<'a, B> {
+    /// The image's bytes in `range`.
+    pub fn bytes(&self, range: Range<u64>) -> io::Result<Region<'a, B>> {
+        if range.start >= self.window_start && range.end <= self.window_start + self.window.len() as u64 {
+            let index = |offset: u64| (offset - self.window_start) as usize;
+            return Ok(Region::AtHand(&self.window[index(range.start)..index(range.end)]));
+        }
+        self.image.window(range).map(Region::Apart)
     }
 }
 
@@ -59,16 +77,19 @@ pub fn verify<B: Bytes + ?Sized>(
         .collect();
     let (regions, known) = rayon::join(
         || {
-            let hash = |assumption: &Assumption| {
-                let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize).collect::<Vec<_>>();
-                reach.bytes(assumption.start, assumption.end(), |bytes| digest::prefix_sums(checksum, bytes, &lengths))
+            let region = |assumption: &Assumption| {
+                let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize);
+                Ok((reach.bytes(assumption.start..assumption.end())?, lengths.collect::<Vec<_>>()))
             };
-            assumptions.par_iter().map(hash).collect::<io::Result<Vec<Vec<Sum>>>>()
+            let regions = assumptions.par_iter().map(region).collect::<io::Result<Vec<_>>>()?;
+            let jobs: Vec<Job> = regions.iter().map(|(data, lengths)| Job { data, lengths }).collect();
+            Ok(digest::sums(checksum, &jobs))
         },
         || sums.sums(&favourites),
     );
     let mut known = known.into_iter();
     let mut verdicts = Vec::with_capacity(assumptions.len());
+    let regions: io::Result<Vec<Vec<Sum>>> = regions;
     for (assumption, regions) in assumptions.iter().zip(regions?) {
         let mut matches = Vec::new();
         for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
