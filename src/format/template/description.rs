@@ -14,9 +14,9 @@ pub const MIN_LENGTH: u64 = 45;
 /// The longest description that other readers take, in bytes.
 pub const MAX_DESCRIPTION_LENGTH: u64 = 256 << 20;
 
-/// The largest number of areas in one description: some 450 MB of memory, and four times the parts of the largest
-/// archives.
-pub const MAX_AREAS: usize = 8 << 20;
+/// The largest number of areas in one description. They take 56 bytes of memory each; the largest archives have half
+/// as many files.
+pub const MAX_AREAS: usize = 4 << 20;
 
 const UNMATCHED: u8 = 2;
 const PART_MD5_WITHOUT_RSYNC64: u8 = 3;

@@ -135,3 +135,13 @@ fn u48_bytes(value: u64) -> [u8; 6] {
 fn u48([a, b, c, d, e, f]: [u8; 6]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_takes_no_more_memory_than_the_limit_on_their_number_reckons_with() {
+        assert_eq!(size_of::<Area>(), 56);
+    }
+}
