@@ -114,8 +114,8 @@ struct Watched {
     lost: AtomicBool,
 }
 
-/// How many windows can be open at once in the process; each thread holds a few dozen at most.
-const MOST_WINDOWS: usize = 8192;
+/// How many windows can be open at once in the process. Linux allows a process about as many mappings.
+const MOST_WINDOWS: usize = 1 << 16;
 
 static WATCHED: [Watched; MOST_WINDOWS] =
     [const { Watched { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) } };

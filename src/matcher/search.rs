@@ -179,19 +179,17 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
 
     /// For each of these matches, what the blocks inside it may belong to.
     fn look_inside(&self, outer: &[Match], reach: &Reach<'_, B>) -> io::Result<Vec<Vec<Assumption>>> {
-        let block = u64::from(self.table.block_length());
+        let block = self.table.block_length() as usize;
         let inside = |outer: &Match| {
-            let offsets = match self.table.inner(outer.part) {
-                Some(known) => known,
-                None => self.table.learn_inner(outer.part, &reach.bytes(outer.start..outer.end())?),
-            };
-            let mut assumptions = Vec::new();
-            for offset in offsets {
-                let position = outer.start + offset;
-                let bytes = reach.bytes(position..position + block)?;
-                assumptions.extend(self.assume(position, self.table.parts(Rsync64::of(&bytes))));
+            if self.table.inner(outer.part).is_some_and(<[u64]>::is_empty) {
+                return Ok(Vec::new());
             }
-            Ok(assumptions)
+            let bytes = reach.bytes(outer.start..outer.end())?;
+            let assumptions = self.table.learn_inner(outer.part, &bytes).iter().map(|&offset| {
+                let parts = self.table.parts(Rsync64::of(&bytes[offset as usize..][..block]));
+                self.assume(outer.start + offset, parts)
+            });
+            Ok(assumptions.flatten().collect())
         };
         outer.par_iter().map(inside).collect()
     }

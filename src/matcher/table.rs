@@ -115,12 +115,12 @@ impl SignatureTable {
     }
 
     /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that only periodic
-    /// parts have do not count. `None` until [`SignatureTable::learn_inner`] was told the part's content.
+    /// parts have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
     pub fn inner(&self, part: PartId) -> Option<&[u64]> {
         self.inner[part.0 as usize].get().map(|offsets| &**offsets)
     }
 
-    /// Takes the content of `part`, and gives what [`SignatureTable::inner`] will from now on.
+    /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
     pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> &[u64] {
         self.inner[part.0 as usize].get_or_init(|| {
             let mut offsets = Vec::new();

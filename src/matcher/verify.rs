@@ -60,6 +60,9 @@ impl<'a, B: Bytes + ?Sized> Reach<'a, B> {
     }
 }
 
+/// How many regions are looked at side by side: each may take a window of its own.
+const AT_ONCE: usize = 1024;
+
 /// For each assumption the candidates that it holds for, at most one of a length, the shortest first.
 ///
 /// # Errors
@@ -70,39 +73,42 @@ pub fn verify<B: Bytes + ?Sized>(
     sums: &dyn PartSums,
     checksum: Checksum,
 ) -> io::Result<Vec<Vec<Match>>> {
-    // Most assumptions are of one part: its sum is looked up, or read, while the region is hashed.
-    let favourites: Vec<PartId> = assumptions
-        .iter()
-        .flat_map(|assumption| assumption.candidates.iter().filter_map(|(_, parts)| parts.first().copied()))
-        .collect();
-    let (regions, known) = rayon::join(
-        || {
-            let region = |assumption: &Assumption| {
-                let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize);
-                Ok((reach.bytes(assumption.start..assumption.end())?, lengths.collect::<Vec<_>>()))
-            };
-            let regions = assumptions.par_iter().map(region).collect::<io::Result<Vec<_>>>()?;
-            let jobs: Vec<Job> = regions.iter().map(|(data, lengths)| Job { data, lengths }).collect();
-            Ok(digest::sums(checksum, &jobs))
-        },
-        || sums.sums(&favourites),
-    );
-    let mut known = known.into_iter();
     let mut verdicts = Vec::with_capacity(assumptions.len());
-    let regions: io::Result<Vec<Vec<Sum>>> = regions;
-    for (assumption, regions) in assumptions.iter().zip(regions?) {
-        let mut matches = Vec::new();
-        for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
-            let favourite = known.next().flatten();
-            let equal = |sum: Option<Sum>| sum == Some(region);
-            let part = if equal(favourite) {
-                parts.first()
-            } else {
-                parts.iter().skip(1).find(|&&part| equal(sums.sums(&[part]).pop().flatten()))
-            };
-            matches.extend(part.map(|&part| Match { start: assumption.start, length: *length, part, sum: region }));
+    for assumptions in assumptions.chunks(AT_ONCE) {
+        // Most assumptions are of one part: its sum is looked up, or read, while the region is hashed.
+        let candidates = assumptions.iter().flat_map(|assumption| &assumption.candidates);
+        let favourites: Vec<PartId> = candidates.filter_map(|(_, parts)| parts.first().copied()).collect();
+        let (regions, favourites) =
+            rayon::join(|| sums_of_regions(assumptions, reach, checksum), || sums.sums(&favourites));
+        let mut favourites = favourites.into_iter();
+        for (assumption, regions) in assumptions.iter().zip(regions?) {
+            let mut matches = Vec::new();
+            for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
+                let is_equal = |sum: Option<Sum>| sum == Some(region);
+                let part = if is_equal(favourites.next().flatten()) {
+                    parts.first()
+                } else {
+                    parts.iter().skip(1).find(|&&part| is_equal(sums.sums(&[part]).pop().flatten()))
+                };
+                matches.extend(part.map(|&part| Match { start: assumption.start, length: *length, part, sum: region }));
+            }
+            verdicts.push(matches);
         }
-        verdicts.push(matches);
     }
     Ok(verdicts)
+}
+
+/// For each assumption the sums of the image's bytes in its place, one for each length of its candidates.
+fn sums_of_regions<B: Bytes + ?Sized>(
+    assumptions: &[Assumption],
+    reach: &Reach<'_, B>,
+    checksum: Checksum,
+) -> io::Result<Vec<Vec<Sum>>> {
+    let region = |assumption: &Assumption| {
+        let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize);
+        Ok((reach.bytes(assumption.start..assumption.end())?, lengths.collect::<Vec<_>>()))
+    };
+    let regions = assumptions.par_iter().map(region).collect::<io::Result<Vec<_>>>()?;
+    let jobs: Vec<Job> = regions.iter().map(|(data, lengths)| Job { data, lengths }).collect();
+    Ok(digest::sums(checksum, &jobs))
 }
