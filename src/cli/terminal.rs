@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::sync::Mutex;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::progress::{Event, Progress};
 
@@ -62,9 +62,10 @@ impl Bars {
         let all = MultiProgress::new();
         let mirror = all.add(ProgressBar::new_spinner());
         mirror.set_style(style("{spinner} mirrors: {msg}"));
-        let batch = ProgressBar::new(0);
+        // It is not drawn before it gets its place, behind the mirrors.
+        let batch = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         batch.set_style(style(
-            "  all images  {bar:30.green} {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12}, {eta} left",
+            "  {msg:<34!} {bar:30.green} {percent:>3} % {binary_bytes_per_sec:>14}, {eta} left, {bytes} of {total_bytes}",
         ));
         Self { all, mirror, batch, images: Mutex::default() }
     }
@@ -83,8 +84,10 @@ impl Progress for Bars {
             }
             Event::MirrorToRead { files } => {
                 self.mirror.reset();
+                self.mirror.set_message("mirrors");
                 self.mirror.set_length(files);
-                self.mirror.set_style(style("  mirrors     {bar:30.green} {pos} of {len} new files, {eta} left"));
+                self.mirror
+                    .set_style(style("  {msg:<34!} {bar:30.green} {percent:>3} %  {pos} of {len} files, {eta} left"));
             }
             Event::MirrorRead => self.mirror.inc(1),
             Event::MirrorDone { files, bytes } => {
@@ -92,12 +95,13 @@ impl Progress for Bars {
                 let _ = self.all.println(format!("mirrors: {files} files, {}", indicatif::BinaryBytes(bytes)));
             }
             Event::BatchStarted { bytes } => {
-                self.batch.set_length(bytes);
                 self.all.add(self.batch.clone());
+                self.batch.set_message("all images");
+                self.batch.set_length(bytes);
             }
             Event::ImageStarted { image, name, bytes } => {
                 let bar = self.all.add(ProgressBar::new(bytes));
-                bar.set_style(style("  {wide_msg} {bar:30} {percent:>3} % {binary_bytes_per_sec:>12}, {eta} left"));
+                bar.set_style(style("  {msg:<34!} {bar:30} {percent:>3} % {binary_bytes_per_sec:>14}, {eta} left"));
                 bar.set_message(name.rsplit('/').next().unwrap_or(name).to_owned());
                 self.images().insert(image, bar);
             }
