@@ -8,31 +8,40 @@ use jigpress::matcher::table::SignatureTable;
 use jigpress::matcher::{Area, Layout, Match, PartId, PartSums, Signature};
 use proptest::prelude::*;
 
+/// The block length of tests in which it does not matter, in bytes.
 const BLOCK: u32 = 256;
 
 /// Parts held in memory.
-struct Parts(Vec<Vec<u8>>);
+struct Parts {
+    block_length: u32,
+    contents: Vec<Vec<u8>>,
+}
 
 impl PartSums for Parts {
     fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
-        parts.iter().map(|part| Some(Sum::of(Checksum::Md5, &self.0[part.0 as usize]))).collect()
+        parts.iter().map(|part| Some(Sum::of(Checksum::Md5, &self.contents[part.0 as usize]))).collect()
     }
 }
 
 impl Parts {
     /// The parts among `parts` that are long enough to be matched.
+    fn with_block_length(block_length: u32, parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let contents = parts.into_iter().filter(|part| part.len() >= block_length as usize).collect();
+        Self { block_length, contents }
+    }
+
     fn new(parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        Self(parts.into_iter().filter(|part| part.len() >= BLOCK as usize).collect())
+        Self::with_block_length(BLOCK, parts)
     }
 
     fn table(&self) -> SignatureTable {
         let signature = |part: &Vec<u8>| {
-            let mut finder = HeadFinder::new(BLOCK);
+            let mut finder = HeadFinder::new(self.block_length);
             finder.push(part);
             let (head, first) = finder.finish().unwrap();
             Signature { length: part.len() as u64, head, first }
         };
-        SignatureTable::new(BLOCK, self.0.iter().map(signature).collect())
+        SignatureTable::new(self.block_length, self.contents.iter().map(signature).collect())
     }
 
     fn search(&self, image: &[u8]) -> Layout {
@@ -43,7 +52,7 @@ impl Parts {
 /// Every part at every offset, then the cover.
 fn reference(parts: &Parts, image: &[u8]) -> Layout {
     let mut matches = Vec::new();
-    for (part, id) in parts.0.iter().zip(0..) {
+    for (part, id) in parts.contents.iter().zip(0..) {
         for start in 0..=image.len().saturating_sub(part.len()) {
             if image[start..].starts_with(part) {
                 let sum = Sum::of(Checksum::Md5, part);
@@ -72,7 +81,7 @@ fn assert_consistent(layout: &Layout, parts: &Parts, image: &[u8]) {
             }
             Area::Part(part) => {
                 assert_eq!(part.start, at);
-                assert_eq!(&image[at as usize..part.end() as usize], &parts.0[part.part.0 as usize][..]);
+                assert_eq!(&image[at as usize..part.end() as usize], &parts.contents[part.part.0 as usize][..]);
                 at = part.end();
             }
         }
@@ -92,7 +101,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| byte()).collect()
 }
 
-/// How a part is made of others before it.
+/// How a part is made of others before it. All lengths are in 256ths of a block.
 #[derive(Debug, Clone)]
 enum Recipe {
     Noise(usize),
@@ -131,19 +140,21 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     ]
 }
 
-fn cook(recipes: &[Recipe]) -> Parts {
+fn cook(recipes: &[Recipe], block_length: u32) -> Parts {
+    let scale = block_length as usize / 256;
+    let noise = |seed, length| noise(seed, length * scale);
     let mut parts: Vec<Vec<u8>> = vec![noise(1, 700)];
     for (recipe, seed) in recipes.iter().zip(2..) {
         let part = match recipe {
             Recipe::Noise(length) => noise(seed, *length),
             Recipe::Padded { before, period, noise: length, behind } => {
                 let pattern = if *period == 1 { vec![0] } else { noise(seed + 1000, *period) };
-                let before = pattern.into_iter().cycle().take(*before);
-                before.chain(noise(seed, *length)).chain(std::iter::repeat_n(0, *behind)).collect()
+                let before = pattern.into_iter().cycle().take(*before * scale);
+                before.chain(noise(seed, *length)).chain(std::iter::repeat_n(0, *behind * scale)).collect()
             }
             Recipe::Lookalike { of, keep, noise: length } => {
                 let of = of.get(&parts);
-                [&of[..of.len().min(*keep)], &noise(seed, *length)].concat()
+                [&of[..of.len().min(*keep * scale)], &noise(seed, *length)].concat()
             }
             Recipe::Archive { of, between } => {
                 of.iter().flat_map(|of| [of.get(&parts).clone(), noise(seed, *between)].concat()).collect()
@@ -152,10 +163,10 @@ fn cook(recipes: &[Recipe]) -> Parts {
         };
         parts.push(part);
     }
-    Parts::new(parts)
+    Parts::with_block_length(block_length, parts)
 }
 
-/// A piece of an image.
+/// A piece of an image. All lengths are in 256ths of a block.
 #[derive(Debug, Clone)]
 enum Piece {
     Part(prop::sample::Index),
@@ -176,17 +187,22 @@ fn piece() -> impl Strategy<Value = Piece> {
 }
 
 fn lay_out(pieces: &[Piece], parts: &Parts) -> Vec<u8> {
+    let scale = parts.block_length as usize / 256;
     let mut image = Vec::new();
     for (piece, seed) in pieces.iter().zip(500..) {
-        let bytes = |part: &prop::sample::Index| part.get::<Vec<u8>>(&parts.0).as_slice();
+        let bytes = |part: &prop::sample::Index| part.get::<Vec<u8>>(&parts.contents).as_slice();
         match piece {
             Piece::Part(part) => image.extend_from_slice(bytes(part)),
-            Piece::Cut(part, length) => image.extend(bytes(part).iter().take(*length)),
-            Piece::Noise(length) => image.extend(noise(seed, *length)),
-            Piece::Zeros(length) => image.extend(std::iter::repeat_n(0, *length)),
+            Piece::Cut(part, length) => image.extend(bytes(part).iter().take(*length * scale)),
+            Piece::Noise(length) => image.extend(noise(seed, *length * scale)),
+            Piece::Zeros(length) => image.extend(std::iter::repeat_n(0, *length * scale)),
         }
     }
     image
+}
+
+fn block_length() -> impl Strategy<Value = u32> {
+    prop::sample::select(vec![256, 512, 1024, 4096])
 }
 
 proptest! {
@@ -194,8 +210,9 @@ proptest! {
     fn the_layout_is_the_references(
         recipes in prop::collection::vec(recipe(), 0..10),
         pieces in prop::collection::vec(piece(), 0..12),
+        block_length in block_length(),
     ) {
-        let parts = cook(&recipes);
+        let parts = cook(&recipes, block_length);
         let image = lay_out(&pieces, &parts);
         let layout = parts.search(&image);
         assert_consistent(&layout, &parts, &image);
@@ -206,9 +223,10 @@ proptest! {
     fn the_layout_does_not_depend_on_how_far_the_search_advances_at_a_time(
         recipes in prop::collection::vec(recipe(), 0..10),
         pieces in prop::collection::vec(piece(), 0..12),
+        block_length in block_length(),
         step in 1u64..3000,
     ) {
-        let parts = cook(&recipes);
+        let parts = cook(&recipes, block_length);
         let image = lay_out(&pieces, &parts);
         let table = parts.table();
         let mut search = Search::new(&table, &image[..], &parts, Checksum::Md5);
