@@ -102,11 +102,12 @@ impl<'a> Planned<'a> {
         self.image.mirrors.iter().map(|&mirror| &release.mirrors[mirror])
     }
 
-    /// Stands for everything that the set depends on: the image, the parts, what the manifest says, this program.
+    /// Stands for everything that the set depends on: the image, the parts, what the manifest says, this program. By
+    /// which path the image is reached is no part of it: its stamp tells which file it is.
     pub fn fingerprint(&self, stamp: &Stamp, selection: &Selection) -> String {
-        let Image { path, name, template_url, filename, short_info, info, include_jigdo, settings, .. } = self.image;
+        let Image { name, template_url, filename, short_info, info, include_jigdo, settings, .. } = self.image;
         let servers: Vec<_> = self.mirrors().map(|mirror| (&mirror.label, &mirror.servers)).collect();
-        let texts = (path, name, template_url, filename, short_info, info, include_jigdo);
+        let texts = (name, template_url, filename, short_info, info, include_jigdo);
         let inputs = (env!("CARGO_PKG_VERSION"), stamp, selection.fingerprint, texts, settings, servers);
         hex(&Sha256::digest(format!("{inputs:?}")))
     }
