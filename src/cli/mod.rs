@@ -77,7 +77,7 @@ pub fn run() -> ExitCode {
             Failure::Nothing(message) => report(&message, NOTHING),
             Failure::Manifest(errors) => {
                 // Each line begins with file, line and column: editors and CI systems look for them there.
-                eprintln!("{errors}");
+                terminal::say(format_args!("{errors}"));
                 ExitCode::from(USAGE)
             }
         }
@@ -85,7 +85,7 @@ pub fn run() -> ExitCode {
 }
 
 fn report(message: &str, code: u8) -> ExitCode {
-    eprintln!("jigpress: {message}");
+    terminal::say(format_args!("jigpress: {message}"));
     ExitCode::from(code)
 }
 

@@ -1,5 +1,6 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_json = matches!(args.format, super::inspect::Format::Json);
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
+    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
     let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
@@ -55,18 +57,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })?;
     drop(progress);
     let report = outcomes.report;
+    for image in report.images.iter().filter(|image| image.outcome == Outcome::Failed) {
+        terminal::say(format_args!("jigpress: {}", image.error.as_deref().unwrap_or("failed")));
+    }
     let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
-    if let Some(path) = &args.report {
-        write_report(path, &json).map_err(|error| Failure::Nothing(format!("{}: {error}", path.display())))?;
+    if let Some(file) = report_file {
+        file.write(&json)?;
     }
     if is_json {
         super::written(std::io::stdout().write_all(json.as_bytes()))?;
     } else if !args.quiet {
         super::written(std::io::stdout().write_all(table(&report).as_bytes()))?;
-    }
-    let failed = report.images.iter().filter(|image| image.outcome == Outcome::Failed);
-    for image in failed {
-        eprintln!("jigpress: {}", image.error.as_deref().unwrap_or("failed"));
     }
     Ok(match report.count(Outcome::Failed) {
         0 => ExitCode::SUCCESS,
@@ -75,12 +76,54 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Writes the report so that a reader sees the old one or the new one.
-fn write_report(path: &Path, json: &str) -> std::io::Result<()> {
-    let mut staged = path.as_os_str().to_owned();
-    staged.push(".new");
-    std::fs::write(&staged, json)?;
-    std::fs::rename(&staged, path)
+/// The file that `--report` names, opened before anything is done: a report that cannot be written is known in time.
+struct ReportFile {
+    file: File,
+    path: PathBuf,
+    /// The file that takes the report's place once it is whole. `None` where the path is no regular file's, but a
+    /// pipe's or a device's: these are written to.
+    staged: Option<PathBuf>,
+}
+
+impl ReportFile {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let is_special = path.metadata().is_ok_and(|found| !found.is_file());
+        let staged = (!is_special).then(|| {
+            let mut staged = path.as_os_str().to_owned();
+            staged.push(".new");
+            PathBuf::from(staged)
+        });
+        let file = match &staged {
+            Some(staged) => File::create(staged),
+            None => File::options().write(true).open(path),
+        };
+        let file = file.map_err(|error| failed(path, &error))?;
+        Ok(Self { file, path: path.to_owned(), staged })
+    }
+
+    /// Writes the report so that a reader sees the old one or the new one.
+    fn write(mut self, json: &str) -> Result<(), Failure> {
+        let written = self.file.write_all(json.as_bytes()).and_then(|()| match self.staged.take() {
+            Some(staged) => std::fs::rename(staged, &self.path),
+            None => Ok(()),
+        });
+        written.map_err(|error| failed(&self.path, &error))
+    }
+}
+
+impl Drop for ReportFile {
+    fn drop(&mut self) {
+        if let Some(staged) = &self.staged {
+            let _ = std::fs::remove_file(staged);
+        }
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Nothing(format!(
+        "{}: {error}; check space and permissions there, or name another --report",
+        path.display()
+    ))
 }
 
 /// The table at the end of a run, totals last.

@@ -1,12 +1,18 @@
 //! What a person sees while a run is at work: progress bars on a terminal, lines in a log.
 
 use std::collections::HashMap;
-use std::io::IsTerminal as _;
+use std::fmt;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::progress::{Event, Progress};
+
+/// Writes a line to standard error. That nobody reads it any more must not end a run, as it would with `eprintln`.
+pub fn say(line: fmt::Arguments<'_>) {
+    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
 
 /// The listener for a run: bars if standard error is a terminal, lines if it is not; warnings only if `quiet`.
 pub fn listener(quiet: bool) -> Box<dyn Progress> {
@@ -25,7 +31,7 @@ struct Warnings;
 impl Progress for Warnings {
     fn report(&self, event: Event<'_>) {
         if let Event::Warning(text) = event {
-            eprintln!("jigpress: warning: {text}");
+            say(format_args!("jigpress: warning: {text}"));
         }
     }
 }
@@ -37,9 +43,9 @@ impl Progress for Log {
     fn report(&self, event: Event<'_>) {
         match event {
             Event::MirrorDone { files, bytes } => {
-                eprintln!("jigpress: mirrors: {files} files, {}", indicatif::BinaryBytes(bytes));
+                say(format_args!("jigpress: mirrors: {files} files, {}", indicatif::BinaryBytes(bytes)));
             }
-            Event::ImageDone { name, summary, .. } => eprintln!("jigpress: {name}: {summary}"),
+            Event::ImageDone { name, summary, .. } => say(format_args!("jigpress: {name}: {summary}")),
             event => Warnings.report(event),
         }
     }
