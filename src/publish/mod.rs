@@ -1,8 +1,9 @@
 //! Publishes releases: every image becomes a set, proven before anybody can see it.
 //!
 //! Sets are made beside their destination. When all images of an output directory are done, their sets appear there:
-//! the templates first, then the jigdo files, then the SUMS files. What a set was made of is on record in the index, so
-//! that a set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
+//! of each the template, then the jigdo file; the SUMS files at the end. What is to appear is on record beforehand, so
+//! that the next run finishes what a killed one had begun. What a set was made of is on record in the index, so that a
+//! set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
 
 mod job;
 mod plan;
@@ -20,7 +21,7 @@ use std::time::Instant;
 use crate::format::jigdo;
 use crate::manifest::Release;
 use crate::mirror::{self, Index};
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use plan::Plan;
 use report::{MirrorReport, Report};
 use run::Run;
@@ -95,7 +96,10 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
     };
     let run = Run::new(&plan, &index, &catalogue, &pool, progress, options.dry_run);
     let (images, nothing_could_be_written) = run.all(options.jobs);
-    catalogue.flush()?;
+    if let Err(error) = catalogue.flush() {
+        // The sets are published all the same.
+        progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));
+    }
     let report = Report {
         generator: GENERATOR.to_owned(),
         releases: releases.iter().map(|release| release.name.clone()).collect(),

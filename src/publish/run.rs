@@ -14,7 +14,7 @@ use super::job::{self, Job};
 use super::plan::{Plan, Planned, Selection};
 use super::record::{Found, Record, jigdo_name, template_name};
 use super::report::{ImageReport, Outcome, Outputs, SetReport};
-use super::staging::OutputDirectory;
+use super::staging::{Change, OutputDirectory};
 use super::sums::{SumsFile, file_name};
 use crate::digest::Algorithm;
 use crate::matcher::Bytes as _;
@@ -162,7 +162,8 @@ impl<'a> Run<'a> {
         let inputs = planned.fingerprint(&image.stamp(), selection);
         if let Some(record) = self.known(&planned).filter(|record| record.inputs == inputs) {
             let found = record.find(&planned.image.name, directory);
-            if found != Found::Lost {
+            // A dry run does not publish what a run that was killed has left staged.
+            if found == Found::Published || (found == Found::Staged && !self.dry_run) {
                 return Ok(State::Made(Made { record, found, is_lasting }));
             }
         }
@@ -285,31 +286,30 @@ fn record_key(planned: &Planned<'_>) -> String {
     absolute(&planned.image.output).join(&planned.image.name).display().to_string()
 }
 
-/// Publishes sets of one directory, those that are new first as templates, then as jigdo files, then the sums of all.
+/// Publishes sets of one directory: of each the template, then the jigdo file; then the sums of all.
 fn publish_sets(directory: &OutputDirectory, plan: &Plan<'_>, sets: &[(usize, Made)]) -> Result<(), Error> {
-    for file_of in [template_name, jigdo_name] {
-        for (image, _) in sets.iter().filter(|(_, made)| made.found == Found::Staged) {
-            directory.publish(&file_of(&plan.images[*image].image.name))?;
-        }
-        directory.sync()?;
-    }
+    let staged = sets.iter().filter(|(_, made)| made.found == Found::Staged);
+    let names = staged.map(|(image, _)| &plan.images[*image].image.name);
+    let mut changes: Vec<Change> =
+        names.flat_map(|name| [template_name(name), jigdo_name(name)]).map(Change::Publish).collect();
     for algorithm in Algorithm::ALL {
-        write_sums(directory, plan, sets, algorithm)?;
+        changes.extend(stage_sums(directory, plan, sets, algorithm)?);
     }
-    directory.sync()
+    directory.commit(&changes)
 }
 
-/// Brings a SUMS file up to date with these sets; lines of other files stay.
-fn write_sums(
+/// Stages a SUMS file that is brought up to date with these sets; lines of other files stay. Nothing is to be changed
+/// if it is up to date.
+fn stage_sums(
     directory: &OutputDirectory,
     plan: &Plan<'_>,
     sets: &[(usize, Made)],
     algorithm: Algorithm,
-) -> Result<(), Error> {
+) -> Result<Option<Change>, Error> {
     let name = file_name(algorithm);
     let path = directory.published(&name);
     let failed = |source| Error::Output { path: path.clone(), source };
-    let before = match fs::read_to_string(&path) {
+    let before = match fs::read(&path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
@@ -334,13 +334,13 @@ fn write_sums(
     }
     let text = sums.text();
     match before {
-        Some(before) if before == text => Ok(()),
-        None if sums.is_empty() => Ok(()),
-        Some(_) if sums.is_empty() => fs::remove_file(&path).map_err(failed),
+        Some(before) if before == text => Ok(None),
+        None if sums.is_empty() => Ok(None),
+        Some(_) if sums.is_empty() => Ok(Some(Change::Remove(name))),
         _ => {
             let mut file = directory.stage(&name)?;
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-            directory.publish(&name)
+            file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+            Ok(Some(Change::Publish(name)))
         }
     }
 }

@@ -1,13 +1,24 @@
 //! An output directory: locked for one run, with a place inside it where sets wait until they are published.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Error;
 
 /// The directory inside the output directory in which files wait. Being inside, it is on the same file system.
 const STAGING: &str = ".jigpress";
+/// The file in the staging place that lists changes which have begun: a line each.
+const COMMIT: &str = "commit";
+
+/// What happens to a file of an output directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The staged file of this name is published.
+    Publish(String),
+    /// The published file of this name goes.
+    Remove(String),
+}
 
 /// An output directory.
 pub struct OutputDirectory {
@@ -17,13 +28,18 @@ pub struct OutputDirectory {
 }
 
 impl OutputDirectory {
-    /// Creates the directory where it is missing, and locks it.
+    /// Creates the directory where it is missing, locks it, and finishes what a run that was killed had begun to
+    /// publish.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Output { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed)?;
         let lock = File::open(path).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock: Some(lock) }),
+            Ok(()) => {
+                let directory = Self { path: path.to_owned(), lock: Some(lock) };
+                directory.finish_commit()?;
+                Ok(directory)
+            }
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -52,23 +68,83 @@ impl OutputDirectory {
         File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(failed)
     }
 
-    /// Publishes the staged file `name`, in place of the one that was published under that name, if there is one. If
-    /// both have the same bytes, that one stays as it is. Nothing happens if no file of that name waits.
-    pub fn publish(&self, name: &str) -> Result<(), Error> {
+    /// Makes these changes, in their order, so that all of them happen: should this run be killed meanwhile, the next
+    /// one that opens the directory finishes them. A staged file with the bytes of the published one does not replace
+    /// it.
+    pub fn commit(&self, changes: &[Change]) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let failed = |source| Error::Output { path: self.staged(COMMIT), source };
+        let unfinished = format!("{COMMIT}.new");
+        let mut file = self.stage(&unfinished)?;
+        file.write_all(Change::list(changes).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        fs::rename(self.staged(&unfinished), self.staged(COMMIT)).map_err(failed)?;
+        File::open(self.path.join(STAGING)).and_then(|staging| staging.sync_all()).map_err(failed)?;
+        self.carry_out(changes)
+    }
+
+    fn finish_commit(&self) -> Result<(), Error> {
+        let path = self.staged(COMMIT);
+        let failed = |source| Error::Output { path: path.clone(), source };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(());
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let changes = Change::parse_list(&text);
+        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it is not a list of changes; delete it");
+        self.carry_out(&changes.ok_or_else(malformed).map_err(failed)?)
+    }
+
+    /// Makes changes that are on record. Those that were made already are passed over.
+    fn carry_out(&self, changes: &[Change]) -> Result<(), Error> {
+        let mut needed = Vec::new();
+        // Files are compared beforehand, so that nothing but renames lies between a template and its jigdo file.
+        for change in changes {
+            let is_needed = match change {
+                Change::Publish(name) => self.is_new(name)?,
+                Change::Remove(_) => true,
+            };
+            if is_needed {
+                needed.push(change);
+            }
+        }
+        for change in needed {
+            let (name, result) = match change {
+                Change::Publish(name) => (name, fs::rename(self.staged(name), self.published(name))),
+                Change::Remove(name) => (name, fs::remove_file(self.published(name))),
+            };
+            match result {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Output { path: self.published(name), source });
+                }
+                _ => {}
+            }
+        }
+        self.sync()?;
+        let path = self.staged(COMMIT);
+        fs::remove_file(&path).map_err(|source| Error::Output { path, source })
+    }
+
+    /// Whether a file `name` waits that has other bytes than the published one. One with the same bytes goes.
+    fn is_new(&self, name: &str) -> Result<bool, Error> {
         let (staged, published) = (self.staged(name), self.published(name));
         let failed = |source| Error::Output { path: published.clone(), source };
         if !staged.try_exists().map_err(failed)? {
-            return Ok(());
+            return Ok(false);
         }
-        if same_bytes(&staged, &published).map_err(failed)? {
-            fs::remove_file(&staged).map_err(failed)
-        } else {
-            fs::rename(&staged, &published).map_err(failed)
+        let is_same = same_bytes(&staged, &published).map_err(failed)?;
+        if is_same {
+            fs::remove_file(&staged).map_err(failed)?;
         }
+        Ok(!is_same)
     }
 
     /// Makes what was published last, even if the machine loses power now.
-    pub fn sync(&self) -> Result<(), Error> {
+    fn sync(&self) -> Result<(), Error> {
         let synced = self.lock.as_ref().map_or(Ok(()), File::sync_all);
         synced.map_err(|source| Error::Output { path: self.path.clone(), source })
     }
@@ -77,6 +153,27 @@ impl OutputDirectory {
     pub fn clean(&self) {
         // What cannot be removed now will be by the next run; it is in nobody's way.
         let _ = fs::remove_dir_all(self.path.join(STAGING));
+    }
+}
+
+impl Change {
+    fn list(changes: &[Self]) -> String {
+        let line = |change: &Self| match change {
+            Self::Publish(name) => format!("publish {name}\n"),
+            Self::Remove(name) => format!("remove {name}\n"),
+        };
+        changes.iter().map(line).collect()
+    }
+
+    /// `None` unless every line is a change of a file in the directory itself.
+    fn parse_list(text: &str) -> Option<Vec<Self>> {
+        let change = |line: &str| match line.split_once(' ')? {
+            (_, name) if name.contains('/') || matches!(name, "" | "." | "..") => None,
+            ("publish", name) => Some(Self::Publish(name.to_owned())),
+            ("remove", name) => Some(Self::Remove(name.to_owned())),
+            _ => None,
+        };
+        text.split_terminator('\n').map(change).collect()
     }
 }
 
@@ -105,7 +202,10 @@ fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
+
+    fn publish(out: &OutputDirectory, name: &str) {
+        out.commit(&[Change::Publish(name.to_owned())]).unwrap();
+    }
 
     #[test]
     fn two_runs_do_not_get_the_same_directory() {
@@ -122,9 +222,9 @@ mod tests {
         let out = OutputDirectory::open(place.path()).unwrap();
         out.stage("set").unwrap().write_all(b"new").unwrap();
         assert!(!place.path().join("set").exists());
-        out.publish("set").unwrap();
+        publish(&out, "set");
         assert_eq!(fs::read(place.path().join("set")).unwrap(), b"new");
-        out.publish("set").unwrap();
+        publish(&out, "set");
         out.clean();
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
@@ -136,7 +236,33 @@ mod tests {
         fs::write(place.path().join("set"), b"same").unwrap();
         let before = crate::stamp::Stamp::of(&fs::metadata(place.path().join("set")).unwrap());
         out.stage("set").unwrap().write_all(b"same").unwrap();
-        out.publish("set").unwrap();
+        publish(&out, "set");
         assert_eq!(crate::stamp::Stamp::of(&fs::metadata(place.path().join("set")).unwrap()), before);
+    }
+
+    #[test]
+    fn what_a_killed_run_had_begun_to_publish_the_next_one_finishes() {
+        let place = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(place.path()).unwrap();
+        fs::write(place.path().join("MD5SUMS"), b"old").unwrap();
+        fs::write(place.path().join("a.template"), b"new").unwrap();
+        out.stage("a.jigdo").unwrap().write_all(b"new").unwrap();
+        out.stage(COMMIT).unwrap().write_all(b"publish a.template\npublish a.jigdo\nremove MD5SUMS\n").unwrap();
+        drop(out);
+        OutputDirectory::open(place.path()).unwrap().clean();
+        let mut names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a.jigdo", "a.template"]);
+    }
+
+    #[test]
+    fn changes_outside_of_the_directory_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(place.path()).unwrap();
+        for list in ["publish ../x\n", "remove /etc/passwd\n", "remove ..\n", "nonsense\n"] {
+            out.stage(COMMIT).unwrap().write_all(list.as_bytes()).unwrap();
+            let error = out.finish_commit().unwrap_err().to_string();
+            assert!(error.contains(".jigpress/commit: it is not a list of changes"), "{error}");
+        }
     }
 }

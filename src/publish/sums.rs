@@ -12,17 +12,18 @@ pub fn file_name(algorithm: Algorithm) -> String {
 /// The lines of a SUMS file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SumsFile {
-    /// Lines that are not a sum and a name; kept, and written first.
-    others: Vec<String>,
+    /// Lines that are not a sum and a name of UTF-8; kept, and written first.
+    others: Vec<Vec<u8>>,
     sums: BTreeMap<String, String>,
 }
 
 impl SumsFile {
-    /// The content of a SUMS file. Every text is one: lines that make no sense are kept as they are.
-    pub fn parse(text: &str) -> Self {
+    /// The content of a SUMS file. Any bytes are one: lines that make no sense are kept as they are.
+    pub fn parse(text: &[u8]) -> Self {
         let mut file = Self::default();
-        for line in text.lines() {
-            match parse_line(line) {
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            match std::str::from_utf8(line).ok().and_then(parse_line) {
                 Some((sum, name)) => {
                     file.sums.insert(name, sum);
                 }
@@ -47,10 +48,10 @@ impl SumsFile {
         self.others.is_empty() && self.sums.is_empty()
     }
 
-    /// The text of the file, ordered by name.
-    pub fn text(&self) -> String {
-        let others = self.others.iter().map(|line| format!("{line}\n"));
-        others.chain(self.sums.iter().map(|(name, sum)| line(name, sum))).collect()
+    /// The content of the file, ordered by name.
+    pub fn text(&self) -> Vec<u8> {
+        let others = self.others.iter().map(|line| [line, &b"\n"[..]].concat());
+        others.chain(self.sums.iter().map(|(name, sum)| line(name, sum).into_bytes())).flatten().collect()
     }
 }
 
@@ -66,9 +67,17 @@ fn parse_line(line: &str) -> Option<(String, String)> {
     let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |line| (true, line));
     let (sum, name) = line.split_once(' ')?;
     let name = name.strip_prefix([' ', '*'])?;
-    let name = if escaped { name.replace("\\\\", "\\") } else { name.to_owned() };
+    let name = if escaped { unescape(name)? } else { name.to_owned() };
     let is_sum = sum.len() >= 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_sum && !name.is_empty()).then(|| (sum.to_owned(), name))
+}
+
+/// The name that was escaped; `None` if it has other escapes than that of the backslash: such a name has a line break
+/// in it, so it is of no file of ours.
+fn unescape(name: &str) -> Option<String> {
+    let mut pieces = name.split("\\\\");
+    let is_plain = pieces.all(|piece| !piece.contains('\\'));
+    is_plain.then(|| name.replace("\\\\", "\\"))
 }
 
 #[cfg(test)]
@@ -80,19 +89,27 @@ mod tests {
 
     #[test]
     fn lines_of_other_files_stay_and_all_are_ordered_by_name() {
-        let mut file = SumsFile::parse(&format!("{OLD}  c.iso\n{OLD} *a.iso\n# by hand\n"));
+        let mut file = SumsFile::parse(format!("{OLD}  c.iso\n{OLD} *a.iso\n# by hand\n").as_bytes());
         file.set("b.iso", NEW);
         file.set("c.iso", NEW);
-        assert_eq!(file.text(), format!("# by hand\n{OLD}  a.iso\n{NEW}  b.iso\n{NEW}  c.iso\n"));
+        assert_eq!(file.text(), format!("# by hand\n{OLD}  a.iso\n{NEW}  b.iso\n{NEW}  c.iso\n").as_bytes());
         file.remove("a.iso");
-        assert!(!file.text().contains("a.iso"));
+        assert_eq!(file.text(), format!("# by hand\n{NEW}  b.iso\n{NEW}  c.iso\n").as_bytes());
     }
 
     #[test]
     fn a_name_with_a_backslash_is_escaped_as_md5sum_does() {
         let mut file = SumsFile::default();
         file.set("a\\b c.iso", OLD);
-        assert_eq!(file.text(), format!("\\{OLD}  a\\\\b c.iso\n"));
+        assert_eq!(file.text(), format!("\\{OLD}  a\\\\b c.iso\n").as_bytes());
         assert_eq!(SumsFile::parse(&file.text()), file);
+    }
+
+    #[test]
+    fn lines_of_names_that_are_no_text_or_no_line_stay_as_they_are() {
+        let foreign =
+            [&b"d41d8cd98f00b204e9800998ecf8427e  b\xfccher.iso\n"[..], format!("\\{OLD}  a\\nb\n").as_bytes()]
+                .concat();
+        assert_eq!(SumsFile::parse(&foreign).text(), foreign);
     }
 }
