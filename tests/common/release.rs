@@ -1,0 +1,150 @@
+//! A release in a temporary directory: mirrors, images and manifests that tests write, and the runs over them.
+
+#![allow(dead_code)] // Each test file uses a part of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use jigpress::assemble::{LocalParts, assemble};
+use jigpress::digest::{Algorithm, Hasher, hex};
+use jigpress::format::jigdo::Jigdo;
+use jigpress::format::template::Template;
+
+/// A directory with everything that a release needs. It goes when this goes.
+pub struct Place(tempfile::TempDir);
+
+/// What came of a run of the program.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// The run, if it ended with this exit code.
+    #[track_caller]
+    pub fn with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// The report that `--format json` printed.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.0.path().join(relative)
+    }
+
+    /// Writes a file that is an hour old, so that the index remembers it.
+    pub fn write(&self, relative: &str, bytes: &[u8]) -> PathBuf {
+        self.write_aged(relative, bytes, 3600)
+    }
+
+    /// Writes a file that is some seconds old.
+    pub fn write_aged(&self, relative: &str, bytes: &[u8], seconds: u64) -> PathBuf {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        age(&path, seconds);
+        path
+    }
+
+    /// The program, as it is started here.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jigpress"));
+        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
+        command.env("JIGPRESS_INDEX", self.path("index.sqlite"));
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Publishes `release.yaml`.
+    pub fn publish(&self, arguments: &[&str]) -> Ran {
+        self.run(&[&["publish", "release.yaml"], arguments].concat())
+    }
+
+    pub fn jigdo(&self, output: &str, name: &str) -> Jigdo {
+        Jigdo::read(File::open(self.path(output).join(format!("{name}.jigdo"))).unwrap()).unwrap()
+    }
+
+    pub fn template(&self, output: &str, name: &str) -> Template<File> {
+        Template::read(File::open(self.path(output).join(format!("{name}.template"))).unwrap()).unwrap()
+    }
+
+    /// The image that a published set describes, its parts taken from these trees.
+    pub fn rebuilt(&self, output: &str, name: &str, trees: &[(&str, &str)]) -> Vec<u8> {
+        let trees: HashMap<_, _> = trees.iter().map(|(label, path)| ((*label).to_owned(), self.path(path))).collect();
+        let parts = LocalParts::new(&self.jigdo(output, name), &trees).unwrap();
+        let mut image = Vec::new();
+        assemble(&mut self.template(output, name), &parts, &mut image).unwrap();
+        image
+    }
+}
+
+/// Sets a file's mtime back.
+pub fn age(path: &Path, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+/// Bytes that do not compress and occur nowhere else, unless asked for with the same seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// The sum of these bytes, in hexadecimal.
+pub fn sum(algorithm: Algorithm, bytes: &[u8]) -> String {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hex(&hasher.finish())
+}
+
+/// Every file below a directory, with its bytes.
+pub fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    files(directory).into_iter().map(|file| (relative(&file, directory), fs::read(&file).unwrap())).collect()
+}
+
+/// Every file below a directory, with its inode and the time at which it was modified.
+pub fn stamps(directory: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
+    let stamp = |file: &Path| {
+        let found = fs::metadata(file).unwrap();
+        (found.ino(), found.mtime(), found.mtime_nsec())
+    };
+    files(directory).into_iter().map(|file| (relative(&file, directory), stamp(&file))).collect()
+}
+
+fn relative(file: &Path, directory: &Path) -> PathBuf {
+    file.strip_prefix(directory).unwrap().to_owned()
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
