@@ -1,4 +1,4 @@
-//! Sets that would overwrite each other, or an image.
+//! Sets that would overwrite each other, or an image, or each other's sums.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -6,15 +6,17 @@ use std::path::{Component, Path, PathBuf};
 use super::problem::{Errors, Problem};
 use super::{Image, Release};
 
-/// Checks that no two images of all releases would write the same set, and that no set would overwrite an image.
+/// Checks that no two images of all releases would write the same set or have the same name in a SUMS file, and that
+/// no set would overwrite an image.
 ///
 /// # Errors
-/// Each image whose set is in the way, with the other's place.
+/// Each image whose set or name is in the way, with the other's place.
 pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
     let all = || releases.iter().flat_map(|release| release.images.iter().map(move |image| (release, image)));
     let images: HashMap<PathBuf, &Path> =
         all().map(|(_, image)| (identity(&image.path), image.path.as_path())).collect();
     let mut first: HashMap<PathBuf, (&Release, &Image)> = HashMap::new();
+    let mut listed: HashMap<PathBuf, (PathBuf, &Release, &Image)> = HashMap::new();
     let mut problems = Vec::new();
     let mut report = |release: &Release, image: &Image, message: String| {
         problems.push(Problem { file: release.manifest.clone(), place: Some(image.place), message });
@@ -28,13 +30,29 @@ pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
                 image,
                 format!("the set of {} would overwrite the image {}", image.path.display(), path.display()),
             );
+            continue;
         }
         match first.get(&set) {
             Some((other_release, other)) => {
                 report(release, image, both_write(image, other_release, other));
             }
             None => {
-                first.insert(set, (release, image));
+                first.insert(set.clone(), (release, image));
+            }
+        }
+        if image.settings.sums.is_empty() {
+            continue;
+        }
+        // The image need not be in the output directory, but its line is in the SUMS files there. Sets of one image
+        // have the same line.
+        let file = identity(&image.path);
+        let lines = [(&set, &set), (&template, &set), (&identity(&image.output.join(&image.filename)), &file)];
+        for (name, owner) in lines {
+            let (other_owner, other_release, other) =
+                listed.entry(name.clone()).or_insert_with(|| (owner.clone(), release, image));
+            if other_owner != owner {
+                report(release, image, both_listed(image, other_release, other));
+                break;
             }
         }
     }
@@ -57,6 +75,18 @@ fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
         "{path} and {} ({other_place}) would both write {set}; give their sets different names, as \"{{file}}\" does \
          where only the extensions differ",
         other.path.display()
+    )
+}
+
+/// That `image` and `other` would have one name in the SUMS files of their directory.
+fn both_listed(image: &Image, other_release: &Release, other: &Image) -> String {
+    format!(
+        "{} and {} ({}:{}) would have the same name in the SUMS files of {}; give each a \"filename\" of its own",
+        image.path.display(),
+        other.path.display(),
+        other_release.manifest.display(),
+        other.place.line,
+        image.output.display()
     )
 }
 

@@ -277,6 +277,25 @@ fn an_optional_entry_may_match_no_file() {
 }
 
 #[test]
+fn images_that_would_have_the_same_line_in_a_sums_file_are_errors() {
+    let site = Site::new(&["a.iso", "b.iso"]);
+    let message = "m.yaml:6:5: b.iso and a.iso (m.yaml:5) would have the same name in the SUMS files of out; \
+                   give each a \"filename\" of its own";
+    let manifest = "release: r\nmirrors: {D: {path: .}}\ndefaults: {sums: [md5]}\nimages:\n\
+                    \x20 - {path: a.iso, output: out, filename: x.iso}\n\
+                    \x20 - {path: b.iso, output: out, filename: x.iso}\n";
+    assert_eq!(site.errors(manifest), message);
+    let message = message.replace("b.iso and", "a.iso and").replace("and a.iso", "and b.iso");
+    let template = manifest.replace("a.iso, output: out, filename: x.iso", "b.iso, output: out");
+    let template = template.replace("b.iso, output: out, filename: x.iso", "a.iso, output: out, filename: b.template");
+    assert_eq!(site.errors(&template), message);
+    // Two sets of one image may say the same of it.
+    let twice = manifest.replace("b.iso, output: out,", "a.iso, output: out, name: y,");
+    assert_eq!(site.load(&twice).images.len(), 2);
+    assert_eq!(site.load(&manifest.replace("[md5]", "[]")).images.len(), 2);
+}
+
+#[test]
 fn images_that_would_write_the_same_set_are_errors() {
     let site = Site::new(&["pool.tar", "pool.zip"]);
     std::os::unix::fs::symlink("out", site.path("link")).unwrap();
@@ -319,7 +338,7 @@ fn an_image_may_have_several_sets() {
 #[test]
 fn a_set_never_overwrites_an_image() {
     let site = Site::new(&["a.iso", "a.template"]);
-    let text = "release: r\nmirrors: {Debian: {path: mirror}}\nimages: [{path: a.iso, output: .}, {path: a.template, output: out}]\n";
+    let text = "release: r\nmirrors: {Debian: {path: mirror}}\nimages: [{path: a.iso, output: .}, {path: a.template, output: out, name: b}]\n";
     assert_eq!(site.errors(text), "m.yaml:3:10: the set of a.iso would overwrite the image a.template");
 }
 

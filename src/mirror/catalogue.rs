@@ -26,6 +26,8 @@ pub struct FileId(pub u32);
 
 /// The usable files of some trees, as they were when [`Index::refresh`](super::Index::refresh) walked them.
 pub struct Catalogue {
+    /// When the walk began, in nanoseconds since 1970.
+    walked: i64,
     trees: Vec<Listed>,
     files: Vec<File>,
     contents: Vec<Content>,
@@ -70,8 +72,14 @@ const UNSAVED_SUMS: usize = 1000;
 const UNSAVED_TIME: Duration = Duration::from_secs(5);
 
 impl Catalogue {
-    /// The files of `listings`, the walks of `trees`. No head and no sum is known yet.
-    pub(super) fn new(trees: &[Tree], listings: Vec<Listing>, block_lengths: &[u32], store: Arc<Store>) -> Self {
+    /// The files of `listings`, the walks of `trees` that began at `walked`. No head and no sum is known yet.
+    pub(super) fn new(
+        walked: i64,
+        trees: &[Tree],
+        listings: Vec<Listing>,
+        block_lengths: &[u32],
+        store: Arc<Store>,
+    ) -> Self {
         let mut files = Vec::with_capacity(listings.iter().map(|listing| listing.files.len()).sum());
         let mut stamps = Vec::with_capacity(files.capacity());
         let mut listed = Vec::with_capacity(trees.len());
@@ -84,6 +92,7 @@ impl Catalogue {
         }
         let (contents, names) = group(&mut files, &stamps);
         Self {
+            walked,
             trees: listed,
             files,
             heads: vec![None; contents.len() * block_lengths.len()],
@@ -272,11 +281,10 @@ impl Catalogue {
         hasher.finalize().into()
     }
 
-    /// Whether every file of the tree is old enough for its stamp to tell whether it changes from now on: see
+    /// Whether every file of the tree was old enough for its stamp to tell whether it changed since the walk: see
     /// [`Stamp::is_young`].
     pub fn is_settled(&self, tree: usize) -> bool {
-        let now = now_ns();
-        self.files_of(tree).all(|file| !self.stamp(file).is_young(now))
+        self.files_of(tree).all(|file| !self.stamp(file).is_young(self.walked))
     }
 
     /// The root of a tree as the index stores it. Two roots that differ only in bytes that are not UTF-8 share rows,

@@ -39,7 +39,7 @@ impl Index {
         let started = now_ns();
         let listings = walk::walk(trees, progress)?;
         let is_complete: Vec<bool> = listings.iter().map(|listing| listing.complete).collect();
-        let mut catalogue = Catalogue::new(trees, listings, &block_lengths, Arc::clone(&self.store));
+        let mut catalogue = Catalogue::new(started, trees, listings, &block_lengths, Arc::clone(&self.store));
 
         let mut known = self.store.read(|reader| Known::load(reader, &mut catalogue, trees))?;
         known.gone.retain(|gone| is_complete[gone.tree]);
