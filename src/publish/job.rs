@@ -40,6 +40,8 @@ pub struct Job<'a> {
     pub selection: &'a Selection,
     pub directory: &'a OutputDirectory,
     pub pool: &'a ThreadPool,
+    /// How many pieces of the template are compressed side by side.
+    pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
 }
 
@@ -167,6 +169,7 @@ impl Job<'_> {
         let options = template::Options {
             compression: settings.compression,
             level: settings.level,
+            pieces_at_once: self.pieces_at_once,
             ..template::Options::new(settings.checksum)
         };
         let file = BufWriter::with_capacity(1 << 20, self.directory.stage(&name)?);

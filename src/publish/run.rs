@@ -22,6 +22,9 @@ use crate::mirror::{Catalogue, Index};
 use crate::progress::{Event, Progress};
 use crate::stamp::{Stamp, now_ns};
 
+/// How many pieces of all templates in work may wait for their compression: 64 MiB at most.
+const PIECES_IN_MEMORY: usize = 64;
+
 /// A run over all images of a plan.
 pub struct Run<'a> {
     plan: &'a Plan<'a>,
@@ -178,6 +181,7 @@ impl<'a> Run<'a> {
             selection,
             directory,
             pool: self.pool,
+            pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
         };
         let record = job.run(&image, inputs)?;
@@ -185,6 +189,13 @@ impl<'a> Run<'a> {
             self.remember(&planned, &record);
         }
         Ok(State::Made(Made { record, found: Found::Staged, is_lasting }))
+    }
+
+    /// Enough pieces of an image's template for every thread, as far as the images in work share the budget.
+    fn pieces_at_once(&self) -> usize {
+        let threads = self.pool.current_num_threads();
+        let share = PIECES_IN_MEMORY / threads.min(self.images.len());
+        share.min(2 * threads).max(1)
     }
 
     /// Publishes the sets of a directory: templates, jigdo files, SUMS files.

@@ -32,6 +32,9 @@ pub struct Options {
     pub creator: String,
     /// The second line of the template.
     pub comment: String,
+    /// How many pieces wait until they are compressed, side by side: memory against threads. The template does not
+    /// depend on it.
+    pub pieces_at_once: usize,
 }
 
 impl Options {
@@ -43,6 +46,7 @@ impl Options {
             level: 9,
             creator: concat!("jigpress/", env!("CARGO_PKG_VERSION")).to_owned(),
             comment: "See https://www.einval.com/~steve/software/jigdo/ for details about jigdo.".to_owned(),
+            pieces_at_once: 16,
         }
     }
 
@@ -86,7 +90,7 @@ impl From<WriteError> for io::Error {
 
 /// A template in the making. Takes the image's areas in order, then the image's entry.
 ///
-/// Keeps at most two pieces of unmatched data for each of rayon's threads.
+/// Keeps [`Options::pieces_at_once`] pieces of unmatched data at most.
 pub struct Writer<W> {
     out: W,
     options: Options,
@@ -121,7 +125,7 @@ impl<W: Write> Writer<W> {
         out.write_all(MAGIC)?;
         write!(out, "{version} {}\r\n{}\r\n\r\n", options.creator, options.comment)?;
         let piece_length = options.piece_length();
-        let pending_limit = piece_length * 2 * rayon::current_num_threads().clamp(1, 8);
+        let pending_limit = piece_length * options.pieces_at_once.max(1);
         Ok(Self { out, options, piece_length, pending: Vec::new(), pending_limit, areas: Vec::new(), length: 0 })
     }
 
