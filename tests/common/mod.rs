@@ -55,7 +55,7 @@ pub fn imagesums() -> Option<PathBuf> {
 
 /// Says what is missing; always false.
 fn missing(what: &str) -> bool {
-    assert!(!std::env::var_os(PEERS).is_some_and(|value| value == "required"), "{what}");
+    assert!(std::env::var_os(PEERS).is_none_or(|value| value != "required"), "{what}");
     eprintln!("skipped: {what}");
     false
 }
