@@ -210,8 +210,8 @@ impl<W: Write> Writer<W> {
             .par_chunks(self.piece_length)
             .map(|piece| compress(piece, options))
             .collect::<io::Result<_>>()?;
-        for (piece, data) in self.pending.chunks(self.piece_length).zip(compressed) {
-            self.out.write_all(&options.compression.id())?;
+        for (piece, (compression, data)) in self.pending.chunks(self.piece_length).zip(compressed) {
+            self.out.write_all(&compression.id())?;
             self.out.write_all(&u48_bytes(PIECE_HEAD + data.len() as u64))?;
             self.out.write_all(&u48_bytes(piece.len() as u64))?;
             self.out.write_all(&data)?;
@@ -221,17 +221,21 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The compressed stream of one piece; the same for the same bytes, whatever comes before or after.
-fn compress(piece: &[u8], options: &Options) -> io::Result<Vec<u8>> {
-    match options.compression {
-        Compression::Gzip => zlib(piece, if compressible(piece) { options.level } else { 0 }),
+/// The compressed stream of one piece, and what made it; the same for the same bytes, whatever comes before or after.
+///
+/// What does not compress is stored. Only zlib can do that, and readers take each piece as it says it is.
+fn compress(piece: &[u8], options: &Options) -> io::Result<(Compression, Vec<u8>)> {
+    let compressed = match options.compression {
+        _ if !compressible(piece) => return Ok((Compression::Gzip, zlib(piece, 0)?)),
+        Compression::Gzip => zlib(piece, options.level)?,
         Compression::Bzip2 => {
             let room = Vec::with_capacity(piece.len() / 2);
             let mut encoder = bzip2::write::BzEncoder::new(room, bzip2::Compression::new(options.bzip2_level()));
             encoder.write_all(piece)?;
-            encoder.finish()
+            encoder.finish()?
         }
-    }
+    };
+    Ok((options.compression, compressed))
 }
 
 /// `data` as one zlib stream. `level` is 0, which stores, to 9.
@@ -249,7 +253,7 @@ fn zlib(data: &[u8], level: u8) -> io::Result<Vec<u8>> {
     Ok(compressed)
 }
 
-/// Whether zlib is worth its time: some of the bytes of `piece` are more frequent than others, or some of what it
+/// Whether compression is worth its time: some of the bytes of `piece` are more frequent than others, or some of what it
 /// has repeats itself.
 ///
 /// Frequencies are counted everywhere, because a single block of text or zeros pays for squeezing the whole piece.
@@ -258,8 +262,9 @@ fn compressible(piece: &[u8]) -> bool {
     const BLOCK: usize = 16 << 10;
     /// Every so many blocks, one is looked into for repetitions.
     const SAMPLED: usize = 8;
-    piece.chunks(BLOCK).any(|block| block.len() < BLOCK || bits_per_byte(block) < 7.97)
-        || piece.chunks(BLOCK).step_by(SAMPLED).any(repeats)
+    let Some(last) = piece.last_chunk::<BLOCK>() else { return true };
+    let mut blocks = piece.chunks_exact(BLOCK).chain([&last[..]]);
+    blocks.any(|block| bits_per_byte(block) < 7.97) || piece.chunks_exact(BLOCK).step_by(SAMPLED).any(repeats)
 }
 
 /// The entropy of the frequencies of bytes in `block`: 8 if all are equally frequent. 16 KiB of random bytes have
@@ -351,12 +356,17 @@ mod tests {
     #[test]
     fn data_that_do_not_compress_are_stored() {
         let data = noise(3 << 20);
-        let template = template_of(&data, data.len(), Options::new(Checksum::Sha256));
-        let overhead = template.len() - data.len();
-        assert!(overhead < 3 * 300 + 200, "{overhead} bytes more than the data");
-        // The second byte of a zlib stream says how hard its writer tried: not at all.
-        let first = &Template::read(Cursor::new(&template)).unwrap().pieces[0];
-        assert_eq!(template[first.offset as usize + 17] >> 6, 0);
+        for compression in [Compression::Gzip, Compression::Bzip2] {
+            let options = Options { compression, ..Options::new(Checksum::Sha256) };
+            let template = template_of(&data, data.len(), options);
+            let overhead = template.len() - data.len();
+            assert!(overhead < 4 * 300 + 200, "{overhead} bytes more than the data");
+            // The second byte of a zlib stream says how hard its writer tried: not at all.
+            let first = &Template::read(Cursor::new(&template)).unwrap().pieces[0];
+            assert_eq!(first.compression, Compression::Gzip);
+            assert_eq!(template[first.offset as usize + 17] >> 6, 0);
+            assert_eq!(unmatched_of(template), data);
+        }
     }
 
     #[test]
