@@ -308,3 +308,16 @@ fn a_part_whose_sum_cannot_be_had_is_not_matched_and_hides_no_other() {
     let layout = search(&table, &long[..], &without, Checksum::Md5).unwrap();
     assert_eq!(layout.parts().map(|part| part.part).collect::<Vec<_>>(), [PartId(1)]);
 }
+
+#[test]
+fn the_part_of_the_vectors_that_jigdo_file_misses_is_found() {
+    let vectors = std::path::Path::new("testdata/vectors");
+    let names = ["pool/a/zerohead.img", "pool/a/alpha_1.0_all.deb", "pool/b/delta-copy_amd64.deb"];
+    let parts = names.map(|name| std::fs::read(vectors.join("mirror").join(name)).unwrap());
+    let image = std::fs::read(vectors.join("plain.img")).unwrap();
+    let parts = Parts::with_block_length(1024, parts);
+    let layout = parts.search(&image);
+    assert_consistent(&layout, &parts, &image);
+    let found: Vec<_> = layout.parts().map(|part| (part.start, part.part.0)).collect();
+    assert_eq!(found, [(5054, 1), (138_784, 2), (293_816, 0), (301_816, 2)]);
+}
