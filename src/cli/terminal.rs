@@ -71,7 +71,7 @@ impl Bars {
         // It is not drawn before it gets its place, behind the mirrors.
         let batch = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         batch.set_style(style(
-            "  {msg:<34!} {bar:30.green} {percent:>3} % {binary_bytes_per_sec:>14}, {eta} left, {bytes} of {total_bytes}",
+            "  {msg:<34!} {bar:30.green} {percent:>3} % {binary_bytes_per_sec:>14}, {eta} left, {total_bytes} in all",
         ));
         Self { all, mirror, batch, images: Mutex::default() }
     }
