@@ -6,7 +6,8 @@ use std::io::{BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use jigpress::assemble::{LocalParts, assemble};
-use jigpress::cli::inspect::{Format, show};
+use jigpress::cli::Format;
+use jigpress::cli::inspect::show;
 use jigpress::digest::{Algorithm, Checksum, Hasher, Rsync64, Sum};
 use jigpress::format::base64;
 use jigpress::format::jigdo::{Jigdo, Location, gzip};

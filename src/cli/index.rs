@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{Failure, IndexArgs, JobsArgs, terminal};
-use crate::manifest::{self, Mirrors};
+use crate::manifest::{self, Mirror, Mirrors};
 use crate::mirror::{Index, Tree};
 use crate::progress::Event;
 
@@ -65,11 +65,7 @@ fn trees(sources: &[PathBuf]) -> Result<(Vec<Tree>, Vec<u32>), Failure> {
     let mut block_lengths = if trees.is_empty() { Vec::new() } else { vec![DEFAULT_BLOCK_LENGTH] };
     let wanted = manifest::load_mirrors(&manifests).map_err(Failure::Manifest)?;
     for Mirrors { mirrors, min_lengths } in wanted {
-        trees.extend(mirrors.into_iter().map(|mirror| Tree {
-            label: mirror.label,
-            root: mirror.path,
-            filter: Box::new(move |path| mirror.filter.matches(path)),
-        }));
+        trees.extend(mirrors.iter().map(Mirror::tree));
         block_lengths.extend(min_lengths);
     }
     Ok((trees, block_lengths))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Format;
 use crate::digest::{Algorithm, Rsync64, Sum};
 use crate::format::base64;
 use crate::format::jigdo::{self, Jigdo};
@@ -23,16 +24,6 @@ pub struct Args {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-}
-
-/// How to show what is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
-    /// In words and columns.
-    #[default]
-    Human,
-    /// As one JSON object.
-    Json,
 }
 
 /// Why a file cannot be shown.

@@ -101,6 +101,16 @@ fn command() -> clap::Command {
     Cli::command()
 }
 
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// In words and columns.
+    #[default]
+    Human,
+    /// As one JSON object.
+    Json,
+}
+
 /// Where the index is.
 #[derive(Debug, Clone, clap::Args)]
 struct IndexArgs {

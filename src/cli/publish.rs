@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
-use super::{Failure, IndexArgs, JobsArgs, SOME_FAILED, terminal};
+use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::manifest::{self, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
 use crate::publish::{self, Options};
@@ -34,7 +34,7 @@ pub struct Args {
     dry_run: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
-    format: super::inspect::Format,
+    format: Format,
     /// Also write the result, as JSON, to this file.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub struct Args {
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
-    let is_json = matches!(args.format, super::inspect::Format::Json);
+    let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
     let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;

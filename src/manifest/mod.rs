@@ -34,6 +34,7 @@ pub use selector::{Selector, SelectorError};
 
 use crate::digest::{Algorithm, Checksum};
 use crate::format::template::Compression;
+use crate::mirror::Tree;
 use check::Context;
 use expand::Environment;
 use problem::Problems;
@@ -61,6 +62,14 @@ pub struct Mirror {
     pub filter: Filter,
     /// In the order in which they are listed.
     pub servers: Vec<Server>,
+}
+
+impl Mirror {
+    /// The tree to walk.
+    pub fn tree(&self) -> Tree {
+        let filter = self.filter.clone();
+        Tree { label: self.label.clone(), root: self.path.clone(), filter: Box::new(move |path| filter.matches(path)) }
+    }
 }
 
 /// A line of `[Servers]`.

@@ -42,15 +42,7 @@ impl<'a> Plan<'a> {
 
     /// The trees of the mirrors that images use, each once.
     pub fn trees(&self) -> Vec<Tree> {
-        let tree = |mirror: &&Mirror| {
-            let filter = mirror.filter.clone();
-            Tree {
-                label: mirror.label.clone(),
-                root: mirror.path.clone(),
-                filter: Box::new(move |path| filter.matches(path)),
-            }
-        };
-        self.mirrors.iter().map(tree).collect()
+        self.mirrors.iter().map(|mirror| mirror.tree()).collect()
     }
 
     /// The block lengths that images use, each once.
