@@ -21,6 +21,10 @@ impl PartSums for Parts {
     fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
         parts.iter().map(|part| Some(Sum::of(Checksum::Md5, &self.contents[part.0 as usize]))).collect()
     }
+
+    fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
+        take(&self.contents[part.0 as usize]);
+    }
 }
 
 impl Parts {
@@ -46,6 +50,11 @@ impl Parts {
 
     fn search(&self, image: &[u8]) -> Layout {
         search(&self.table(), image, self, Checksum::Md5).unwrap()
+    }
+
+    fn search_thoroughly(&self, image: &[u8]) -> Layout {
+        let areas = Search::thorough(&self.table(), image, self, Checksum::Md5).advance(image.len() as u64).unwrap();
+        Layout { areas }
     }
 }
 
@@ -216,7 +225,8 @@ proptest! {
         let image = lay_out(&pieces, &parts);
         let layout = parts.search(&image);
         assert_consistent(&layout, &parts, &image);
-        prop_assert_eq!(layout, reference(&parts, &image));
+        prop_assert_eq!(&layout, &reference(&parts, &image));
+        prop_assert_eq!(parts.search_thoroughly(&image), layout);
     }
 
     #[test]
@@ -298,6 +308,10 @@ fn a_part_whose_sum_cannot_be_had_is_not_matched_and_hides_no_other() {
     impl PartSums for Without {
         fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
             self.0.sums(parts).into_iter().zip(parts).map(|(sum, part)| sum.filter(|_| *part != self.1)).collect()
+        }
+
+        fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
+            self.0.read(part, take);
         }
     }
     let short = noise(1, 1000);

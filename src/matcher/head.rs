@@ -1,15 +1,16 @@
 //! The head of a part: which of its blocks the scan looks for.
 //!
 //! Usually that is the first block. A block that is one byte repeated, or a short period, occurs at nearly every
-//! offset of a like run in an image, so it finds nothing: the head then is the block that ends with the first byte
-//! that breaks the repetition. A part that nothing breaks is periodic as a whole.
+//! offset of a like run in an image, so it finds nothing: the head then is a block around the first byte that breaks
+//! the repetition, a quarter of it before that byte. A part that nothing breaks is periodic as a whole.
 
 use crate::digest::Rsync64;
 
 /// Where a part's signature is taken. All offsets and lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Head {
-    /// The block at `offset` does not repeat itself; this is its sum.
+    /// The block at `offset` does not repeat itself; this is its sum. What is before it, and its first quarter, does
+    /// where `offset` is not 0.
     Block { offset: u64, rsync64: Rsync64 },
     /// The whole part repeats its first `period` bytes.
     Periodic { period: u32 },
@@ -28,6 +29,18 @@ pub fn period(block: &[u8]) -> Option<u32> {
     (1..=longest).find(|&period| repeats(period)).map(|period| period as u32)
 }
 
+/// How many of the first bytes repeat, in order, the first `period` of them. These themselves count.
+pub fn repetition(bytes: &[u8], period: usize) -> usize {
+    let Some(later) = bytes.get(period..) else { return bytes.len() };
+    // Whole pieces are compared at the speed of memory; the place in the piece that differs is then counted out.
+    let pieces = || bytes.chunks(4096).zip(later.chunks(4096));
+    let equal = pieces().take_while(|(earlier, later)| earlier[..later.len()] == **later).count();
+    let rest = pieces().nth(equal).map_or(0, |(earlier, later)| {
+        earlier.iter().zip(later).take_while(|(earlier, later)| earlier == later).count()
+    });
+    (period + equal * 4096 + rest).min(bytes.len())
+}
+
 /// Finds the head of a part whose bytes are pushed in order.
 pub struct HeadFinder {
     block_length: usize,
@@ -38,6 +51,8 @@ pub struct HeadFinder {
     /// The sum of the first block.
     first: Option<Rsync64>,
     period: u32,
+    /// How many more bytes belong to the head's block, once the repetition is broken.
+    wanted: Option<usize>,
     found: Option<Head>,
 }
 
@@ -45,7 +60,8 @@ impl HeadFinder {
     /// A finder for blocks of `block_length` bytes.
     pub fn new(block_length: u32) -> Self {
         let block_length = block_length as usize;
-        Self { block_length, tail: Vec::with_capacity(block_length), length: 0, first: None, period: 0, found: None }
+        let tail = Vec::with_capacity(block_length);
+        Self { block_length, tail, length: 0, first: None, period: 0, wanted: None, found: None }
     }
 
     /// Takes the part's next bytes. `true` once the head is known and no more bytes are needed.
@@ -74,31 +90,49 @@ impl HeadFinder {
         self.found.is_some()
     }
 
-    /// Looks for the first byte that differs from the one a period before it.
-    fn follow(&mut self, bytes: &[u8]) {
-        let period = self.period as usize;
-        let before = &self.tail[self.block_length - period..];
-        let broken = (0..bytes.len()).find(|&at| {
-            let earlier = if at < period { before[at] } else { bytes[at - period] };
-            bytes[at] != earlier
-        });
-        let kept = broken.map_or(bytes.len(), |at| at + 1);
-        let from = kept.saturating_sub(self.block_length);
-        self.tail.extend_from_slice(&bytes[from..kept]);
-        self.tail.drain(..self.tail.len() - self.block_length);
-        self.length += kept as u64;
-        if broken.is_some() {
-            // This block cannot have a short period of its own: it would be one of the repetition before it too
-            // (Fine and Wilf), and its last byte would not break that.
-            let offset = self.length - self.block_length as u64;
-            self.found = Some(Head::Block { offset, rsync64: Rsync64::of(&self.tail) });
+    /// Looks for the first byte that differs from the one a period before it, then takes what follows it.
+    fn follow(&mut self, mut bytes: &[u8]) {
+        if self.wanted.is_none() {
+            let period = self.period as usize;
+            let before = &self.tail[self.block_length - period..];
+            let near = bytes.iter().zip(before).take_while(|(byte, earlier)| byte == earlier).count();
+            let equal = if near < period { near } else { repetition(bytes, period) };
+            let kept = bytes.len().min(equal + 1);
+            self.keep(&bytes[..kept]);
+            if equal < kept {
+                self.wanted = Some(self.block_length - self.block_length / 4 - 1);
+                bytes = &bytes[kept..];
+            }
         }
+        if let Some(wanted) = self.wanted {
+            let kept = bytes.len().min(wanted);
+            self.keep(&bytes[..kept]);
+            self.wanted = Some(wanted - kept);
+            if kept == wanted {
+                self.found = Some(self.last_block());
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(self.block_length)..]);
+        self.tail.drain(..self.tail.len() - self.block_length);
+        self.length += bytes.len() as u64;
+    }
+
+    /// The last block, which holds the byte that breaks the repetition behind at least a quarter of it. It cannot have
+    /// a short period of its own: that would be one of the repetition before the byte too (Fine and Wilf), and the
+    /// byte would not break that.
+    fn last_block(&self) -> Head {
+        let offset = self.length - self.block_length as u64;
+        Head::Block { offset, rsync64: Rsync64::of(&self.tail) }
     }
 
     /// The head and the sum of the first block, after the last byte, or as soon as `push` said that no more is
     /// needed. `None` for a part shorter than the block length.
     pub fn finish(self) -> Option<(Head, Rsync64)> {
-        let head = self.found.unwrap_or(Head::Periodic { period: self.period });
+        let unbroken = Head::Periodic { period: self.period };
+        let head = self.found.unwrap_or_else(|| self.wanted.map_or(unbroken, |_| self.last_block()));
         self.first.map(|first| (head, first))
     }
 }
@@ -134,17 +168,28 @@ mod tests {
     }
 
     #[test]
-    fn the_head_ends_with_the_first_byte_that_breaks_the_repetition_however_the_bytes_are_cut() {
-        for period in [1, 2, 7, 32] {
-            let mut part = noise(period).repeat(40);
-            part.resize(1280, 0);
+    fn the_head_is_around_the_first_byte_that_breaks_the_repetition_however_the_bytes_are_cut() {
+        for (period, behind) in [(1, 500), (2, 500), (7, 191), (7, 190), (32, 10), (32, 0)] {
             let run: Vec<u8> = noise(period).into_iter().cycle().take(1280).collect();
-            part = [run.clone(), vec![!run[1280 - period]], noise(500)].concat();
-            let expected = Head::Block { offset: 1281 - 256, rsync64: Rsync64::of(&part[1281 - 256..1281]) };
+            let part = [run.clone(), vec![!run[1280 - period]], noise(behind)].concat();
+            let offset = (1280 - 64).min(part.len() - 256);
+            let expected = Head::Block { offset: offset as u64, rsync64: Rsync64::of(&part[offset..offset + 256]) };
             for pieces in [1, 3, 255, 256, 257, 5000] {
                 assert_eq!(head(&part, pieces), Some((expected, Rsync64::of(&part[..256]))), "{period} {pieces}");
             }
         }
+    }
+
+    #[test]
+    fn a_repetition_is_measured_to_its_last_byte() {
+        for (period, length) in [(1, 4096), (1, 4097), (3, 5), (3, 9000), (5, 8192), (5, 8197)] {
+            let mut bytes: Vec<u8> = noise(period).into_iter().cycle().take(length).collect();
+            assert_eq!(repetition(&bytes, period), length);
+            bytes.push(!bytes[length - period]);
+            bytes.extend([0; 10]);
+            assert_eq!(repetition(&bytes, period), length);
+        }
+        assert_eq!(repetition(&[1, 2], 3), 2);
     }
 
     #[test]

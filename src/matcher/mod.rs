@@ -1,15 +1,22 @@
 //! Finds the parts of a mirror in an image: every part whose bytes occur there, and the cover of the image with the
 //! most bytes.
 //!
-//! A [`table::SignatureTable`] knows one block of each part. A [`search::Search`] rolls over the image, assumes the
-//! longest part whose block it meets, jumps behind it, and verifies what it assumed against the parts' strong sums.
-//! [`cover`] chooses among the matches that overlap. Nothing here knows files: an image is [`Bytes`], a part's strong
-//! sum comes from [`PartSums`].
+//! `docs/matcher.md` explains the whole on a page. A [`table::SignatureTable`] knows one block of each part. A
+//! [`search::Search`] goes over the image with it in one of two ways, which find the same: the quick way assumes the
+//! longest part whose block it meets, jumps behind it, and verifies what it assumed; the thorough way, taken where too
+//! many assumptions are wrong, asks fingerprints at every block that parts have. [`cover`] chooses among the matches
+//! that overlap. Nothing here knows files: an image is [`Bytes`], parts are reached through [`PartSums`].
 
 pub mod cover;
+mod fingerprint;
 pub mod head;
+mod prefixes;
+mod quick;
+mod runs;
 pub mod search;
+mod subject;
 pub mod table;
+mod thorough;
 mod verify;
 
 use std::io;
@@ -59,10 +66,13 @@ pub struct Signature {
     pub first: Rsync64,
 }
 
-/// Gives the strong sums of parts, reading the parts if it must.
+/// Gives what must be known of parts beyond their signatures, reading the parts if it must.
 pub trait PartSums: Sync {
     /// The sum of each of these parts; `None` for one that cannot be had, which then is not matched.
     fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>>;
+
+    /// Gives a part's bytes to `take`, unless they cannot be had. Only asked for where sums do not tell enough.
+    fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8]));
 }
 
 /// A part proven to stand at an offset of the image.
@@ -80,6 +90,12 @@ impl Match {
     /// The offset behind the part's last byte.
     pub fn end(&self) -> u64 {
         self.start + self.length
+    }
+}
+
+impl cover::Placed for Match {
+    fn placement(&self) -> cover::Placement {
+        cover::Placement { start: self.start, length: self.length, part: self.part }
     }
 }
 

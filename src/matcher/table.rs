@@ -5,8 +5,10 @@
 
 use std::sync::OnceLock;
 
-use super::head::Head;
-use super::{PartId, Signature};
+use super::fingerprint::Key;
+use super::head::{Head, repetition};
+use super::prefixes::Prefixes;
+use super::{PartId, PartSums, Signature};
 use crate::digest::Rsync64;
 use crate::digest::rsync64::TABLE;
 
@@ -25,6 +27,9 @@ pub struct SignatureTable {
     longest_lead: u64,
     /// For each part that was met, where inside it blocks of other parts begin.
     inner: Vec<OnceLock<Box<[u64]>>>,
+    /// What tells parts with one key apart, at the place of the first of them; made when first asked for.
+    prefixes: OnceLock<Box<[OnceLock<Prefixes>]>>,
+    fingerprints: OnceLock<Key>,
 }
 
 /// The sum under which the table knows a part.
@@ -78,7 +83,7 @@ impl SignatureTable {
         };
         let longest_lead = signatures.iter().map(lead).max().unwrap_or(0);
         let inner = vec![OnceLock::new(); signatures.len()];
-        Self { block_length, signatures, by_key, slots, bitmap, bitmap_shift, longest_lead, inner }
+        Self { block_length, signatures, by_key, slots, bitmap, bitmap_shift, longest_lead, inner, prefixes: OnceLock::new(), fingerprints: OnceLock::new() }
     }
 
     /// In bytes.
@@ -114,8 +119,8 @@ impl SignatureTable {
         &[]
     }
 
-    /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that only periodic
-    /// parts have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
+    /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that periodic parts
+    /// have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
     pub fn inner(&self, part: PartId) -> Option<&[u64]> {
         self.inner[part.0 as usize].get().map(|offsets| &**offsets)
     }
@@ -126,6 +131,10 @@ impl SignatureTable {
             let mut offsets = Vec::new();
             let mut from = 1;
             while let Some((at, parts)) = self.next(bytes, from) {
+                if let Some(end) = self.run_at(&bytes[at..], parts) {
+                    from = at + end + 1 - self.block_length as usize;
+                    continue;
+                }
                 if parts.iter().any(|&part| matches!(self.signature(part).head, Head::Block { .. })) {
                     offsets.push(at as u64);
                 }
@@ -133,6 +142,41 @@ impl SignatureTable {
             }
             offsets.into()
         })
+    }
+
+    /// After how many bytes those of `parts`, which have one key, repeat themselves that are periodic as a whole.
+    /// `None` if none of them is.
+    pub fn period(&self, parts: &[PartId]) -> Option<u32> {
+        parts.iter().find_map(|&part| match self.signature(part).head {
+            Head::Periodic { period } => Some(period),
+            Head::Block { .. } => None,
+        })
+    }
+
+    /// How long the run is that `bytes` begin with, if their first block is that of a part among `parts` that is
+    /// periodic as a whole. No block inside the run can belong to a part that is not.
+    pub fn run_at(&self, bytes: &[u8], parts: &[PartId]) -> Option<usize> {
+        let length = repetition(bytes, self.period(parts)? as usize);
+        // Another block may have the sum of a periodic one.
+        (length >= self.block_length as usize).then_some(length)
+    }
+
+    /// The key of all fingerprints that are compared with those in [`SignatureTable::prefixes`].
+    pub fn fingerprints(&self) -> &Key {
+        self.fingerprints.get_or_init(Key::random)
+    }
+
+    /// What tells `parts` apart, which [`SignatureTable::parts`] gave. The parts are read the first time.
+    pub fn prefixes(&self, parts: &[PartId], sums: &dyn PartSums) -> &Prefixes {
+        let all = self.prefixes.get_or_init(|| self.signatures.iter().map(|_| OnceLock::new()).collect());
+        let place = &all[parts[0].0 as usize];
+        if let Some(known) = place.get() {
+            return known;
+        }
+        // Made outside of the lock: a thread that waits for its share of this work may meet the same parts elsewhere.
+        let signature = |part| self.signature(part);
+        let made = Prefixes::new(self.fingerprints(), parts, signature, self.block_length, sums);
+        place.get_or_init(|| made)
     }
 
     #[inline(always)]

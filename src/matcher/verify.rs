@@ -50,6 +50,12 @@ impl<'a, B: Bytes + ?Sized + 'a> Deref for Region<'a, B> {
 }
 
 impl<'a, B: Bytes + ?Sized> Reach<'a, B> {
+    /// Up to which offset the bytes from `at` on are at hand; 0 if they are not.
+    pub fn end_at_hand(&self, at: u64) -> u64 {
+        let end = self.window_start + self.window.len() as u64;
+        if (self.window_start..end).contains(&at) { end } else { 0 }
+    }
+
     /// The image's bytes in `range`.
     pub fn bytes(&self, range: Range<u64>) -> io::Result<Region<'a, B>> {
         if range.start >= self.window_start && range.end <= self.window_start + self.window.len() as u64 {

@@ -16,6 +16,8 @@ use super::store::Store;
 use super::walk::{Listing, Span};
 use super::{Error, FileError, Sums, Tree, read, sums};
 use crate::digest::Rsync64;
+use crate::image::Mapped;
+use crate::matcher::Bytes as _;
 use crate::matcher::head::Head;
 use crate::progress::{Event, Progress};
 use crate::stamp::{Stamp, now_ns};
@@ -259,6 +261,17 @@ impl Catalogue {
             }
             Ok(())
         })
+    }
+
+    /// Gives the file's bytes to `take`, unless it cannot be read or is no longer what was walked. That it becomes
+    /// another meanwhile shows in its sums only.
+    pub fn map(&self, file: FileId, take: &mut dyn FnMut(&[u8])) {
+        if let Ok(mapped) = Mapped::open(&self.full_path(file))
+            && mapped.stamp() == *self.stamp(file)
+            && let Ok(bytes) = mapped.window(0..mapped.length())
+        {
+            take(&bytes);
+        }
     }
 
     /// Whether the file is still, by its stamp, the one that was walked.

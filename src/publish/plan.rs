@@ -159,4 +159,8 @@ impl PartSums for SelectionSums<'_> {
         // What went wrong with a file was reported as a warning; it is left out.
         sums.into_iter().map(|sums| sums.ok().map(|sums| sums.sum(self.checksum))).collect()
     }
+
+    fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
+        self.catalogue.map(self.selection.file(part), take);
+    }
 }

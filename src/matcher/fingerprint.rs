@@ -1,0 +1,214 @@
+//! Fingerprints: two ranges of bytes have equal ones if they are equal, and next to never if they are not.
+//!
+//! A fingerprint is the bytes, taken for the coefficients of a polynomial, at two secret points of the field of
+//! 2^61 - 1 elements. That of a range follows in constant time from those of the beginnings that end where the range
+//! begins and ends, which no strong sum offers; and who makes an image or a part cannot know the points, so cannot
+//! make ranges collide, as is easily done with rsync64. Fingerprints only lead the search: what they claim to be equal
+//! is verified like everything else.
+
+use std::hash::BuildHasher as _;
+use std::hash::RandomState;
+
+use rayon::prelude::*;
+
+const PRIME: u64 = (1 << 61) - 1;
+
+/// How many bytes one step of the evaluation takes.
+const STEP: usize = 8;
+
+/// How many bytes of a long range one thread evaluates at a time.
+const STRETCH: usize = 1 << 18;
+
+/// The fingerprint of a range of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Fingerprint([u64; 2]);
+
+/// The secret points, which every fingerprint that is compared with another one has in common.
+pub struct Key {
+    /// Of each point the powers 0 to `STEP`.
+    powers: [[u64; STEP + 1]; 2],
+}
+
+/// The value below the prime that is congruent to `value`, which must be below 2^124.
+#[inline(always)]
+fn reduce(value: u128) -> u64 {
+    let fold = (value as u64 & PRIME) + (value >> 61) as u64;
+    let fold = (fold & PRIME) + (fold >> 61);
+    if fold >= PRIME { fold - PRIME } else { fold }
+}
+
+#[inline(always)]
+fn multiply(a: u64, b: u64) -> u64 {
+    reduce(u128::from(a) * u128::from(b))
+}
+
+impl Key {
+    /// A key that nobody can foresee.
+    pub fn random() -> Self {
+        // The standard library's hash tables are keyed against hostile input from the system's source of randomness.
+        let random = || RandomState::new().hash_one(0u8) % (PRIME - 2) + 2;
+        let powers = [random(), random()].map(|point| {
+            let mut powers = [1; STEP + 1];
+            for power in 1..=STEP {
+                powers[power] = multiply(powers[power - 1], point);
+            }
+            powers
+        });
+        Self { powers }
+    }
+
+    /// The fingerprint of what `front` is that of, with `bytes` behind it.
+    pub fn extend(&self, front: Fingerprint, bytes: &[u8]) -> Fingerprint {
+        let (steps, rest) = bytes.as_chunks::<STEP>();
+        let mut at = front.0;
+        for step in steps {
+            for (at, powers) in at.iter_mut().zip(&self.powers) {
+                let products = step.iter().zip(powers[..STEP].iter().rev());
+                let sum: u128 = products.map(|(&byte, &power)| u128::from(byte) * u128::from(power)).sum();
+                *at = reduce(u128::from(*at) * u128::from(powers[STEP]) + sum);
+            }
+        }
+        for &byte in rest {
+            for (at, powers) in at.iter_mut().zip(&self.powers) {
+                *at = reduce(u128::from(*at) * u128::from(powers[1]) + u128::from(byte));
+            }
+        }
+        Fingerprint(at)
+    }
+
+    /// What stands for a length, in bytes, in [`Key::join`] and [`Key::cut`].
+    pub fn shift(&self, mut length: u64) -> Fingerprint {
+        let mut squares = self.powers.map(|powers| powers[1]);
+        let mut shift = [1; 2];
+        while length > 0 {
+            for (shift, square) in shift.iter_mut().zip(&mut squares) {
+                if length & 1 != 0 {
+                    *shift = multiply(*shift, *square);
+                }
+                *square = multiply(*square, *square);
+            }
+            length >>= 1;
+        }
+        Fingerprint(shift)
+    }
+
+    /// The fingerprint of two ranges, one behind the other, with the shift of the second one's length.
+    pub fn join(&self, front: Fingerprint, back: Fingerprint, shift: Fingerprint) -> Fingerprint {
+        Fingerprint(std::array::from_fn(|point| {
+            reduce(u128::from(front.0[point]) * u128::from(shift.0[point]) + u128::from(back.0[point]))
+        }))
+    }
+
+    /// The fingerprint of what is left of `whole` without `front`, with the shift of the rest's length.
+    pub fn cut(&self, whole: Fingerprint, front: Fingerprint, shift: Fingerprint) -> Fingerprint {
+        Fingerprint(std::array::from_fn(|point| {
+            let moved = multiply(front.0[point], shift.0[point]);
+            reduce(u128::from(whole.0[point]) + u128::from(PRIME - moved))
+        }))
+    }
+}
+
+/// The fingerprints of a sequence's beginnings whose lengths are multiples of a spacing. All lengths are in bytes.
+pub struct Samples {
+    spacing: usize,
+    fingerprints: Vec<Fingerprint>,
+}
+
+impl Samples {
+    /// No more than that of the empty beginning, of a sequence that will be `length` bytes long. There are then at
+    /// most some two million in all.
+    pub fn new(length: u64) -> Self {
+        let spacing = (length >> 21).next_power_of_two().max(128) as usize;
+        Self { spacing, fingerprints: vec![Fingerprint::default()] }
+    }
+
+    /// How many bytes lie between two of the lengths.
+    pub fn spacing(&self) -> usize {
+        self.spacing
+    }
+
+    /// How many bytes were pushed, down to a multiple of the spacing.
+    pub fn length(&self) -> u64 {
+        (self.fingerprints.len() as u64 - 1) * self.spacing as u64
+    }
+
+    /// How many bytes must be pushed at a time, except at the sequence's end: a multiple of this.
+    pub fn stretch(&self) -> usize {
+        STRETCH.max(self.spacing)
+    }
+
+    /// Takes the sequence's next bytes.
+    pub fn push(&mut self, key: &Key, bytes: &[u8]) {
+        let of_stretch = |stretch: &[u8]| {
+            let mut at = Fingerprint::default();
+            let next = |piece| {
+                at = key.extend(at, piece);
+                at
+            };
+            stretch.chunks_exact(self.spacing).map(next).collect::<Vec<_>>()
+        };
+        let stretches: Vec<_> = bytes.par_chunks(self.stretch()).map(of_stretch).collect();
+        let one = key.shift(self.spacing as u64);
+        for stretch in stretches {
+            let mut front = self.fingerprints[self.fingerprints.len() - 1];
+            for back in stretch {
+                front = key.join(front, Fingerprint::default(), one);
+                self.fingerprints.push(key.join(front, back, Fingerprint([1; 2])));
+            }
+        }
+    }
+
+    /// The longest beginning of at most `length` bytes whose fingerprint is known: its length and that.
+    pub fn before(&self, length: u64) -> (u64, Fingerprint) {
+        let sample = (length / self.spacing as u64).min(self.fingerprints.len() as u64 - 1);
+        (sample * self.spacing as u64, self.fingerprints[sample as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_range_has_the_fingerprint_of_its_bytes_wherever_it_stands(
+            bytes in prop::collection::vec(any::<u8>(), 0..3000),
+            cuts in any::<[prop::sample::Index; 2]>(),
+        ) {
+            let key = Key::random();
+            let mut cuts = cuts.map(|cut| cut.index(bytes.len() + 1));
+            cuts.sort_unstable();
+            let [start, end] = cuts;
+            let of = |bytes| key.extend(Fingerprint::default(), bytes);
+            let shift = key.shift((end - start) as u64);
+            let range = key.cut(of(&bytes[..end]), of(&bytes[..start]), shift);
+            prop_assert_eq!(range, of(&bytes[start..end]));
+            prop_assert_eq!(key.join(of(&bytes[..start]), range, shift), of(&bytes[..end]));
+        }
+    }
+
+    #[test]
+    fn samples_are_those_of_the_beginnings() {
+        let key = Key::random();
+        let bytes: Vec<u8> = (0..1_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut samples = Samples::new(bytes.len() as u64);
+        let cut = samples.stretch();
+        samples.push(&key, &bytes[..cut]);
+        samples.push(&key, &bytes[cut..]);
+        assert_eq!(samples.length(), 999_936);
+        for length in [0, 127, 128, 262_144, 262_272, 700_001, 1_000_000] {
+            let (known, fingerprint) = samples.before(length);
+            assert!(known <= length && length - known < 128);
+            assert_eq!(fingerprint, key.extend(Fingerprint::default(), &bytes[..known as usize]));
+        }
+    }
+
+    #[test]
+    fn other_bytes_have_another_fingerprint() {
+        let key = Key::random();
+        let of = |bytes: &[u8]| key.extend(Fingerprint::default(), bytes);
+        assert_ne!(of(b"packages"), of(b"packagse"));
+        assert_ne!(of(&[255; 100]), of(&[254; 100]));
+    }
+}

@@ -1,0 +1,228 @@
+//! The thorough way through an image: every block that parts have is looked at, and fingerprints tell which of them
+//! stand there. Nothing is assumed, so nothing is hashed in vain: only what was chosen is verified at the end. What it
+//! costs hardly depends on what the image and the parts have in common.
+
+use std::collections::HashSet;
+use std::io;
+use std::ops::Range;
+
+use super::cover::{Placement, cover, take_clusters};
+use super::fingerprint::{Fingerprint, Samples};
+use super::prefixes::Member;
+use super::runs::Runs;
+use super::subject::{STRETCH, Subject};
+use super::verify::{Assumption, Reach};
+use super::{Bytes, Match, PartId};
+
+/// How many placements wait for a choice at the most. Where more overlap, one after the other, the choice is made in
+/// pieces.
+pub const MOST_WAITING: usize = 1 << 20;
+
+/// How many parts are placed around one block at the most, the longest: these are beginnings of each other, or differ
+/// in the length of the run that they begin with.
+pub const MOST_AT_A_BLOCK: usize = 64;
+
+/// How many bytes of the image behind the window are looked at together for the ends of fingerprints, and how many
+/// such pieces are kept.
+const FAR_PIECE: u64 = 1 << 18;
+const FAR_PIECES: usize = 256;
+
+/// What the thorough way has found so far.
+pub struct Thorough<'a, B: Bytes + ?Sized + 'a> {
+    /// The image's fingerprints from this offset on.
+    start: u64,
+    samples: Samples,
+    far: Vec<Option<(u64, B::Window<'a>)>>,
+    placements: Vec<Placement>,
+    /// The run that was measured backwards last.
+    lead: Lead,
+}
+
+/// A stretch of the image that repeats itself.
+#[derive(Default)]
+struct Lead {
+    start: u64,
+    end: u64,
+    period: u32,
+}
+
+impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
+    /// The thorough way from the offset `start` on.
+    pub fn new(subject: &Subject<'a, B>, start: u64) -> Self {
+        Self {
+            start,
+            samples: Samples::new(subject.image.length() - start),
+            far: (0..FAR_PIECES).map(|_| None).collect(),
+            placements: Vec::new(),
+            lead: Lead::default(),
+        }
+    }
+
+    /// Looks at the blocks that begin in `range`, until too much waits for a choice; gives the offset from which on
+    /// nothing was looked at. Parts that begin before `settled` are left out.
+    pub fn search(
+        &mut self,
+        subject: &Subject<'a, B>,
+        runs: &mut Runs,
+        range: Range<u64>,
+        settled: u64,
+        reach: &Reach<'_, B>,
+    ) -> io::Result<u64> {
+        let mut at = range.start;
+        while at < range.end && self.placements.len() <= MOST_WAITING {
+            let (position, parts) = match runs.unfinished(at) {
+                Some(_) => (at, &[][..]),
+                None => match subject.next_hit(at..range.end, reach)? {
+                    Some(hit) => hit,
+                    None => return Ok(range.end),
+                },
+            };
+            at = position + 1;
+            if let Some(period) = runs.unfinished(position).or(subject.table.period(parts))
+                && let Some(filled) = runs.fill(subject, position, period, range.end, reach)?
+            {
+                let placed = filled.matches.iter().map(|&Match { start, length, part, .. }| Placement {
+                    start,
+                    length,
+                    part,
+                });
+                self.placements.extend(placed);
+                at = at.max(filled.next);
+            } else {
+                self.look_up(subject, position, parts, settled, reach)?;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Places those of `parts` that stand around the block at `position`.
+    fn look_up(
+        &mut self,
+        subject: &Subject<'a, B>,
+        position: u64,
+        parts: &[PartId],
+        settled: u64,
+        reach: &Reach<'_, B>,
+    ) -> io::Result<()> {
+        let prefixes = subject.table.prefixes(parts, subject.sums);
+        let key = subject.table.fingerprints();
+        let available = (subject.image.length() - position).min(prefixes.longest());
+        self.sample(subject, position + available)?;
+        let front = self.fingerprint(subject, position, reach)?;
+        let of_first = |length, shift| {
+            let whole = self.fingerprint(subject, position + length, reach)?;
+            Ok(key.cut(whole, front, shift))
+        };
+        let bodies: Vec<(u64, &[Member])> = prefixes.of(available, of_first)?.take(MOST_AT_A_BLOCK).collect();
+        let mut left = MOST_AT_A_BLOCK;
+        for (length, members) in bodies {
+            for member in members {
+                let Some(start) = position.checked_sub(member.lead).filter(|&start| start >= settled) else { continue };
+                if left > 0 && self.has_lead(subject, start, position, member.period)? {
+                    left -= 1;
+                    self.placements.push(Placement { start, length: member.lead + length, part: member.part });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the image repeats itself with this period from `start` up to `position` and on into what follows.
+    fn has_lead(
+        &mut self,
+        subject: &Subject<'a, B>,
+        start: u64,
+        position: u64,
+        period: u32,
+    ) -> io::Result<bool> {
+        if start == position {
+            return Ok(true);
+        }
+        if self.lead.end != position || self.lead.period != period {
+            self.lead = Lead { start: position, end: position, period };
+        }
+        // What was measured once is not measured again, and no more than is asked for.
+        while self.lead.start > start && self.lead.end == position {
+            let from = self.lead.start.saturating_sub(STRETCH).max(start);
+            let bytes = subject.image.window(from..self.lead.start + u64::from(period))?;
+            let (earlier, later) = (&bytes[..bytes.len() - period as usize], &bytes[period as usize..]);
+            if earlier != later {
+                let equal = earlier.iter().rev().zip(later.iter().rev()).take_while(|(earlier, later)| earlier == later);
+                self.lead.start -= equal.count() as u64;
+                break;
+            }
+            self.lead.start = from;
+        }
+        Ok(self.lead.start <= start)
+    }
+
+    /// Takes the image's fingerprints as far as a range that ends at `end` needs them.
+    fn sample(&mut self, subject: &Subject<'a, B>, end: u64) -> io::Result<()> {
+        let stretch = STRETCH.max(self.samples.stretch() as u64);
+        loop {
+            let known = self.start + self.samples.length();
+            if end < known + self.samples.spacing() as u64 {
+                return Ok(());
+            }
+            let next = subject.image.length().min(known + stretch);
+            self.samples.push(subject.table.fingerprints(), &subject.image.window(known..next)?);
+        }
+    }
+
+    /// The fingerprint of the image's bytes up to `end`.
+    fn fingerprint(&mut self, subject: &Subject<'a, B>, end: u64, reach: &Reach<'_, B>) -> io::Result<Fingerprint> {
+        let (known, mut fingerprint) = self.samples.before(end - self.start);
+        let key = subject.table.fingerprints();
+        let rest = self.start + known..end;
+        if rest.end <= reach.end_at_hand(rest.start) {
+            return Ok(key.extend(fingerprint, &reach.bytes(rest)?));
+        }
+        for piece in rest.start / FAR_PIECE..rest.end.div_ceil(FAR_PIECE) {
+            let start = piece * FAR_PIECE;
+            let index = |offset: u64| (offset - start) as usize;
+            let bytes = self.far_piece(subject, piece)?;
+            let bytes = &bytes[index(rest.start.max(start))..index(rest.end.min(start + FAR_PIECE))];
+            fingerprint = key.extend(fingerprint, bytes);
+        }
+        Ok(fingerprint)
+    }
+
+    /// The bytes of a piece of the image.
+    fn far_piece(&mut self, subject: &Subject<'a, B>, piece: u64) -> io::Result<&[u8]> {
+        let place = &mut self.far[piece as usize % FAR_PIECES];
+        if place.as_ref().is_none_or(|(known, _)| *known != piece) {
+            let start = piece * FAR_PIECE;
+            let end = subject.image.length().min(start + FAR_PIECE);
+            *place = Some((piece, subject.image.window(start..end)?));
+        }
+        Ok(place.as_ref().map_or(&[], |(_, bytes)| bytes))
+    }
+
+    /// The matches that are chosen among those that nothing found later can have to do with, if that begins at
+    /// `certain` or later: in the order of the image, with the offset before which all was chosen. Where too much
+    /// waits, the choice is made among all that begins before `scanned`.
+    pub fn take(&mut self, subject: &Subject<'a, B>, certain: u64, scanned: u64) -> io::Result<(Vec<Match>, u64)> {
+        let is_cut = self.placements.len() > MOST_WAITING;
+        let (mut clusters, limit) = take_clusters(&mut self.placements, if is_cut { u64::MAX } else { certain });
+        loop {
+            let chosen: Vec<Placement> = clusters.iter_mut().flat_map(cover).collect();
+            let assumption = |&Placement { start, length, part }: &Placement| Assumption {
+                start,
+                candidates: vec![(length, vec![part])],
+            };
+            let assumptions: Vec<Assumption> = chosen.iter().map(assumption).collect();
+            let verdicts = subject.verify(&assumptions, &subject.reach())?;
+            let matches: Vec<Match> = verdicts.into_iter().flatten().collect();
+            if matches.len() == chosen.len() {
+                let end = matches.last().map_or(0, Match::end);
+                return Ok((matches, if is_cut { end.max(scanned).max(certain) } else { limit }));
+            }
+            // Only a file that is no longer what it was when it was read, or as good as never an accident of
+            // fingerprints, comes here.
+            let proven: HashSet<PartId> = matches.iter().map(|found| found.part).collect();
+            let refuted: HashSet<PartId> =
+                chosen.iter().map(|placement| placement.part).filter(|part| !proven.contains(part)).collect();
+            clusters.iter_mut().for_each(|cluster| cluster.retain(|placement| !refuted.contains(&placement.part)));
+        }
+    }
+}
