@@ -2,7 +2,7 @@
 
 use jigpress::digest::{Checksum, Sum};
 use jigpress::matcher::cover::cover;
-use jigpress::matcher::head::HeadFinder;
+use jigpress::matcher::head::{Head, HeadFinder};
 use jigpress::matcher::search::{Search, search};
 use jigpress::matcher::table::SignatureTable;
 use jigpress::matcher::{Area, Layout, Match, PartId, PartSums, Signature};
@@ -50,6 +50,20 @@ impl Parts {
 
     fn search(&self, image: &[u8]) -> Layout {
         search(&self.table(), image, self, Checksum::Md5).unwrap()
+    }
+
+    fn search_in_steps(&self, image: &[u8], step: u64) -> Layout {
+        let table = self.table();
+        let mut search = Search::new(&table, image, self, Checksum::Md5);
+        let mut layout = Layout::default();
+        let mut until = 0;
+        loop {
+            search.advance(until).unwrap().into_iter().for_each(|area| layout.push(area));
+            if until >= image.len() as u64 {
+                return layout;
+            }
+            until += step;
+        }
     }
 
     fn search_thoroughly(&self, image: &[u8]) -> Layout {
@@ -110,6 +124,13 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| byte()).collect()
 }
 
+/// Bytes of which any four may stand in another order, or not, depending on `seed`, while every block that begins at a
+/// multiple of four has the same rsync64: `abba` and `baab` have the same sums.
+fn woven(seed: u64, length: usize) -> Vec<u8> {
+    let order = |byte: &u8| if byte & 1 == 0 { *b"abba" } else { *b"baab" };
+    noise(seed, length.div_ceil(4)).iter().flat_map(order).take(length).collect()
+}
+
 /// How a part is made of others before it. All lengths are in 256ths of a block.
 #[derive(Debug, Clone)]
 enum Recipe {
@@ -135,6 +156,18 @@ enum Recipe {
     Copy {
         of: prop::sample::Index,
     },
+    /// The first bytes of an earlier part again and again: too many for a short period.
+    Repeat {
+        of: prop::sample::Index,
+        unit: usize,
+        times: usize,
+    },
+    /// An earlier part with another last byte.
+    LastByte {
+        of: prop::sample::Index,
+    },
+    /// What has the same sum as other such parts, but not the same bytes.
+    Woven(usize),
 }
 
 fn recipe() -> impl Strategy<Value = Recipe> {
@@ -146,7 +179,16 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         (index(), 1usize..1200, 1usize..400).prop_map(|(of, keep, noise)| Recipe::Lookalike { of, keep, noise }),
         (prop::collection::vec(index(), 1..4), 0usize..100).prop_map(|(of, between)| Recipe::Archive { of, between }),
         index().prop_map(|of| Recipe::Copy { of }),
+        (index(), 40usize..256, 2usize..8).prop_map(|(of, unit, times)| Recipe::Repeat { of, unit, times }),
+        index().prop_map(|of| Recipe::LastByte { of }),
+        (200usize..1500).prop_map(Recipe::Woven),
     ]
+}
+
+fn is_periodic(part: &[u8], block_length: u32) -> bool {
+    let mut finder = HeadFinder::new(block_length);
+    finder.push(part);
+    matches!(finder.finish(), Some((Head::Periodic { .. }, _)))
 }
 
 fn cook(recipes: &[Recipe], block_length: u32) -> Parts {
@@ -169,9 +211,21 @@ fn cook(recipes: &[Recipe], block_length: u32) -> Parts {
                 of.iter().flat_map(|of| [of.get(&parts).clone(), noise(seed, *between)].concat()).collect()
             }
             Recipe::Copy { of } => of.get(&parts).clone(),
+            Recipe::Repeat { of, unit, times } => {
+                let of = of.get(&parts);
+                of[..of.len().min(unit * scale)].repeat(*times)
+            }
+            Recipe::LastByte { of } => {
+                let mut part = of.get(&parts).clone();
+                part.last_mut().into_iter().for_each(|last| *last ^= 1);
+                part
+            }
+            Recipe::Woven(length) => woven(seed, *length * scale),
         };
         parts.push(part);
     }
+    // These fill runs from their fronts, which need not be the best cover.
+    parts.retain(|part| !is_periodic(part, block_length));
     Parts::with_block_length(block_length, parts)
 }
 
@@ -183,6 +237,9 @@ enum Piece {
     Cut(prop::sample::Index, usize),
     Noise(usize),
     Zeros(usize),
+    /// The first bytes of a part again and again.
+    Repeat(prop::sample::Index, usize, usize),
+    Woven(usize),
 }
 
 fn piece() -> impl Strategy<Value = Piece> {
@@ -192,6 +249,8 @@ fn piece() -> impl Strategy<Value = Piece> {
         1 => (index(), 1usize..1500).prop_map(|(part, length)| Piece::Cut(part, length)),
         2 => (0usize..600).prop_map(Piece::Noise),
         2 => (0usize..1200).prop_map(Piece::Zeros),
+        1 => (index(), 40usize..300, 2usize..12).prop_map(|(part, unit, times)| Piece::Repeat(part, unit, times)),
+        1 => (0usize..900).prop_map(Piece::Woven),
     ]
 }
 
@@ -205,6 +264,11 @@ fn lay_out(pieces: &[Piece], parts: &Parts) -> Vec<u8> {
             Piece::Cut(part, length) => image.extend(bytes(part).iter().take(*length * scale)),
             Piece::Noise(length) => image.extend(noise(seed, *length * scale)),
             Piece::Zeros(length) => image.extend(std::iter::repeat_n(0, *length * scale)),
+            Piece::Repeat(part, unit, times) => {
+                let part = bytes(part);
+                image.extend(part[..part.len().min(unit * scale)].repeat(*times));
+            }
+            Piece::Woven(length) => image.extend(woven(seed, *length * scale)),
         }
     }
     image
@@ -238,19 +302,60 @@ proptest! {
     ) {
         let parts = cook(&recipes, block_length);
         let image = lay_out(&pieces, &parts);
-        let table = parts.table();
-        let mut search = Search::new(&table, &image[..], &parts, Checksum::Md5);
-        let mut layout = Layout::default();
-        let mut until = 0;
-        loop {
-            search.advance(until).unwrap().into_iter().for_each(|area| layout.push(area));
-            if until >= image.len() as u64 {
-                break;
-            }
-            until += step;
-        }
-        prop_assert_eq!(layout, parts.search(&image));
+        prop_assert_eq!(parts.search_in_steps(&image, step), parts.search(&image));
     }
+}
+
+/// Parts that are a short period repeated, and others; runs of such periods, and other pieces.
+fn periodic() -> impl Strategy<Value = (Vec<(u8, usize, usize)>, Vec<(u8, usize, usize)>)> {
+    let run = || (0u8..3, 0usize..20, 1usize..1500);
+    (prop::collection::vec(run(), 1..8), prop::collection::vec(run(), 0..8))
+}
+
+proptest! {
+    #[test]
+    fn no_part_that_is_periodic_is_left_in_what_is_unmatched(
+        (parts, runs) in periodic(),
+        step in 1u64..3000,
+    ) {
+        let run = |&(pattern, phase, length): &(u8, usize, usize)| -> Vec<u8> {
+            let pattern: &[u8] = [&b"\0"[..], b"abc", b"\0\x01\0\0"][usize::from(pattern)];
+            pattern.iter().copied().cycle().skip(phase).take(length).collect()
+        };
+        let parts = Parts::new(parts.iter().map(run).chain([noise(7, 300)]));
+        let pieces = runs.iter().zip(0..).map(|(of, seed)| [run(of), noise(seed, of.1)].concat());
+        let image: Vec<u8> = pieces.flatten().chain(noise(7, 300)).collect();
+        let layout = parts.search(&image);
+        assert_consistent(&layout, &parts, &image);
+        for area in &layout.areas {
+            let Area::Unmatched(range) = area else { continue };
+            let unmatched = &image[range.start as usize..range.end as usize];
+            for part in &parts.contents {
+                prop_assert!(!unmatched.windows(part.len()).any(|window| window == part), "{range:?}");
+            }
+        }
+        prop_assert_eq!(&parts.search_thoroughly(&image), &layout);
+        prop_assert_eq!(parts.search_in_steps(&image, step), layout);
+    }
+}
+
+#[test]
+fn parts_whose_blocks_have_one_sum_are_told_apart() {
+    let parts = Parts::new((0..20).map(|seed| woven(seed, 1000)));
+    let image = [noise(1, 77), woven(7, 1000), woven(30, 5000), woven(11, 1000), woven(11, 999)].concat();
+    let layout = parts.search(&image);
+    assert_eq!(layout.parts().map(|part| (part.start, part.part.0)).collect::<Vec<_>>(), [(77, 7), (6077, 11)]);
+    assert_eq!(parts.search_thoroughly(&image), layout);
+}
+
+#[test]
+fn a_search_in_which_too_much_is_hashed_in_vain_finds_the_same() {
+    let unit = noise(1, 1000);
+    let part = [unit.repeat(1000), noise(2, 1000)].concat();
+    let parts = Parts::new([part.clone(), noise(3, 5000)]);
+    let image = [noise(3, 5000), unit.repeat(4000), part.clone(), noise(4, 100), part, unit.repeat(1000)].concat();
+    let found: Vec<_> = parts.search(&image).parts().map(|part| (part.start, part.part.0)).collect();
+    assert_eq!(found, [(0, 1), (4_005_000, 0), (5_006_100, 0)]);
 }
 
 #[test]

@@ -7,8 +7,8 @@
 //! beginning. (Waldvogel and others found routes among the prefixes of addresses in this way: "Scalable High Speed IP
 //! Routing Lookups", 1997.) Shorter bodies that the image has there too are beginnings of that one.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::ops::Range;
@@ -44,6 +44,8 @@ pub struct Prefixes {
     bodies: Vec<Body>,
     /// The beginnings that lead to bodies, and these themselves: the longest body that each of them begins with.
     beginnings: HashMap<(u32, Fingerprint), Option<u32>, BuildHasherDefault<Mix>>,
+    /// What bodies have at a few secret places of their first block.
+    glances: HashSet<u64, BuildHasherDefault<Mix>>,
 }
 
 impl Prefixes {
@@ -64,12 +66,13 @@ impl Prefixes {
         let mut lengths: Vec<u64> = found.iter().map(|&(length, ..)| length).collect();
         lengths.dedup();
         let lengths = lengths.into_iter().map(|length| (length, key.shift(length))).collect();
-        let mut prefixes = Self { lengths, bodies: Vec::new(), beginnings: HashMap::default() };
+        let mut prefixes = Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glances: HashSet::default() };
         for (length, lead, part) in found {
             sums.read(part, &mut |bytes| {
                 // A file that is not what it was is found out when its sum is compared.
                 let Some(body) = bytes.get(lead as usize..).filter(|body| body.len() as u64 == length) else { return };
                 let period = head::period(&bytes[..block_length as usize]).unwrap_or_default();
+                prefixes.glances.insert(key.glance(&body[..block_length as usize]));
                 prefixes.insert(key, body, Member { part, lead, period });
             });
         }
@@ -143,6 +146,11 @@ impl Prefixes {
         let body = |at: Option<u32>| at.map(|at| &self.bodies[at as usize]);
         let bodies = std::iter::successors(body(longest), move |longer| body(longer.shorter));
         Ok(bodies.map(|body| (self.lengths[body.length].0, &body.members[..])))
+    }
+
+    /// Whether some body may begin with this block: nearly never for a block that just has the sum of one.
+    pub fn may_begin(&self, key: &Key, block: &[u8]) -> bool {
+        self.glances.contains(&key.glance(block))
     }
 
     /// The length of the longest body, in bytes.

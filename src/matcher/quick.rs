@@ -125,34 +125,29 @@ impl Quick {
         todo: &mut Todo,
     ) -> io::Result<u64> {
         let mut at = stretch.start;
-        while at < stretch.end {
-            let (position, parts) = match runs.unfinished(at) {
-                Some(_) => (at, &[][..]),
-                None => match subject.next_hit(at..stretch.end, reach)? {
-                    Some(hit) => hit,
-                    None => return Ok(stretch.end),
-                },
-            };
+        if let Some(filled) = runs.go_on(subject, at, stretch.end, reach)? {
+            self.matches.extend(filled.matches);
+            at = filled.next;
+        }
+        subject.each_hit(at..stretch.end, reach, |position, parts| {
             let first = todo.assumptions.len();
             todo.assumptions.extend(assume(subject, position, parts));
             let hit = first..todo.assumptions.len();
             let mut next = 0;
-            if let Some(period) = runs.unfinished(at).or(subject.table.period(parts))
-                && let Some(filled) = runs.fill(subject, position, period, stretch.end, reach)?
-            {
+            if let Some(filled) = runs.fill(subject, position, parts, stretch.end, reach)? {
                 self.matches.extend(filled.matches);
                 next = filled.next;
             }
             let assumed_end = todo.assumptions[hit.clone()].iter().map(Assumption::end).max().unwrap_or(0);
-            at = subject.behind(assumed_end).max(next).max(position + 1);
+            let at = subject.behind(assumed_end).max(next).max(position + 1);
             for index in hit.clone() {
                 self.is_new(&todo.assumptions[index]);
             }
             if !hit.is_empty() {
                 todo.passed.push(Passed { assumptions: hit, skipped: position + 1..at, next });
             }
-        }
-        Ok(at)
+            Ok(at)
+        })
     }
 
     /// The matches that are chosen among those that nothing found later can have to do with, if that begins at

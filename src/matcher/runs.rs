@@ -41,30 +41,47 @@ pub struct Filled {
 }
 
 impl Runs {
-    /// The period of the run that was filled up to `at`, and is to be filled on from there.
-    pub fn unfinished(&self, at: u64) -> Option<u32> {
-        let last = self.last.filter(|run| self.filled == at && (run.start + 1..run.end).contains(&at));
-        last.map(|run| run.period as u32)
+    /// Goes on with the run that was filled up to `at`, if there is one, as far as parts begin before `until`.
+    pub fn go_on<B: Bytes + ?Sized>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        at: u64,
+        until: u64,
+        reach: &Reach<'_, B>,
+    ) -> io::Result<Option<Filled>> {
+        let unfinished = self.last.filter(|run| self.filled == at && (run.start + 1..run.end).contains(&at));
+        unfinished.map(|run| self.fill_run(subject, run, at, until, reach)).transpose()
     }
 
-    /// Places parts in the run with this period at `at`, as far as they begin before `until`. `None` if there is none
-    /// that is a block long.
+    /// Fills the run at `at`, whose first block `parts` have, as far as parts begin before `until`. `None` if there is
+    /// no run, or none of the parts is periodic.
     pub fn fill<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
         at: u64,
-        period: u32,
+        parts: &[PartId],
         until: u64,
         reach: &Reach<'_, B>,
     ) -> io::Result<Option<Filled>> {
+        let Some(period) = subject.table.period(parts) else { return Ok(None) };
         let run = self.run_at(subject, at, period.into())?;
-        let goes_on = self.unfinished(at).is_some();
-        if !goes_on && run.end - at < subject.block() {
+        // Another block may have the sum of a periodic one.
+        if run.end - at < subject.block() {
             return Ok(None);
         }
+        self.fill_run(subject, run, at, until, reach).map(Some)
+    }
+
+    fn fill_run<B: Bytes + ?Sized>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        run: Run,
+        mut at: u64,
+        until: u64,
+        reach: &Reach<'_, B>,
+    ) -> io::Result<Filled> {
         let phases = phases(subject, run, reach)?;
         let (mut matches, mut proven, mut refuted) = (Vec::new(), HashMap::new(), HashSet::new());
-        let mut at = at;
         while at < until {
             let Some((start, length, part)) = longest(subject, &phases, run, at, &refuted) else {
                 at = run.end;
@@ -88,7 +105,7 @@ impl Runs {
         }
         self.filled = at;
         let next = if at >= run.end { subject.behind(run.end) } else { at };
-        Ok(Some(Filled { matches, next }))
+        Ok(Filled { matches, next })
     }
 
     /// The run with this period that `at` lies in, from `at` on or from before.

@@ -7,7 +7,7 @@ use super::head::repetition;
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
 use super::{Bytes, Match, PartId, PartSums};
-use crate::digest::Checksum;
+use crate::digest::{Checksum, Rsync64};
 
 /// How many bytes are looked at together outside of the window at hand.
 pub const STRETCH: u64 = 4 << 20;
@@ -52,38 +52,54 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
         verify(assumptions, reach, self.sums, self.checksum)
     }
 
-    /// The first block that begins in `stretch` and that parts have: its offset, and these parts.
-    pub fn next_hit(&self, stretch: Range<u64>, reach: &Reach<'_, B>) -> io::Result<Option<(u64, &'a [PartId])>> {
+    /// Gives each block that begins in `stretch` and that parts have to `take`, which says from where on to look for
+    /// the next one. Gives the offset where the last look ended, which may be beyond the stretch.
+    pub fn each_hit(
+        &self,
+        stretch: Range<u64>,
+        reach: &Reach<'_, B>,
+        mut take: impl FnMut(u64, &'a [PartId]) -> io::Result<u64>,
+    ) -> io::Result<u64> {
         let mut at = stretch.start;
         while at < stretch.end {
-            let end = reach.end_at_hand(at).saturating_sub(self.block() - 1);
+            let end = (reach.end_at_hand(at) + 1).saturating_sub(self.block());
             let end = if end > at { stretch.end.min(end) } else { stretch.end.min(at + STRETCH) };
             let bytes = reach.bytes(at..end + self.block() - 1)?;
-            if let Some((offset, parts)) = self.next_hit_in(&bytes) {
-                return Ok(Some((at + offset as u64, parts)));
-            }
-            at = end;
+            at += self.each_hit_in(&bytes, |offset, parts| Ok(take(at + offset, parts)? - at))?;
         }
-        Ok(None)
+        Ok(at)
     }
 
-    /// The first block of `bytes` that parts have.
-    fn next_hit_in(&self, bytes: &[u8]) -> Option<(usize, &'a [PartId])> {
+    /// The same for all blocks of `bytes`; offsets are from the first of these.
+    fn each_hit_in(
+        &self,
+        bytes: &[u8],
+        mut take: impl FnMut(u64, &'a [PartId]) -> io::Result<u64>,
+    ) -> io::Result<u64> {
         let block = self.block() as usize;
         let piece = (PIECE as usize).max(16 * block);
         let mut at = 0;
         while at + block <= bytes.len() {
             let constant = repetition(&bytes[at..], 1);
-            if constant >= piece && self.table.next(&bytes[at..at + block], 0).is_none() {
+            if constant >= piece && self.table.parts(Rsync64::of(&bytes[at..at + block])).is_empty() {
                 at += constant + 1 - block;
                 continue;
             }
             let end = bytes.len().min(at + piece + block - 1);
-            if let Some((offset, parts)) = self.table.next(&bytes[at..end], 0) {
-                return Some((at + offset, parts));
+            let mut jump = None;
+            for (offset, parts) in self.table.hits(&bytes[..end], at) {
+                let next = take(offset as u64, parts)?;
+                if next > offset as u64 + 1 {
+                    jump = Some(next);
+                    break;
+                }
             }
-            at = end + 1 - block;
+            match jump {
+                Some(next) if next >= bytes.len() as u64 => return Ok(next),
+                Some(next) => at = next as usize,
+                None => at = end + 1 - block,
+            }
         }
-        None
+        Ok(at as u64)
     }
 }

@@ -18,7 +18,9 @@ pub struct SignatureTable {
     signatures: Vec<Signature>,
     /// The parts, those with equal keys together, the longest first, then in the order of preference.
     by_key: Vec<PartId>,
-    /// Open addressing: one more than where in `by_key` the parts of a key begin; 0 where none do.
+    /// Where in `by_key` the parts of each key begin, and at last where they end.
+    groups: Vec<u32>,
+    /// Open addressing: one more than the number of a key's group; 0 where there is none.
     slots: Vec<u32>,
     /// One bit for each value of the top bits of `lo`.
     bitmap: Vec<u64>,
@@ -62,20 +64,19 @@ impl SignatureTable {
         let bits = (signatures.len().max(1) * 32).next_power_of_two().clamp(1 << 12, 1 << 26);
         let bitmap_shift = 32 - bits.trailing_zeros();
         let mut bitmap = vec![0u64; bits / 64];
-        let mut slots = vec![0u32; (signatures.len() * 2).next_power_of_two().max(2)];
+        let is_first = |&place: &usize| place == 0 || key(of(by_key[place - 1])) != key(of(by_key[place]));
+        let groups: Vec<u32> = (0..by_key.len()).filter(is_first).chain([by_key.len()]).map(|at| at as u32).collect();
+        let mut slots = vec![0u32; (groups.len() * 2).next_power_of_two()];
         let mask = slots.len() - 1;
-        for (place, &part) in by_key.iter().enumerate() {
-            let key = key(of(part));
-            if place > 0 && self::key(of(by_key[place - 1])) == key {
-                continue;
-            }
+        for (group, &first) in groups[..groups.len() - 1].iter().enumerate() {
+            let key = key(of(by_key[first as usize]));
             let bit = (key as u32 >> bitmap_shift) as usize;
             bitmap[bit / 64] |= 1 << (bit % 64);
             let mut slot = spread(key) & mask;
             while slots[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
-            slots[slot] = place as u32 + 1;
+            slots[slot] = group as u32 + 1;
         }
         let lead = |signature: &Signature| match signature.head {
             Head::Block { offset, .. } => offset,
@@ -83,7 +84,19 @@ impl SignatureTable {
         };
         let longest_lead = signatures.iter().map(lead).max().unwrap_or(0);
         let inner = vec![OnceLock::new(); signatures.len()];
-        Self { block_length, signatures, by_key, slots, bitmap, bitmap_shift, longest_lead, inner, prefixes: OnceLock::new(), fingerprints: OnceLock::new() }
+        Self {
+            block_length,
+            signatures,
+            by_key,
+            groups,
+            slots,
+            bitmap,
+            bitmap_shift,
+            longest_lead,
+            inner,
+            prefixes: OnceLock::new(),
+            fingerprints: OnceLock::new(),
+        }
     }
 
     /// In bytes.
@@ -104,15 +117,13 @@ impl SignatureTable {
     /// The parts that have a block with this sum, the longest first.
     pub fn parts(&self, rsync64: Rsync64) -> &[PartId] {
         let key = rsync64.to_u64();
-        let key_at = |place: usize| self::key(self.signature(self.by_key[place]));
         let mask = self.slots.len() - 1;
         let mut slot = spread(key) & mask;
         while self.slots[slot] != 0 {
-            let from = self.slots[slot] as usize - 1;
-            if key_at(from) == key {
-                let count =
-                    self.by_key[from..].iter().take_while(|&&part| self::key(self.signature(part)) == key).count();
-                return &self.by_key[from..from + count];
+            let group = self.slots[slot] as usize - 1;
+            let parts = &self.by_key[self.groups[group] as usize..self.groups[group + 1] as usize];
+            if self::key(self.signature(parts[0])) == key {
+                return parts;
             }
             slot = (slot + 1) & mask;
         }
@@ -129,16 +140,13 @@ impl SignatureTable {
     pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> &[u64] {
         self.inner[part.0 as usize].get_or_init(|| {
             let mut offsets = Vec::new();
-            let mut from = 1;
-            while let Some((at, parts)) = self.next(bytes, from) {
-                if let Some(end) = self.run_at(&bytes[at..], parts) {
-                    from = at + end + 1 - self.block_length as usize;
-                    continue;
-                }
-                if parts.iter().any(|&part| matches!(self.signature(part).head, Head::Block { .. })) {
+            let mut hits = self.hits(bytes, 1);
+            while let Some((at, parts)) = hits.next() {
+                if let Some(length) = self.run_at(&bytes[at..], parts) {
+                    hits = self.hits(bytes, at + length + 1 - self.block_length as usize);
+                } else if parts.iter().any(|&part| matches!(self.signature(part).head, Head::Block { .. })) {
                     offsets.push(at as u64);
                 }
-                from = at + 1;
             }
             offsets.into()
         })
@@ -185,32 +193,59 @@ impl SignatureTable {
         self.bitmap[bit / 64] >> (bit % 64) & 1 != 0
     }
 
-    /// The first block of `bytes` that begins at `from` or later, and that some part has, with these parts.
-    pub fn next(&self, bytes: &[u8], from: usize) -> Option<(usize, &[PartId])> {
-        let length = self.block_length as usize;
-        let mut sum = Rsync64::of(bytes.get(from..from + length)?);
-        let hit = |at: usize, sum: Rsync64| {
-            let parts = self.parts(sum);
-            (!parts.is_empty()).then_some((at, parts))
+    /// The blocks of `bytes` that begin at `from` or later and that parts have, in order.
+    pub fn hits<'t, 'b>(&'t self, bytes: &'b [u8], from: usize) -> Hits<'t, 'b> {
+        Hits { table: self, bytes, next: from, sum: None }
+    }
+}
+
+/// The blocks of a range of bytes that parts have: where they begin, and these parts.
+pub struct Hits<'t, 'b> {
+    table: &'t SignatureTable,
+    bytes: &'b [u8],
+    /// Where the block begins that is to be looked up next.
+    next: usize,
+    /// The sum of the block before that one, if there was one.
+    sum: Option<Rsync64>,
+}
+
+impl<'t> Iterator for Hits<'t, '_> {
+    type Item = (usize, &'t [PartId]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (table, length) = (self.table, self.table.block_length as usize);
+        let hit = |sum: Rsync64| {
+            let parts = if table.may_have(sum) { table.parts(sum) } else { &[] };
+            (!parts.is_empty()).then_some(parts)
         };
-        if self.may_have(sum)
-            && let Some(found) = hit(from, sum)
-        {
-            return Some(found);
-        }
-        let fronts = &bytes[from..bytes.len() - length];
-        let backs = &bytes[from + length..];
+        let mut sum = match self.sum {
+            Some(sum) => sum,
+            None => {
+                let sum = Rsync64::of(self.bytes.get(self.next..self.next + length)?);
+                self.sum = Some(sum);
+                self.next += 1;
+                if let Some(parts) = hit(sum) {
+                    return Some((self.next - 1, parts));
+                }
+                sum
+            }
+        };
+        let backs = self.bytes.get(self.next + length - 1..)?;
+        let fronts = &self.bytes[self.next - 1..];
         for (at, (&front, &back)) in fronts.iter().zip(backs).enumerate() {
             let dropped = TABLE[front as usize];
-            sum.hi = sum.hi.wrapping_sub(self.block_length.wrapping_mul(dropped));
+            sum.hi = sum.hi.wrapping_sub(table.block_length.wrapping_mul(dropped));
             sum.lo = sum.lo.wrapping_add(TABLE[back as usize].wrapping_sub(dropped));
             sum.hi = sum.hi.wrapping_add(sum.lo);
-            if self.may_have(sum)
-                && let Some(found) = hit(from + at + 1, sum)
+            if table.may_have(sum)
+                && let Some(parts) = hit(sum)
             {
-                return Some(found);
+                let position = self.next + at;
+                (self.next, self.sum) = (position + 1, Some(sum));
+                return Some((position, parts));
             }
         }
+        self.next = self.bytes.len();
         None
     }
 }
@@ -230,12 +265,7 @@ mod tests {
         fn every_block_that_a_part_has_is_found(bytes in prop::collection::vec(0u8..4, 300..2000), at in prop::collection::vec(0usize..40, 1..5)) {
             let signatures: Vec<_> = at.iter().map(|&at| signature(&bytes[at..at + 256], 256 + at as u64)).collect();
             let table = SignatureTable::new(256, signatures.clone());
-            let mut found = Vec::new();
-            let mut from = 0;
-            while let Some((at, parts)) = table.next(&bytes, from) {
-                found.push((at, parts.to_vec()));
-                from = at + 1;
-            }
+            let found: Vec<_> = table.hits(&bytes, 0).map(|(at, parts)| (at, parts.to_vec())).collect();
             let expected: Vec<_> = (0..=bytes.len() - 256).filter_map(|at| {
                 let first = Rsync64::of(&bytes[at..at + 256]);
                 let mut parts: Vec<_> = (0..signatures.len()).filter(|&part| signatures[part].first == first).collect();
@@ -249,6 +279,6 @@ mod tests {
 
     #[test]
     fn a_table_without_parts_finds_nothing() {
-        assert_eq!(SignatureTable::new(256, Vec::new()).next(&[0; 1000], 0), None);
+        assert_eq!(SignatureTable::new(256, Vec::new()).hits(&[0; 1000], 0).next(), None);
     }
 }

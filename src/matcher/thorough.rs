@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 
-use super::cover::{Placement, cover, take_clusters};
+use super::cover::{Placed as _, Placement, cover, take_clusters};
 use super::fingerprint::{Fingerprint, Samples};
 use super::prefixes::Member;
-use super::runs::Runs;
+use super::runs::{Filled, Runs};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
 use super::{Bytes, Match, PartId};
@@ -69,30 +69,30 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         reach: &Reach<'_, B>,
     ) -> io::Result<u64> {
         let mut at = range.start;
-        while at < range.end && self.placements.len() <= MOST_WAITING {
-            let (position, parts) = match runs.unfinished(at) {
-                Some(_) => (at, &[][..]),
-                None => match subject.next_hit(at..range.end, reach)? {
-                    Some(hit) => hit,
-                    None => return Ok(range.end),
-                },
-            };
-            at = position + 1;
-            if let Some(period) = runs.unfinished(position).or(subject.table.period(parts))
-                && let Some(filled) = runs.fill(subject, position, period, range.end, reach)?
-            {
-                let placed = filled.matches.iter().map(|&Match { start, length, part, .. }| Placement {
-                    start,
-                    length,
-                    part,
-                });
-                self.placements.extend(placed);
-                at = at.max(filled.next);
-            } else {
-                self.look_up(subject, position, parts, settled, reach)?;
-            }
+        if let Some(filled) = runs.go_on(subject, at, range.end, reach)? {
+            at = self.place(filled);
         }
-        Ok(at)
+        let mut stopped = None;
+        let looked = subject.each_hit(at..range.end, reach, |position, parts| {
+            if self.placements.len() > MOST_WAITING {
+                stopped = Some(position);
+                return Ok(range.end);
+            }
+            match runs.fill(subject, position, parts, range.end, reach)? {
+                Some(filled) => Ok(self.place(filled)),
+                None => {
+                    self.look_up(subject, position, parts, settled, reach)?;
+                    Ok(position + 1)
+                }
+            }
+        })?;
+        Ok(stopped.unwrap_or(looked))
+    }
+
+    /// Takes what was placed in a run, and gives the offset from which on blocks are still to be looked at.
+    fn place(&mut self, Filled { matches, next }: Filled) -> u64 {
+        self.placements.extend(matches.iter().map(Match::placement));
+        next
     }
 
     /// Places those of `parts` that stand around the block at `position`.
@@ -106,6 +106,10 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
     ) -> io::Result<()> {
         let prefixes = subject.table.prefixes(parts, subject.sums);
         let key = subject.table.fingerprints();
+        let block = position..position + subject.block();
+        if block.end <= reach.end_at_hand(position) && !prefixes.may_begin(key, &reach.bytes(block)?) {
+            return Ok(());
+        }
         let available = (subject.image.length() - position).min(prefixes.longest());
         self.sample(subject, position + available)?;
         let front = self.fingerprint(subject, position, reach)?;
