@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::PartId;
+use super::runs::Run;
+use super::{Match, PartId};
 
 /// A part at an offset of an image, proven to be there or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ impl Placement {
 }
 
 /// What says that a part is at an offset.
-pub trait Placed: Copy {
+pub trait Placed: Copy + From<Match> {
     /// Which part, and where.
     fn placement(&self) -> Placement;
 }
@@ -38,28 +39,51 @@ impl Placed for Placement {
     }
 }
 
-/// Takes those of `matches` that no match found later can have to do with, if these begin at `certain` or later.
-/// They are given as clusters: matches that overlap, one after the other. The choice in a cluster is independent of
-/// that in others. Also gives the offset before which all was given.
-pub fn take_clusters<M: Placed>(matches: &mut Vec<M>, certain: u64) -> (Vec<Vec<M>>, u64) {
-    matches.sort_unstable_by_key(|found| found.placement().rank());
-    let mut clusters = Vec::new();
-    let mut limit = certain;
-    let (mut first, mut end) = (0, 0);
-    for place in 0..=matches.len() {
-        let next = matches.get(place).map(Placed::placement);
-        if next.is_none_or(|next| next.start >= end) {
-            clusters.extend((first < place).then(|| matches[first..place].to_vec()));
-            first = place;
-        }
-        let Some(next) = next.filter(|next| next.start < certain) else { break };
-        end = end.max(next.end());
-        if end > certain {
-            limit = matches[first].placement().start;
-            break;
-        }
+impl From<Match> for Placement {
+    fn from(Match { start, length, part, .. }: Match) -> Self {
+        Self { start, length, part }
     }
-    matches.drain(..first);
+}
+
+/// Matches that overlap, one after the other, where a run counts as one. The choice among them is independent of that
+/// in other clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster<M> {
+    pub matches: Vec<M>,
+    pub runs: Vec<Run>,
+}
+
+/// Takes those of `matches` and `runs` that nothing found later can have to do with, if that begins at `certain` or
+/// later. Also gives the offset before which all was given.
+pub fn take_clusters<M: Placed>(matches: &mut Vec<M>, runs: &mut Vec<Run>, certain: u64) -> (Vec<Cluster<M>>, u64) {
+    matches.sort_unstable_by_key(|found| found.placement().rank());
+    runs.sort_unstable_by_key(|run| run.start);
+    let mut clusters = Vec::new();
+    // How many were given, and how many are in the cluster at hand or were given.
+    let (mut given, mut seen) = ((0, 0), (0, 0));
+    let (mut start, mut end) = (0, 0);
+    let limit = loop {
+        let found = matches.get(seen.0).map(|found| (found.placement().start, found.placement().end()));
+        let run = runs.get(seen.1).map(|run| (run.start, run.end));
+        let is_run = run.is_some_and(|run| found.is_none_or(|found| run < found));
+        let next = if is_run { run } else { found };
+        if next.is_none_or(|next| next.0 >= end) {
+            if seen != given {
+                let (matches, runs) = (matches[given.0..seen.0].to_vec(), runs[given.1..seen.1].to_vec());
+                clusters.push(Cluster { matches, runs });
+                given = seen;
+            }
+            start = next.map_or(0, |next| next.0);
+        }
+        let Some(next) = next.filter(|next| next.0 < certain) else { break certain };
+        end = end.max(next.1);
+        if end > certain {
+            break start;
+        }
+        *(if is_run { &mut seen.1 } else { &mut seen.0 }) += 1;
+    };
+    matches.drain(..given.0);
+    runs.drain(..given.1);
     (clusters, limit)
 }
 
@@ -85,7 +109,7 @@ pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
     let mut best = vec![none; matches.len() + 1];
     for (place, found) in matches.iter().enumerate().rev() {
         let found = found.placement();
-        let rest = place + 1 + matches[place + 1..].partition_point(|later| later.placement().start < found.end());
+        let rest = first_behind(matches, place + 1, found.end());
         let with =
             Best { bytes: found.length + best[rest].bytes, parts: 1 + best[rest].parts, first: Some(place), rest };
         let without = best[place + 1];
@@ -100,6 +124,17 @@ pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
         at = best[at.rest];
     }
     chosen
+}
+
+/// The first of `matches` from the one at `from` on that begins at `end` or later. It is rarely far.
+fn first_behind<M: Placed>(matches: &[M], from: usize, end: u64) -> usize {
+    let is_before = |later: &M| later.placement().start < end;
+    let mut step = 1;
+    while matches.get(from + step).is_some_and(is_before) {
+        step *= 2;
+    }
+    let near = from + step / 2..matches.len().min(from + step);
+    near.start + matches[near].partition_point(is_before)
 }
 
 #[cfg(test)]
@@ -135,12 +170,15 @@ mod tests {
     #[test]
     fn clusters_are_taken_up_to_what_may_still_change() {
         let mut matches = vec![found(50, 10, 3), found(0, 10, 0), found(5, 10, 1), found(15, 10, 2), found(55, 30, 4)];
-        assert_eq!(
-            take_clusters(&mut matches, 60),
-            (vec![vec![found(0, 10, 0), found(5, 10, 1)], vec![found(15, 10, 2)]], 50)
-        );
-        assert_eq!(matches, [found(50, 10, 3), found(55, 30, 4)]);
-        assert_eq!(take_clusters(&mut matches, 85), (vec![vec![found(50, 10, 3), found(55, 30, 4)]], 85));
+        let run = Run { start: 20, end: 40, period: 1 };
+        let cluster = |matches: &[Placement], runs: &[Run]| Cluster { matches: matches.to_vec(), runs: runs.to_vec() };
+        let mut runs = vec![run];
+        let (clusters, limit) = take_clusters(&mut matches, &mut runs, 60);
+        let overlapping = cluster(&[found(0, 10, 0), found(5, 10, 1)], &[]);
+        assert_eq!(clusters, [overlapping, cluster(&[found(15, 10, 2)], &[run])]);
+        assert_eq!((limit, &matches[..], &runs[..]), (50, &[found(50, 10, 3), found(55, 30, 4)][..], &[][..]));
+        let rest = cluster(&matches, &[]);
+        assert_eq!(take_clusters(&mut matches, &mut runs, 85), (vec![rest], 85));
     }
 
     proptest! {

@@ -28,7 +28,7 @@ pub struct Key {
     /// Of each point the powers 0 to `STEP`.
     powers: [[u64; STEP + 1]; 2],
     /// For each word of a glance, where in a block it is, as a share of 2^64, and what it is multiplied by.
-    glance: [(u64, u64); 4],
+    glance: [(u64, u64); 16],
 }
 
 /// The value below the prime that is congruent to `value`, which must be below 2^124.
@@ -67,7 +67,7 @@ impl Key {
             let word = block[place..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
             (word ^ word >> 32).wrapping_mul(factor)
         };
-        self.glance.iter().map(word).fold(0, |all, word| all.rotate_left(16) ^ word)
+        self.glance.iter().map(word).fold(0, |all, word| all.rotate_left(5) ^ word)
     }
 
     /// The fingerprint of what `front` is that of, with `bytes` behind it.
@@ -128,11 +128,13 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// No more than that of the empty beginning, of a sequence that will be `length` bytes long. There are then at
-    /// most some two million in all.
+    /// No more than that of the empty beginning, of a sequence that will be `length` bytes long. In the end they take
+    /// a quarter of its memory for a short sequence, and at most 32 MiB for any.
     pub fn new(length: u64) -> Self {
-        let spacing = (length >> 21).next_power_of_two().max(128) as usize;
-        Self { spacing, fingerprints: vec![Fingerprint::default()] }
+        let spacing = (length >> 21).next_power_of_two().max(64) as usize;
+        let mut fingerprints = Vec::with_capacity((length / spacing as u64) as usize + 1);
+        fingerprints.push(Fingerprint::default());
+        Self { spacing, fingerprints }
     }
 
     /// How many bytes lie between two of the lengths.
@@ -209,10 +211,10 @@ mod tests {
         let cut = samples.stretch();
         samples.push(&key, &bytes[..cut]);
         samples.push(&key, &bytes[cut..]);
-        assert_eq!(samples.length(), 999_936);
-        for length in [0, 127, 128, 262_144, 262_272, 700_001, 1_000_000] {
+        assert_eq!(samples.length(), 1_000_000);
+        for length in [0, 63, 64, 262_144, 262_208, 700_001, 1_000_000] {
             let (known, fingerprint) = samples.before(length);
-            assert!(known <= length && length - known < 128);
+            assert!(known <= length && length - known < 64);
             assert_eq!(fingerprint, key.extend(Fingerprint::default(), &bytes[..known as usize]));
         }
     }

@@ -66,7 +66,8 @@ impl Prefixes {
         let mut lengths: Vec<u64> = found.iter().map(|&(length, ..)| length).collect();
         lengths.dedup();
         let lengths = lengths.into_iter().map(|length| (length, key.shift(length))).collect();
-        let mut prefixes = Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glances: HashSet::default() };
+        let mut prefixes =
+            Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glances: HashSet::default() };
         for (length, lead, part) in found {
             sums.read(part, &mut |bytes| {
                 // A file that is not what it was is found out when its sum is compared.
@@ -134,18 +135,21 @@ impl Prefixes {
         Ok(best)
     }
 
-    /// The bodies that a sequence of `length` bytes begins with, the longest first, with their lengths and parts.
-    /// `of_first` gives the fingerprints of its beginnings, for a length and its shift.
-    pub fn of(
+    /// The longest body that a sequence of `length` bytes begins with, whose beginnings have the fingerprints that
+    /// `of_first` gives for a length and its shift.
+    pub fn longest_of(
         &self,
         length: u64,
         of_first: impl FnMut(u64, Fingerprint) -> io::Result<Fingerprint>,
-    ) -> io::Result<impl Iterator<Item = (u64, &[Member])>> {
-        let most = self.lengths.partition_point(|&(known, _)| known <= length);
-        let longest = self.bisect(most, of_first)?;
-        let body = |at: Option<u32>| at.map(|at| &self.bodies[at as usize]);
-        let bodies = std::iter::successors(body(longest), move |longer| body(longer.shorter));
-        Ok(bodies.map(|body| (self.lengths[body.length].0, &body.members[..])))
+    ) -> io::Result<Option<u32>> {
+        self.bisect(self.lengths.partition_point(|&(known, _)| known <= length), of_first)
+    }
+
+    /// This body and all that it begins with, the longest first: their lengths, and the parts that end with them.
+    pub fn down_from(&self, body: Option<u32>) -> impl Iterator<Item = (u64, &[Member])> {
+        let at = |body: Option<u32>| body.map(|body| &self.bodies[body as usize]);
+        let bodies = std::iter::successors(at(body), move |longer| at(longer.shorter));
+        bodies.map(|body| (self.lengths[body.length].0, &body.members[..]))
     }
 
     /// Whether some body may begin with this block: nearly never for a block that just has the sum of one.
@@ -235,7 +239,8 @@ mod tests {
             let contents = Contents(bodies);
             let prefixes = Prefixes::new(&key, &parts, |part| &signatures[part.0 as usize], 1, &contents);
             let of_first = |length: u64, _| Ok(key.extend(Fingerprint::default(), &at[..length as usize]));
-            let found: Vec<_> = prefixes.of(at.len() as u64, of_first).unwrap()
+            let longest = prefixes.longest_of(at.len() as u64, of_first).unwrap();
+            let found: Vec<_> = prefixes.down_from(longest)
                 .map(|(length, members)| (length, members[0].part)).collect();
             let mut expected: Vec<_> = parts.iter()
                 .filter(|part| at.starts_with(&contents.0[part.0 as usize]))

@@ -11,16 +11,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::cover::{cover, take_clusters};
+use super::cover::{Cluster, take_clusters};
 use super::head::Head;
-use super::runs::Runs;
+use super::runs::{Run, Runs};
 use super::subject::Subject;
 use super::verify::{Assumption, Reach};
 use super::{Bytes, Match, PartId};
 use crate::digest::Rsync64;
 
 /// How many bytes may be hashed in vain, beside a quarter of the image.
-const WASTE: u64 = 32 << 20;
+const WASTE: u64 = 4 << 20;
 
 /// What a candidate costs beyond the first of an assumption, in hashed bytes.
 const CANDIDATE: u64 = 1 << 10;
@@ -30,6 +30,8 @@ const CANDIDATE: u64 = 1 << 10;
 pub struct Quick {
     /// What was verified and not taken yet.
     matches: Vec<Match>,
+    /// The runs that periodic parts were placed in.
+    runs: Vec<Run>,
     /// Every assumption that was made and may matter still, as its start and end.
     assumed: BTreeSet<(u64, u64)>,
     /// How many bytes were hashed, and how many of these in vain.
@@ -65,9 +67,9 @@ impl Quick {
     ) -> io::Result<Option<u64>> {
         let mut todo = Todo::default();
         let scanned = self.scan(subject, runs, range, reach, &mut todo)?;
-        while !todo.assumptions.is_empty() {
+        while self.is_affordable(subject) && !todo.assumptions.is_empty() {
             let Todo { assumptions, passed } = std::mem::take(&mut todo);
-            let Some(verdicts) = self.verify(subject, &assumptions, reach)? else { return Ok(None) };
+            let verdicts = self.verify(subject, &assumptions, reach)?;
             for Passed { assumptions: of, skipped, next } in passed {
                 let covered = verdicts[of].iter().flatten().map(Match::end).max().unwrap_or(0);
                 // What was refuted covers nothing: the blocks passed over because of it are scanned after all.
@@ -86,32 +88,37 @@ impl Quick {
             }
             self.matches.extend(verdicts.into_iter().flatten());
         }
-        Ok(Some(scanned))
+        Ok(self.is_affordable(subject).then_some(scanned))
     }
 
-    /// What holds of these assumptions; `None` if verifying them would waste, or has wasted, too much.
+    /// Whether neither what is, or will be, hashed nor what was in vain is too much.
+    fn is_affordable<B: Bytes + ?Sized>(&self, subject: &Subject<'_, B>) -> bool {
+        let image = subject.image.length();
+        let may_waste = image / 4 + WASTE;
+        self.hashed <= image + may_waste && self.wasted <= may_waste
+    }
+
+    /// What holds of these assumptions.
     fn verify<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
         assumptions: &[Assumption],
         reach: &Reach<'_, B>,
-    ) -> io::Result<Option<Vec<Vec<Match>>>> {
-        let image = subject.image.length();
-        let may_waste = image / 4 + WASTE;
-        self.hashed += assumptions.iter().map(cost).sum::<u64>();
-        if self.hashed > image + may_waste {
-            return Ok(None);
-        }
+    ) -> io::Result<Vec<Vec<Match>>> {
         let verdicts = subject.verify(assumptions, reach)?;
         let useful = |found: &Vec<Match>| found.last().map_or(0, |longest| longest.length);
         let wasted = assumptions.iter().zip(&verdicts).map(|(assumption, found)| cost(assumption) - useful(found));
         self.wasted += wasted.sum::<u64>();
-        Ok((self.wasted <= may_waste).then_some(verdicts))
+        Ok(verdicts)
     }
 
     /// Whether this assumption was never made before; it counts as made from now on.
     fn is_new(&mut self, assumption: &Assumption) -> bool {
-        self.assumed.insert((assumption.start, assumption.end()))
+        let is_new = self.assumed.insert((assumption.start, assumption.end()));
+        if is_new {
+            self.hashed += cost(assumption);
+        }
+        is_new
     }
 
     /// Scans the blocks that begin in `stretch`, except those in regions that it assumes to be parts. Gives the offset
@@ -124,24 +131,23 @@ impl Quick {
         reach: &Reach<'_, B>,
         todo: &mut Todo,
     ) -> io::Result<u64> {
-        let mut at = stretch.start;
-        if let Some(filled) = runs.go_on(subject, at, stretch.end, reach)? {
-            self.matches.extend(filled.matches);
-            at = filled.next;
-        }
-        subject.each_hit(at..stretch.end, reach, |position, parts| {
+        subject.each_hit(stretch, reach, |position, parts| {
             let first = todo.assumptions.len();
             todo.assumptions.extend(assume(subject, position, parts));
             let hit = first..todo.assumptions.len();
             let mut next = 0;
-            if let Some(filled) = runs.fill(subject, position, parts, stretch.end, reach)? {
+            if let Some(filled) = runs.fill(subject, position, parts, reach)? {
                 self.matches.extend(filled.matches);
+                self.runs.push(filled.run);
                 next = filled.next;
             }
             let assumed_end = todo.assumptions[hit.clone()].iter().map(Assumption::end).max().unwrap_or(0);
             let at = subject.behind(assumed_end).max(next).max(position + 1);
             for index in hit.clone() {
                 self.is_new(&todo.assumptions[index]);
+            }
+            if !self.is_affordable(subject) {
+                return Ok(u64::MAX);
             }
             if !hit.is_empty() {
                 todo.passed.push(Passed { assumptions: hit, skipped: position + 1..at, next });
@@ -156,15 +162,16 @@ impl Quick {
     pub fn take<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
+        runs: &mut Runs,
         certain: u64,
     ) -> io::Result<Option<(Vec<Match>, u64)>> {
-        let (clusters, limit) = take_clusters(&mut self.matches, certain);
+        let (clusters, limit) = take_clusters(&mut self.matches, &mut self.runs, certain);
         let mut chosen = Vec::new();
         for mut cluster in clusters {
             if !self.complete(subject, &mut cluster)? {
                 return Ok(None);
             }
-            chosen.extend(cover(&mut cluster));
+            chosen.extend(runs.choose(subject, &cluster)?);
         }
         self.assumed.retain(|(_, end)| *end > limit);
         Ok(Some((chosen, limit)))
@@ -173,23 +180,29 @@ impl Quick {
     /// Adds the parts inside the matches of a cluster, if they can matter: where none of two matches that overlap
     /// contains the other, the bytes that only the loser covers may be covered by what is inside of it. `false` if too
     /// much was hashed in vain.
-    fn complete<B: Bytes + ?Sized>(&mut self, subject: &Subject<'_, B>, cluster: &mut Vec<Match>) -> io::Result<bool> {
+    fn complete<B: Bytes + ?Sized>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        Cluster { matches, .. }: &mut Cluster<Match>,
+    ) -> io::Result<bool> {
         let mut reached = 0;
         let crossing = |found: &Match| {
             let crosses = found.start < reached && found.end() > reached;
             reached = reached.max(found.end());
             crosses
         };
-        cluster.sort_unstable_by_key(|found| (found.start, std::cmp::Reverse(found.length)));
-        if !cluster.iter().any(crossing) {
+        matches.sort_unstable_by_key(|found| (found.start, std::cmp::Reverse(found.length)));
+        if !matches.iter().any(crossing) {
             return Ok(true);
         }
         let reach = subject.reach();
-        let inner = look_inside(subject, cluster, &reach)?.into_iter().flatten();
+        let inner = look_inside(subject, matches, &reach)?.into_iter().flatten();
         let inner: Vec<Assumption> = inner.filter(|inner| self.is_new(inner)).collect();
-        let Some(verdicts) = self.verify(subject, &inner, &reach)? else { return Ok(false) };
-        cluster.extend(verdicts.into_iter().flatten());
-        Ok(true)
+        if !self.is_affordable(subject) {
+            return Ok(false);
+        }
+        matches.extend(self.verify(subject, &inner, &reach)?.into_iter().flatten());
+        Ok(self.is_affordable(subject))
     }
 }
 

@@ -1,28 +1,47 @@
 //! Parts that are periodic as a whole, one byte or a short pattern repeated, in the runs of an image that repeat
-//! themselves likewise: from the run's front on always the longest part that still fits.
+//! themselves likewise. They may begin at so many places that they are not searched for but placed: as many bytes of
+//! them as fit, the longest first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
+use std::ops::Range;
 
+use super::cover::{Cluster, Placed, Placement, cover};
 use super::head::{Head, repetition};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
 use super::{Bytes, Match, PartId};
-use crate::digest::Rsync64;
+use crate::digest::{Rsync64, Sum};
+
+/// A run longer than this, in bytes, and than 64 times the longest part that it may hold, is filled in pieces.
+const MOST: u64 = 64 << 20;
+
+/// Of how many lengths, the longest that fit, it is tried to begin with; and how many parts may lie in what is tried.
+const TRIED: usize = 16;
+const MOST_TRIED: u64 = 4096;
 
 /// A run of the image that repeats its first bytes.
-#[derive(Clone, Copy)]
-struct Run {
-    start: u64,
-    end: u64,
-    period: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    pub start: u64,
+    pub end: u64,
+    pub period: u32,
 }
 
-/// The run that was looked at last, so that a long one is measured once, and how far it is filled.
+/// The runs of an image, as far as they were looked at.
 #[derive(Default)]
 pub struct Runs {
+    /// The last one, so that a long one is measured once.
     last: Option<Run>,
-    filled: u64,
+    /// What was found out about parts.
+    known: HashMap<PartId, Known>,
+}
+
+/// Whether a part is the bytes `root`, its first ones, again and again.
+struct Known {
+    root: Box<[u8]>,
+    /// The part's sum if it is.
+    sum: Option<Sum>,
 }
 
 /// Parts that begin at the same places of a run.
@@ -33,105 +52,174 @@ struct Phase<'a> {
     parts: &'a [PartId],
 }
 
-/// Where parts were placed in a run.
+/// Where parts were placed.
 pub struct Filled {
     pub matches: Vec<Match>,
+    /// The run, or the piece of it, that was filled.
+    pub run: Run,
     /// The offset from which on blocks are still to be looked up.
     pub next: u64,
 }
 
 impl Runs {
-    /// Goes on with the run that was filled up to `at`, if there is one, as far as parts begin before `until`.
-    pub fn go_on<B: Bytes + ?Sized>(
-        &mut self,
-        subject: &Subject<'_, B>,
-        at: u64,
-        until: u64,
-        reach: &Reach<'_, B>,
-    ) -> io::Result<Option<Filled>> {
-        let unfinished = self.last.filter(|run| self.filled == at && (run.start + 1..run.end).contains(&at));
-        unfinished.map(|run| self.fill_run(subject, run, at, until, reach)).transpose()
-    }
-
-    /// Fills the run at `at`, whose first block `parts` have, as far as parts begin before `until`. `None` if there is
-    /// no run, or none of the parts is periodic.
+    /// Fills the run at `at`, whose first block `parts` have. `None` if there is no run, or none of the parts is
+    /// periodic.
     pub fn fill<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
         at: u64,
         parts: &[PartId],
-        until: u64,
         reach: &Reach<'_, B>,
     ) -> io::Result<Option<Filled>> {
         let Some(period) = subject.table.period(parts) else { return Ok(None) };
-        let run = self.run_at(subject, at, period.into())?;
+        let whole = self.run_at(at, period, reach)?;
         // Another block may have the sum of a periodic one.
-        if run.end - at < subject.block() {
+        if whole.end - at < subject.block() {
             return Ok(None);
         }
-        self.fill_run(subject, run, at, until, reach).map(Some)
+        let phases = phases(subject, Run { start: at, ..whole }, reach)?;
+        let longest = phases.iter().flat_map(|phase| phase.parts.first()).map(|&part| subject.length(part)).max();
+        let most = at.saturating_add(MOST.max(longest.unwrap_or(0).saturating_mul(64)));
+        let run = Run { start: at, end: whole.end.min(most), period };
+        let matches = self.place(subject, run, &phases, at..run.end, reach)?;
+        let next = match run.end < whole.end {
+            // The next piece begins behind what was placed in this one.
+            true => matches.last().map_or(run.end, Match::end),
+            false => subject.behind(run.end),
+        };
+        Ok(Some(Filled { matches, run, next }))
     }
 
-    fn fill_run<B: Bytes + ?Sized>(
+    /// The choice among what overlaps, with parts placed in the runs between them: with those placed beforehand, or
+    /// anew in what the others leave, whichever covers more.
+    pub fn choose<B: Bytes + ?Sized, M: Placed>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        cluster: &Cluster<M>,
+    ) -> io::Result<Vec<M>> {
+        let mut all = cluster.matches.clone();
+        if cluster.runs.is_empty() {
+            return Ok(cover(&mut all));
+        }
+        let mut others = all.clone();
+        others.retain(|found| !subject.is_periodic(found.placement().part));
+        let first = self.refill(subject, cover(&mut all), &cluster.runs)?;
+        let second = self.refill(subject, cover(&mut others), &cluster.runs)?;
+        let bytes = |chosen: &[M]| chosen.iter().map(|found| found.placement().length).sum::<u64>();
+        let rank = |chosen: &[M]| (bytes(chosen), std::cmp::Reverse(chosen.len()));
+        Ok(if rank(&second) > rank(&first) { second } else { first })
+    }
+
+    /// Places parts where `chosen`, in the order of the image, leaves room in runs.
+    fn refill<B: Bytes + ?Sized, M: Placed>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        mut chosen: Vec<M>,
+        runs: &[Run],
+    ) -> io::Result<Vec<M>> {
+        for &run in runs {
+            let mut from = run.start;
+            let mut gaps = Vec::new();
+            let first = chosen.partition_point(|found| found.placement().end() <= run.start);
+            let inside = chosen[first..].iter().map(Placed::placement).take_while(|found| found.start < run.end);
+            for Placement { start, length, .. } in inside {
+                gaps.push(from..start);
+                from = start + length;
+            }
+            gaps.push(from..run.end);
+            gaps.retain(|gap| gap.start + subject.block() <= gap.end);
+            if gaps.is_empty() {
+                continue;
+            }
+            let reach = subject.reach();
+            let phases = phases(subject, run, &reach)?;
+            for gap in gaps {
+                chosen.extend(self.place(subject, run, &phases, gap, &reach)?.into_iter().map(M::from));
+            }
+            chosen.sort_unstable_by_key(|found| found.placement().start);
+        }
+        Ok(chosen)
+    }
+
+    /// Places parts in `gap`, which lies in the run.
+    fn place<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
         run: Run,
-        mut at: u64,
-        until: u64,
+        phases: &[Phase<'_>],
+        gap: Range<u64>,
         reach: &Reach<'_, B>,
-    ) -> io::Result<Filled> {
-        let phases = phases(subject, run, reach)?;
-        let (mut matches, mut proven, mut refuted) = (Vec::new(), HashMap::new(), HashSet::new());
-        while at < until {
-            let Some((start, length, part)) = longest(subject, &phases, run, at, &refuted) else {
-                at = run.end;
-                break;
-            };
-            // One copy is proven by its sum; the others are the same bytes, because the run repeats itself.
-            let known = match proven.get(&part) {
-                Some(&known) => Some(known),
-                None => {
-                    let assumption = Assumption { start, candidates: vec![(length, vec![part])] };
-                    subject.verify(&[assumption], reach)?.pop().and_then(|mut found| found.pop())
-                }
-            };
-            if let Some(known) = known {
-                proven.insert(part, known);
-                matches.push(Match { start, ..known });
-                at = start + length;
-            } else {
-                refuted.insert(part);
+    ) -> io::Result<Vec<Match>> {
+        let mut refuted = HashSet::new();
+        'again: loop {
+            let placements = best(subject, run, phases, &gap, &refuted);
+            let mut matches = Vec::with_capacity(placements.len());
+            let mut sums = HashMap::new();
+            for Placement { start, length, part } in placements {
+                let sum = match sums.get(&part) {
+                    Some(&sum) => sum,
+                    None => match self.prove(subject, Placement { start, length, part }, run.period, reach)? {
+                        Some(sum) => *sums.entry(part).or_insert(sum),
+                        None => {
+                            refuted.insert(part);
+                            continue 'again;
+                        }
+                    },
+                };
+                matches.push(Match { start, length, part, sum });
             }
+            return Ok(matches);
         }
-        self.filled = at;
-        let next = if at >= run.end { subject.behind(run.end) } else { at };
-        Ok(Filled { matches, next })
+    }
+
+    /// The part's sum if it stands where it is placed. One copy is proven by that; others that begin with the same
+    /// bytes are the same, because the run repeats itself.
+    fn prove<B: Bytes + ?Sized>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        Placement { start, length, part }: Placement,
+        period: u32,
+        reach: &Reach<'_, B>,
+    ) -> io::Result<Option<Sum>> {
+        let root = reach.bytes(start..start + u64::from(period))?;
+        if let Some(known) = self.known.get(&part).filter(|known| *known.root == *root) {
+            return Ok(known.sum);
+        }
+        let assumption = Assumption { start, candidates: vec![(length, vec![part])] };
+        let proven = subject.verify(&[assumption], reach)?.pop().and_then(|mut found| found.pop());
+        let sum = proven.map(|proven| proven.sum);
+        self.known.insert(part, Known { root: (*root).into(), sum });
+        Ok(sum)
     }
 
     /// The run with this period that `at` lies in, from `at` on or from before.
-    fn run_at<B: Bytes + ?Sized>(&mut self, subject: &Subject<'_, B>, at: u64, period: u64) -> io::Result<Run> {
-        let is_in = |run: &Run| run.period == period && (run.start..run.end.saturating_sub(period)).contains(&at);
+    fn run_at<B: Bytes + ?Sized>(&mut self, at: u64, period: u32, reach: &Reach<'_, B>) -> io::Result<Run> {
+        let is_in =
+            |run: &Run| run.period == period && (run.start..run.end.saturating_sub(u64::from(period))).contains(&at);
         if let Some(run) = self.last.filter(is_in) {
             return Ok(run);
         }
-        let run = Run { start: at, end: measure(subject.image, at, period)?, period };
+        let run = Run { start: at, end: measure(reach, at, period.into())?, period };
         self.last = Some(run);
         Ok(run)
     }
 }
 
 /// Where the image stops repeating the `period` bytes at `start`.
-fn measure<B: Bytes + ?Sized>(image: &B, start: u64, period: u64) -> io::Result<u64> {
-    let length = image.length();
+fn measure<B: Bytes + ?Sized>(reach: &Reach<'_, B>, start: u64, period: u64) -> io::Result<u64> {
+    let length = reach.image.length();
     let mut at = length.min(start + period);
+    // Most runs are short.
+    let mut stretch = 1 << 12;
     while at < length {
-        let piece_end = length.min(at + STRETCH);
-        let window = image.window(at - period..piece_end)?;
+        let piece_end = length.min(at + stretch);
+        let window = reach.bytes(at - period..piece_end)?;
         let end = at - period + repetition(&window, period as usize) as u64;
         if end < piece_end {
             return Ok(end);
         }
         at = piece_end;
+        stretch = STRETCH.min(stretch * 4);
     }
     Ok(length)
 }
@@ -143,7 +231,7 @@ fn phases<'a, B: Bytes + ?Sized>(
     reach: &Reach<'_, B>,
 ) -> io::Result<Vec<Phase<'a>>> {
     let block = subject.block();
-    let last = run.end.min(run.start + block + run.period - 1);
+    let last = run.end.min(run.start + block + u64::from(run.period) - 1);
     let bytes = reach.bytes(run.start..last)?;
     let Some(mut sum) = bytes.get(..block as usize).map(Rsync64::of) else { return Ok(Vec::new()) };
     let mut phases = Vec::new();
@@ -158,24 +246,56 @@ fn phases<'a, B: Bytes + ?Sized>(
     Ok(phases)
 }
 
-/// The longest part that fits into the run from `at` on, at the first place where it does: where, how long, which.
-fn longest<B: Bytes + ?Sized>(
+/// How parts are best placed in `gap`: always the longest that fits, or beginning with shorter ones where that covers
+/// more.
+fn best<B: Bytes + ?Sized>(
     subject: &Subject<'_, B>,
-    phases: &[Phase<'_>],
     run: Run,
-    at: u64,
+    phases: &[Phase<'_>],
+    gap: &Range<u64>,
     refuted: &HashSet<PartId>,
-) -> Option<(u64, u64, PartId)> {
-    let signature = |part: PartId| subject.table.signature(part);
-    let is_periodic = |part: PartId| signature(part).head == Head::Periodic { period: run.period as u32 };
-    let of_phase = |phase: &Phase<'_>| {
-        let behind = (at - run.start).saturating_sub(phase.offset).next_multiple_of(run.period);
+) -> Vec<Placement> {
+    let with = |most: u64| greedy(subject, run, phases, gap, most, refuted);
+    let first = with(u64::MAX);
+    let covered = |placements: &[Placement]| placements.iter().map(|placement| placement.length).sum::<u64>();
+    let room = gap.end - gap.start;
+    if covered(&first) == room || room / subject.block() > MOST_TRIED {
+        return first;
+    }
+    let mut lengths = BTreeSet::new();
+    for phase in phases {
+        let fitting = phase.parts.partition_point(|&part| subject.length(part) > room);
+        lengths.extend(phase.parts[fitting..].iter().take(TRIED).map(|&part| subject.length(part)));
+    }
+    let others = lengths.iter().rev().skip(1).take(TRIED - 1).map(|&length| with(length));
+    // Of plans that cover as much, that with the fewest parts, then the first, which has the longest.
+    let rank = |plan: &Vec<Placement>| (std::cmp::Reverse(covered(plan)), plan.len());
+    std::iter::once(first.clone()).chain(others).min_by_key(rank).unwrap_or(first)
+}
+
+/// Parts of at most `most` bytes in `gap`, always the longest that fits.
+fn greedy<B: Bytes + ?Sized>(
+    subject: &Subject<'_, B>,
+    run: Run,
+    phases: &[Phase<'_>],
+    gap: &Range<u64>,
+    most: u64,
+    refuted: &HashSet<PartId>,
+) -> Vec<Placement> {
+    let period = u64::from(run.period);
+    let is_periodic = |part: PartId| subject.table.signature(part).head == Head::Periodic { period: run.period };
+    let longest_of = |phase: &Phase<'_>, at: u64| {
+        let behind = (at - run.start).saturating_sub(phase.offset).next_multiple_of(period);
         let start = run.start + phase.offset + behind;
-        let room = run.end.checked_sub(start)?;
-        let fitting = phase.parts.partition_point(|&part| signature(part).length > room);
+        let room = gap.end.checked_sub(start)?.min(most);
+        let fitting = phase.parts.partition_point(|&part| subject.length(part) > room);
         let fits = |&&part: &&PartId| is_periodic(part) && !refuted.contains(&part);
-        phase.parts[fitting..].iter().find(fits).map(|&part| (start, signature(part).length, part))
+        let part = phase.parts[fitting..].iter().find(fits).copied()?;
+        Some(Placement { start, length: subject.length(part), part })
     };
-    let found = phases.iter().filter_map(of_phase);
-    found.max_by_key(|&(start, length, part)| (length, std::cmp::Reverse((start, part))))
+    let next = |at: u64| {
+        let found = phases.iter().filter_map(|phase| longest_of(phase, at));
+        found.max_by_key(|found| (found.length, std::cmp::Reverse((found.start, found.part))))
+    };
+    std::iter::successors(next(gap.start), |last| next(last.end())).collect()
 }

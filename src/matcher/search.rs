@@ -96,8 +96,8 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
     /// reaches beyond it; `false` if the way at hand is too wasteful.
     fn settle(&mut self, certain: u64, layout: &mut Layout) -> io::Result<bool> {
         let taken = match &mut self.way {
-            Way::Quick(quick) => quick.take(&self.subject, certain)?,
-            Way::Thorough(thorough) => Some(thorough.take(&self.subject, certain, self.scanned)?),
+            Way::Quick(quick) => quick.take(&self.subject, &mut self.runs, certain)?,
+            Way::Thorough(thorough) => Some(thorough.take(&self.subject, &mut self.runs, certain, self.scanned)?),
         };
         let Some((matches, limit)) = taken else { return Ok(false) };
         for found in matches {

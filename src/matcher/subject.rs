@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::head::repetition;
+use super::head::{Head, repetition};
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
 use super::{Bytes, Match, PartId, PartSums};
@@ -35,6 +35,16 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
     /// The block length, in bytes.
     pub fn block(&self) -> u64 {
         self.table.block_length().into()
+    }
+
+    /// A part's length, in bytes.
+    pub fn length(&self, part: PartId) -> u64 {
+        self.table.signature(part).length
+    }
+
+    /// Whether a part is periodic as a whole.
+    pub fn is_periodic(&self, part: PartId) -> bool {
+        matches!(self.table.signature(part).head, Head::Periodic { .. })
     }
 
     /// Where the scan goes on behind a part, or a run, that ends at `end`: the next part may begin in its last bytes.
@@ -71,11 +81,7 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
     }
 
     /// The same for all blocks of `bytes`; offsets are from the first of these.
-    fn each_hit_in(
-        &self,
-        bytes: &[u8],
-        mut take: impl FnMut(u64, &'a [PartId]) -> io::Result<u64>,
-    ) -> io::Result<u64> {
+    fn each_hit_in(&self, bytes: &[u8], mut take: impl FnMut(u64, &'a [PartId]) -> io::Result<u64>) -> io::Result<u64> {
         let block = self.block() as usize;
         let piece = (PIECE as usize).max(16 * block);
         let mut at = 0;

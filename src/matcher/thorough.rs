@@ -6,10 +6,9 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 
-use super::cover::{Placed as _, Placement, cover, take_clusters};
+use super::cover::{Placement, take_clusters};
 use super::fingerprint::{Fingerprint, Samples};
-use super::prefixes::Member;
-use super::runs::{Filled, Runs};
+use super::runs::{Run, Runs};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
 use super::{Bytes, Match, PartId};
@@ -20,7 +19,7 @@ pub const MOST_WAITING: usize = 1 << 20;
 
 /// How many parts are placed around one block at the most, the longest: these are beginnings of each other, or differ
 /// in the length of the run that they begin with.
-pub const MOST_AT_A_BLOCK: usize = 64;
+pub const MOST_AT_A_BLOCK: usize = 16;
 
 /// How many bytes of the image behind the window are looked at together for the ends of fingerprints, and how many
 /// such pieces are kept.
@@ -34,6 +33,10 @@ pub struct Thorough<'a, B: Bytes + ?Sized + 'a> {
     samples: Samples,
     far: Vec<Option<(u64, B::Window<'a>)>>,
     placements: Vec<Placement>,
+    /// The runs that periodic parts were placed in.
+    runs: Vec<Run>,
+    /// The fingerprint of the image's bytes up to the block that was looked up last.
+    front: (u64, Fingerprint),
     /// The run that was measured backwards last.
     lead: Lead,
 }
@@ -54,6 +57,8 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
             samples: Samples::new(subject.image.length() - start),
             far: (0..FAR_PIECES).map(|_| None).collect(),
             placements: Vec::new(),
+            runs: Vec::new(),
+            front: (start, Fingerprint::default()),
             lead: Lead::default(),
         }
     }
@@ -68,31 +73,22 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         settled: u64,
         reach: &Reach<'_, B>,
     ) -> io::Result<u64> {
-        let mut at = range.start;
-        if let Some(filled) = runs.go_on(subject, at, range.end, reach)? {
-            at = self.place(filled);
-        }
+        let end = range.end;
         let mut stopped = None;
-        let looked = subject.each_hit(at..range.end, reach, |position, parts| {
+        let looked = subject.each_hit(range, reach, |position, parts| {
             if self.placements.len() > MOST_WAITING {
                 stopped = Some(position);
-                return Ok(range.end);
+                return Ok(end);
             }
-            match runs.fill(subject, position, parts, range.end, reach)? {
-                Some(filled) => Ok(self.place(filled)),
-                None => {
-                    self.look_up(subject, position, parts, settled, reach)?;
-                    Ok(position + 1)
-                }
-            }
+            let Some(filled) = runs.fill(subject, position, parts, reach)? else {
+                self.look_up(subject, position, parts, settled, reach)?;
+                return Ok(position + 1);
+            };
+            self.placements.extend(filled.matches.into_iter().map(Placement::from));
+            self.runs.push(filled.run);
+            Ok(filled.next)
         })?;
         Ok(stopped.unwrap_or(looked))
-    }
-
-    /// Takes what was placed in a run, and gives the offset from which on blocks are still to be looked at.
-    fn place(&mut self, Filled { matches, next }: Filled) -> u64 {
-        self.placements.extend(matches.iter().map(Match::placement));
-        next
     }
 
     /// Places those of `parts` that stand around the block at `position`.
@@ -112,14 +108,14 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         }
         let available = (subject.image.length() - position).min(prefixes.longest());
         self.sample(subject, position + available)?;
-        let front = self.fingerprint(subject, position, reach)?;
+        let front = self.front(subject, position, reach)?;
         let of_first = |length, shift| {
             let whole = self.fingerprint(subject, position + length, reach)?;
             Ok(key.cut(whole, front, shift))
         };
-        let bodies: Vec<(u64, &[Member])> = prefixes.of(available, of_first)?.take(MOST_AT_A_BLOCK).collect();
         let mut left = MOST_AT_A_BLOCK;
-        for (length, members) in bodies {
+        let longest = prefixes.longest_of(available, of_first)?;
+        for (length, members) in prefixes.down_from(longest).take(MOST_AT_A_BLOCK) {
             for member in members {
                 let Some(start) = position.checked_sub(member.lead).filter(|&start| start >= settled) else { continue };
                 if left > 0 && self.has_lead(subject, start, position, member.period)? {
@@ -132,13 +128,7 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
     }
 
     /// Whether the image repeats itself with this period from `start` up to `position` and on into what follows.
-    fn has_lead(
-        &mut self,
-        subject: &Subject<'a, B>,
-        start: u64,
-        position: u64,
-        period: u32,
-    ) -> io::Result<bool> {
+    fn has_lead(&mut self, subject: &Subject<'a, B>, start: u64, position: u64, period: u32) -> io::Result<bool> {
         if start == position {
             return Ok(true);
         }
@@ -151,7 +141,8 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
             let bytes = subject.image.window(from..self.lead.start + u64::from(period))?;
             let (earlier, later) = (&bytes[..bytes.len() - period as usize], &bytes[period as usize..]);
             if earlier != later {
-                let equal = earlier.iter().rev().zip(later.iter().rev()).take_while(|(earlier, later)| earlier == later);
+                let equal =
+                    earlier.iter().rev().zip(later.iter().rev()).take_while(|(earlier, later)| earlier == later);
                 self.lead.start -= equal.count() as u64;
                 break;
             }
@@ -171,6 +162,18 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
             let next = subject.image.length().min(known + stretch);
             self.samples.push(subject.table.fingerprints(), &subject.image.window(known..next)?);
         }
+    }
+
+    /// The fingerprint of the image's bytes up to `position`, which is usually close behind the last one.
+    fn front(&mut self, subject: &Subject<'a, B>, position: u64, reach: &Reach<'_, B>) -> io::Result<Fingerprint> {
+        let (known, fingerprint) = self.front;
+        let is_close = (known..known + self.samples.spacing() as u64 / 2).contains(&position);
+        let front = match is_close && position <= reach.end_at_hand(known) {
+            true => subject.table.fingerprints().extend(fingerprint, &reach.bytes(known..position)?),
+            false => self.fingerprint(subject, position, reach)?,
+        };
+        self.front = (position, front);
+        Ok(front)
     }
 
     /// The fingerprint of the image's bytes up to `end`.
@@ -205,11 +208,20 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
     /// The matches that are chosen among those that nothing found later can have to do with, if that begins at
     /// `certain` or later: in the order of the image, with the offset before which all was chosen. Where too much
     /// waits, the choice is made among all that begins before `scanned`.
-    pub fn take(&mut self, subject: &Subject<'a, B>, certain: u64, scanned: u64) -> io::Result<(Vec<Match>, u64)> {
+    pub fn take(
+        &mut self,
+        subject: &Subject<'a, B>,
+        runs: &mut Runs,
+        certain: u64,
+        scanned: u64,
+    ) -> io::Result<(Vec<Match>, u64)> {
         let is_cut = self.placements.len() > MOST_WAITING;
-        let (mut clusters, limit) = take_clusters(&mut self.placements, if is_cut { u64::MAX } else { certain });
+        let until = if is_cut { u64::MAX } else { certain };
+        let (mut clusters, limit) = take_clusters(&mut self.placements, &mut self.runs, until);
         loop {
-            let chosen: Vec<Placement> = clusters.iter_mut().flat_map(cover).collect();
+            let chosen =
+                clusters.iter().map(|cluster| runs.choose(subject, cluster)).collect::<io::Result<Vec<_>>>()?;
+            let chosen: Vec<Placement> = chosen.into_iter().flatten().collect();
             let assumption = |&Placement { start, length, part }: &Placement| Assumption {
                 start,
                 candidates: vec![(length, vec![part])],
@@ -226,7 +238,8 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
             let proven: HashSet<PartId> = matches.iter().map(|found| found.part).collect();
             let refuted: HashSet<PartId> =
                 chosen.iter().map(|placement| placement.part).filter(|part| !proven.contains(part)).collect();
-            clusters.iter_mut().for_each(|cluster| cluster.retain(|placement| !refuted.contains(&placement.part)));
+            let is_left = |placement: &Placement| !refuted.contains(&placement.part);
+            clusters.iter_mut().for_each(|cluster| cluster.matches.retain(is_left));
         }
     }
 }
