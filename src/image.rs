@@ -1,4 +1,4 @@
-//! A file mapped into memory, window by window.
+//! A file mapped into memory, window by window. A hole of a sparse file is not mapped: its zeros are had for nothing.
 //!
 //! A mapped file that shrinks, or whose disk fails, kills the process that touches the lost page with SIGBUS. Here
 //! the signal is caught, a page of zeros takes the lost one's place, and [`Mapped::intact`] says so afterwards: who
@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,6 +54,27 @@ impl Mapped {
         }
         Ok(())
     }
+
+    /// Whether the file system knows that all of `range` is a hole. Behind the end of a file that shrank it says so
+    /// too, and [`Mapped::intact`] that it shrank.
+    fn is_hole(&self, range: &Range<u64>) -> bool {
+        let Ok(start) = libc::off_t::try_from(range.start) else { return false };
+        // SAFETY: the descriptor is open as long as `self.file` is, and the call touches no memory. It moves the
+        // file's position, which nothing here relies on.
+        match unsafe { libc::lseek(self.file.as_raw_fd(), start, libc::SEEK_DATA) } {
+            -1 => io::Error::last_os_error().raw_os_error() == Some(libc::ENXIO),
+            data => data as u64 >= range.end,
+        }
+    }
+}
+
+/// Memory that holds `length` zeros and takes none: all its pages are the kernel's page of zeros.
+fn zeros(length: usize) -> io::Result<Mmap> {
+    let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?.make_read_only()?;
+    // Both are only advice. There is a huge page of zeros too, which makes 512 page faults one.
+    let _ = map.advise(Advice::HugePage);
+    let _ = map.advise(Advice::PopulateRead);
+    Ok(map)
 }
 
 impl Bytes for Mapped {
@@ -69,6 +91,11 @@ impl Bytes for Mapped {
         let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         if length == 0 {
             return Ok(Window { map: None, watch: None, file: self });
+        }
+        // To read a hole through a map of the file would fill the page cache with pages of zeros. Asking takes some
+        // microseconds, much less than mapping does.
+        if self.is_hole(&range) {
+            return Ok(Window { map: Some(zeros(length)?), watch: None, file: self });
         }
         let mut options = MmapOptions::new();
         options.offset(range.start).len(length);
@@ -208,6 +235,7 @@ extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *
 mod tests {
     use super::*;
     use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
 
     fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -225,6 +253,105 @@ mod tests {
         }
         assert!(mapped.window(10..20_001).is_err());
         mapped.intact().unwrap();
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    /// A file of `length` bytes with `data` written at these offsets, and holes elsewhere, where they can be made.
+    fn sparse_file(length: u64, offsets: &[u64], data: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(length).unwrap();
+        for &offset in offsets {
+            file.as_file().write_all_at(data, offset).unwrap();
+        }
+        // Clocks of file systems are coarse: a change that follows must not fall into the same tick.
+        file.as_file().set_modified(std::time::UNIX_EPOCH).unwrap();
+        file
+    }
+
+    /// Whether the file system for temporary files tells where holes are.
+    fn holes_are_known() -> bool {
+        let file = sparse_file(MIB, &[], b"");
+        let known = Mapped::open(file.path()).unwrap().is_hole(&(0..MIB));
+        if !known {
+            eprintln!("skipped: the file system for temporary files does not tell where holes are");
+        }
+        known
+    }
+
+    /// How many pages of a range of the file, which begins with a page, are in the page cache.
+    fn cached_pages(file: &File, range: Range<u64>) -> usize {
+        let length = (range.end - range.start) as usize;
+        // SAFETY: the map is never read.
+        let map = unsafe { MmapOptions::new().offset(range.start).len(length).map(file) }.unwrap();
+        let mut pages = vec![0u8; length.div_ceil(PAGE.load(Ordering::Relaxed))];
+        // SAFETY: the range is mapped, and the vector has a byte for each of its pages.
+        let result = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), length, pages.as_mut_ptr()) };
+        assert_eq!(result, 0);
+        pages.iter().filter(|&page| page & 1 == 1).count()
+    }
+
+    #[test]
+    fn a_sparse_file_shows_zeros_in_its_holes_and_its_data_elsewhere() {
+        let length = 20 * MIB + 77;
+        let file = sparse_file(length, &[3 * MIB + 5, 9 * MIB - 3], &[7; 1000]);
+        let bytes = std::fs::read(file.path()).unwrap();
+        let mapped = Mapped::open(file.path()).unwrap();
+        let edges =
+            [0, 1, MIB + 333, 3 * MIB + 5, 3 * MIB + 999, 4 * MIB + 1, 9 * MIB, 10 * MIB - 1, length - 1, length];
+        for (index, &start) in edges.iter().enumerate() {
+            for &end in &edges[index..] {
+                let window = mapped.window(start..end).unwrap();
+                assert!(*window == bytes[start as usize..end as usize], "{start}..{end}");
+            }
+        }
+        if holes_are_known() {
+            let holes = [0..3 * MIB, MIB + 1..MIB + 2, 4 * MIB + 1..8 * MIB + 9, 10 * MIB - 1..length];
+            assert!(holes.iter().all(|range| mapped.is_hole(range)));
+            let data = [0..3 * MIB + 6, 3 * MIB + 7..3 * MIB + 8, 3 * MIB + 900..8 * MIB, 9 * MIB..length];
+            assert!(!data.iter().any(|range| mapped.is_hole(range)));
+        }
+        mapped.intact().unwrap();
+    }
+
+    #[test]
+    fn windows_in_a_hole_do_not_fill_the_page_cache() {
+        if !holes_are_known() {
+            return;
+        }
+        let file = sparse_file(40 * MIB, &[0, 39 * MIB], &[7; 1000]);
+        let mapped = Mapped::open(file.path()).unwrap();
+        for range in [MIB..39 * MIB, 5 * MIB + 1..20 * MIB - 1, 30 * MIB..30 * MIB + 1] {
+            assert!(mapped.window(range).unwrap().iter().all(|&byte| byte == 0));
+        }
+        assert_eq!(cached_pages(file.as_file(), MIB..39 * MIB), 0);
+        // What is counted is there to be counted.
+        assert_eq!(mapped.window(0..2 * MIB).unwrap()[..1000], [7; 1000]);
+        assert!(cached_pages(file.as_file(), 0..MIB) > 0);
+    }
+
+    #[test]
+    fn a_sparse_file_that_shrinks_or_grows_is_noticed_and_kills_nobody() {
+        for new_length in [MIB, 3 * MIB] {
+            let file = sparse_file(2 * MIB, &[], b"");
+            let mapped = Mapped::open(file.path()).unwrap();
+            let open = mapped.window(0..2 * MIB).unwrap();
+            file.as_file().set_len(new_length).unwrap();
+            let later = mapped.window(1000..2 * MIB).unwrap();
+            assert!(open.iter().chain(&*later).all(|&byte| byte == 0));
+            drop((open, later));
+            assert!(mapped.intact().is_err());
+        }
+    }
+
+    #[test]
+    fn a_hole_that_is_filled_is_noticed() {
+        let file = sparse_file(2 * MIB, &[], b"");
+        let mapped = Mapped::open(file.path()).unwrap();
+        assert_eq!(mapped.window(MIB..MIB + 1).unwrap()[..], [0]);
+        file.as_file().write_all_at(b"x", MIB).unwrap();
+        assert_eq!(mapped.window(MIB..MIB + 1).unwrap()[..], *b"x");
+        assert!(mapped.intact().unwrap_err().to_string().contains("changed"));
     }
 
     #[test]
