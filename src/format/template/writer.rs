@@ -1,7 +1,9 @@
 //! Writes templates. Unmatched data are cut into pieces of equal length, so what is written depends neither on how
 //! the data arrive nor on how many threads compress them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use libdeflater::{CompressionLvl, Compressor};
 use rayon::prelude::*;
@@ -98,6 +100,8 @@ pub struct Writer<W> {
     /// Unmatched data that are not written yet: whole pieces, and the start of one.
     pending: Vec<u8>,
     pending_limit: usize,
+    /// A whole piece of zeros. Images may have gigabytes of them, which would all be compressed to the same.
+    zeros: OnceLock<Compressed>,
     areas: Vec<Area>,
     /// Of the areas so far, in bytes.
     length: u64,
@@ -126,7 +130,8 @@ impl<W: Write> Writer<W> {
         write!(out, "{version} {}\r\n{}\r\n\r\n", options.creator, options.comment)?;
         let piece_length = options.piece_length();
         let pending_limit = piece_length * options.pieces_at_once.max(1);
-        Ok(Self { out, options, piece_length, pending: Vec::new(), pending_limit, areas: Vec::new(), length: 0 })
+        let (pending, zeros, areas) = (Vec::new(), OnceLock::new(), Vec::new());
+        Ok(Self { out, options, piece_length, pending, pending_limit, zeros, areas, length: 0 })
     }
 
     /// The next bytes of the image, which no part covers. Calls that follow one another make one area.
@@ -204,29 +209,61 @@ impl<W: Write> Writer<W> {
 
     /// Compresses what is pending, of which only the last piece may be short, and writes it.
     fn write_pieces(&mut self) -> io::Result<()> {
-        let options = &self.options;
+        let (options, zeros) = (&self.options, &self.zeros);
         let compressed: Vec<_> = self
             .pending
             .par_chunks(self.piece_length)
-            .map(|piece| compress(piece, options))
+            .map(|piece| compress_once(piece, options, zeros))
             .collect::<io::Result<_>>()?;
-        for (piece, (compression, data)) in self.pending.chunks(self.piece_length).zip(compressed) {
+        for (piece, compressed) in self.pending.chunks(self.piece_length).zip(compressed) {
+            let Compressed { compression, stream } = &*compressed;
             self.out.write_all(&compression.id())?;
-            self.out.write_all(&u48_bytes(PIECE_HEAD + data.len() as u64))?;
+            self.out.write_all(&u48_bytes(PIECE_HEAD + stream.len() as u64))?;
             self.out.write_all(&u48_bytes(piece.len() as u64))?;
-            self.out.write_all(&data)?;
+            self.out.write_all(stream)?;
         }
         self.pending.clear();
         Ok(())
     }
 }
 
-/// The compressed stream of one piece, and what made it; the same for the same bytes, whatever comes before or after.
+/// A piece as it is written.
+#[derive(Clone)]
+struct Compressed {
+    compression: Compression,
+    stream: Vec<u8>,
+}
+
+/// What becomes of `piece`; of a whole one of zeros, what `zeros` remembers.
+fn compress_once<'a>(
+    piece: &[u8],
+    options: &Options,
+    zeros: &'a OnceLock<Compressed>,
+) -> io::Result<Cow<'a, Compressed>> {
+    if piece.len() < options.piece_length() || !is_zeros(piece) {
+        return compress(piece, options).map(Cow::Owned);
+    }
+    if let Some(compressed) = zeros.get() {
+        return Ok(Cow::Borrowed(compressed));
+    }
+    let compressed = compress(piece, options)?;
+    Ok(Cow::Borrowed(zeros.get_or_init(|| compressed)))
+}
+
+/// At the speed of memory, because there may be that many.
+fn is_zeros(piece: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    piece.chunks(ZEROS.len()).all(|block| *block == ZEROS[..block.len()])
+}
+
+/// Compresses one piece; the result is the same for the same bytes, whatever comes before or after.
 ///
 /// What does not compress is stored. Only zlib can do that, and readers take each piece as it says it is.
-fn compress(piece: &[u8], options: &Options) -> io::Result<(Compression, Vec<u8>)> {
-    let compressed = match options.compression {
-        _ if !compressible(piece) => return Ok((Compression::Gzip, zlib(piece, 0)?)),
+fn compress(piece: &[u8], options: &Options) -> io::Result<Compressed> {
+    if !compressible(piece) {
+        return Ok(Compressed { compression: Compression::Gzip, stream: zlib(piece, 0)? });
+    }
+    let stream = match options.compression {
         Compression::Gzip => zlib(piece, options.level)?,
         Compression::Bzip2 => {
             let room = Vec::with_capacity(piece.len() / 2);
@@ -235,7 +272,7 @@ fn compress(piece: &[u8], options: &Options) -> io::Result<(Compression, Vec<u8>
             encoder.finish()?
         }
     };
-    Ok((options.compression, compressed))
+    Ok(Compressed { compression: options.compression, stream })
 }
 
 /// `data` as one zlib stream. `level` is 0, which stores, to 9.
@@ -375,6 +412,38 @@ mod tests {
         data[500_000..540_000].copy_from_slice(&text(40_000));
         let template = template_of(&data, data.len(), Options::new(Checksum::Sha256));
         assert!(template.len() < GZIP_PIECE - 30_000);
+    }
+
+    #[test]
+    fn pieces_of_zeros_are_compressed_like_any_other() {
+        for (compression, level) in [(Compression::Gzip, 9), (Compression::Gzip, 0), (Compression::Bzip2, 1)] {
+            let options = Options { compression, level, ..Options::new(Checksum::Sha256) };
+            let mut data = vec![0; 5 * options.piece_length() + 10];
+            data[2 * options.piece_length() + 1] = 1;
+            let bytes = template_of(&data, 999_983, options.clone());
+            let pieces = Template::read(Cursor::new(&bytes)).unwrap().pieces;
+            assert_eq!(pieces.len(), 6);
+            for (piece, data) in pieces.iter().zip(data.chunks(options.piece_length())) {
+                let stream = &bytes[(piece.offset + PIECE_HEAD) as usize..(piece.offset + piece.length) as usize];
+                assert!(stream == compress(data, &options).unwrap().stream);
+            }
+            assert!(unmatched_of(bytes) == data);
+        }
+    }
+
+    #[test]
+    fn a_single_byte_that_is_not_zero_is_seen() {
+        for length in [0, 1, 4095, 4096, 4097, 100_000] {
+            let mut piece = vec![0; length];
+            assert!(is_zeros(&piece));
+            for at in [0, length / 2, length.saturating_sub(1)] {
+                if let Some(byte) = piece.get_mut(at) {
+                    *byte = 1;
+                    assert!(!is_zeros(&piece), "{at} of {length}");
+                    piece[at] = 0;
+                }
+            }
+        }
     }
 
     #[test]
