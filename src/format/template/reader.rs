@@ -12,6 +12,9 @@ const MAX_HEADER: u64 = 64 << 10;
 /// How much compressed data is read at once, in bytes.
 const INPUT_BUFFER: usize = 64 << 10;
 
+/// The longest piece that is inflated at once and remembered, in bytes, uncompressed.
+const LONGEST_REMEMBERED: u64 = 1 << 20;
+
 /// What is wrong with a template. Offsets are in bytes from the template's start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -136,7 +139,8 @@ impl<R: Read + Seek> Template<R> {
 
     /// The unmatched data of the whole image, uncompressed, from their start.
     pub fn unmatched(&mut self) -> Unmatched<'_, R> {
-        Unmatched { input: &mut self.input, pieces: &self.pieces, next: 0, open: None }
+        let last = Remembered::default();
+        Unmatched { input: &mut self.input, pieces: &self.pieces, next: 0, open: None, last, left: 0 }
     }
 }
 
@@ -243,16 +247,20 @@ fn take<const N: usize>(input: &mut impl Read, offset: u64, what: &'static str) 
     Ok(bytes)
 }
 
-/// The unmatched data, uncompressed. Holds one decompressor and a small buffer, whatever the pieces' lengths.
+/// The unmatched data, uncompressed. Holds one decompressor and small buffers, whatever the pieces' lengths.
 ///
 /// Reading fails with an [`Error`] inside an [`io::Error`] if a piece is corrupt, inflates to more or less than it
-/// says, or has bytes behind its compressed data. Bytes of a piece are handed out before its end has been seen.
+/// says, or has bytes behind its compressed data. Bytes of a long piece are handed out before its end has been seen.
 pub struct Unmatched<'a, R> {
     input: &'a mut R,
     pieces: &'a [Piece],
     /// The piece to open when the open one is at its end.
     next: usize,
+    /// The piece that is being inflated, unless it is `last`.
     open: Option<OpenPiece>,
+    last: Remembered,
+    /// How many bytes at the end of `last` are still to be handed out.
+    left: usize,
 }
 
 impl<R: Read + Seek> Unmatched<'_, R> {
@@ -263,12 +271,25 @@ impl<R: Read + Seek> Unmatched<'_, R> {
     ///
     /// As for reading.
     pub fn seek_to(&mut self, offset: u64) -> io::Result<()> {
-        self.open = None;
+        (self.open, self.left) = (None, 0);
         self.next = self.pieces.partition_point(|piece| piece.unmatched_offset + piece.unmatched_length <= offset);
         if let Some(piece) = self.pieces.get(self.next) {
             let skipped = offset - piece.unmatched_offset;
             io::copy(&mut self.take(skipped), &mut io::sink())?;
         }
+        Ok(())
+    }
+
+    fn open_next(&mut self) -> io::Result<()> {
+        let piece = self.pieces[self.next];
+        self.input.seek(SeekFrom::Start(piece.offset + PIECE_HEAD))?;
+        if Remembered::takes(&piece) {
+            self.last.take(piece, self.input)?;
+            self.left = self.last.data.len();
+        } else {
+            self.open = Some(OpenPiece::new(piece));
+        }
+        self.next += 1;
         Ok(())
     }
 }
@@ -279,21 +300,59 @@ impl<R: Read + Seek> Read for Unmatched<'_, R> {
             return Ok(0);
         }
         loop {
-            if self.open.is_none() {
-                let Some(piece) = self.pieces.get(self.next) else { return Ok(0) };
-                self.input.seek(SeekFrom::Start(piece.offset + PIECE_HEAD))?;
-                self.open = Some(OpenPiece::new(*piece));
-                self.next += 1;
-            }
-            let Some(open) = &mut self.open else { continue };
-            let read = open.read(self.input, buffer)?;
-            if open.ended {
-                self.open = None;
-            }
-            if read > 0 {
+            if self.left > 0 {
+                let read = (&self.last.data[self.last.data.len() - self.left..]).read(buffer)?;
+                self.left -= read;
                 return Ok(read);
             }
+            if let Some(open) = &mut self.open {
+                let read = open.read(self.input, buffer)?;
+                if open.ended {
+                    self.open = None;
+                }
+                if read > 0 {
+                    return Ok(read);
+                }
+            } else if self.next < self.pieces.len() {
+                self.open_next()?;
+            } else {
+                return Ok(0);
+            }
         }
+    }
+}
+
+/// The last short piece. A long run of equal bytes makes many pieces that are the same, and inflated once.
+#[derive(Default)]
+struct Remembered {
+    compression: Option<Compression>,
+    stream: Vec<u8>,
+    /// What `stream` inflates to.
+    data: Vec<u8>,
+}
+
+impl Remembered {
+    fn takes(piece: &Piece) -> bool {
+        piece.length - PIECE_HEAD <= INPUT_BUFFER as u64 && piece.unmatched_length <= LONGEST_REMEMBERED
+    }
+
+    /// Becomes `piece`, whose compressed data `input` gives next.
+    fn take(&mut self, piece: Piece, input: &mut impl Read) -> io::Result<()> {
+        let mut stream = vec![0; (piece.length - PIECE_HEAD) as usize];
+        input.read_exact(&mut stream)?;
+        let same_length = self.data.len() as u64 == piece.unmatched_length;
+        if same_length && self.compression == Some(piece.compression) && self.stream == stream {
+            return Ok(());
+        }
+        self.compression = None;
+        self.data.resize(piece.unmatched_length as usize, 0);
+        let mut given = 0;
+        let mut open = OpenPiece::new(piece);
+        while !open.ended {
+            given += open.read(&mut &*stream, &mut self.data[given..])?;
+        }
+        (self.compression, self.stream) = (Some(piece.compression), stream);
+        Ok(())
     }
 }
 
@@ -548,6 +607,43 @@ mod tests {
         assert!(error.contains("carries 18 bytes") && error.contains("speaks of 9"), "{error}");
         let error = refused(&template(&vec![piece((1 << 48) - 1, &stream); 2], &entries));
         assert!(error.contains("more than 281474976710655 bytes"), "{error}");
+    }
+
+    #[test]
+    fn pieces_that_repeat_or_nearly_repeat_an_earlier_one_are_read_as_they_are() {
+        let (zeros, ones) = (vec![0; 300_000], vec![1; 300_000]);
+        let short = &zeros[..299_999];
+        let bzip2 = |data: &[u8]| {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+            encoder.write_all(data).unwrap();
+            let stream = encoder.finish().unwrap();
+            [b"BZIP", &u48_bytes(16 + stream.len() as u64)[..], &u48_bytes(data.len() as u64), &stream].concat()
+        };
+        let gzip = |data: &[u8]| piece(data.len() as u64, &zlib(data));
+        let noise: Vec<u8> = (0..200_000u32).flat_map(|at| at.wrapping_mul(0x9E37_79B9).to_be_bytes()).collect();
+        let data: Vec<&[u8]> = vec![&zeros, &zeros, &ones, &zeros, short, &noise, &zeros, b"", b"", &zeros, &zeros];
+        let pieces: Vec<_> =
+            data.iter().enumerate().map(|(at, data)| if at == 9 { bzip2(data) } else { gzip(data) }).collect();
+        let length = data.concat().len() as u64;
+        assert!(read_all(&template(&pieces, &[unmatched(length), image(length)])).unwrap() == data.concat());
+
+        // The same stream, but another length than it has.
+        let pieces = [gzip(&zeros), piece(300_001, &zlib(&zeros))];
+        let error = refused(&template(&pieces, &[unmatched(600_001), image(600_001)]));
+        let offset = HEADER.len() + pieces[0].len();
+        assert!(error.starts_with(&format!("offset {offset}:")) && error.contains("300001"), "{error}");
+    }
+
+    #[test]
+    fn a_corrupt_piece_stays_corrupt_however_often_it_is_read() {
+        let mut stream = zlib(&[5; 1000]);
+        *stream.last_mut().unwrap() ^= 1;
+        let bytes = template(&[piece(1000, &stream)], &[unmatched(1000), image(1000)]);
+        let mut template = Template::read(Cursor::new(bytes)).unwrap();
+        let mut data = template.unmatched();
+        for _ in 0..3 {
+            assert!(data.read_to_end(&mut Vec::new()).unwrap_err().to_string().contains("corrupt"));
+        }
     }
 
     #[test]
