@@ -5,8 +5,9 @@
 mod release;
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +102,61 @@ fn sets_of_every_kind_are_rebuilt_bit_for_bit() {
         assert_eq!(template.version, if settings.contains("md5") { "1.2" } else { "2.0" });
         assert_eq!(template.description.image.block_length, Some(if number == 3 { 256 } else { 1024 }));
     }
+}
+
+#[test]
+fn a_sparse_image_is_rebuilt_bit_for_bit_and_its_holes_are_not_read() {
+    const MIB: u64 = 1 << 20;
+    let place = place();
+    let image = place.path("img/sparse.iso");
+    let file = File::create(&image).unwrap();
+    file.set_len(1024 * MIB + 77).unwrap();
+    let at = |offset: u64, bytes: Vec<u8>| file.write_all_at(&bytes, offset).unwrap();
+    at(20 * MIB + 1, part(1));
+    at(500 * MIB - 1000, part(4));
+    at(500 * MIB + 90_001, noise(5, 50));
+    at(1000 * MIB, part(2));
+    file.sync_all().unwrap();
+    age(&image, 3600);
+    let manifest = format!("{}defaults: {{sums: []}}\n", RELEASE.replace('*', "sparse"));
+    place.write("release.yaml", manifest.as_bytes());
+    let ran = place.publish(&["--format", "json"]).with(0);
+    assert_eq!(ran.json()["images"][0]["parts"], 3);
+
+    // What lies near data is read with them.
+    if let Some(cached) = cached_bytes_of_a_sparse_file(&image) {
+        assert!(cached < 256 * MIB, "{cached} bytes are in the page cache");
+    }
+    let mut same = SameAs(File::open(&image).unwrap());
+    place.rebuild("out", "sparse", TREES, &mut same);
+    assert_eq!(same.0.stream_position().unwrap(), 1024 * MIB + 77);
+}
+
+/// Takes the bytes of this file and no others.
+struct SameAs(File);
+
+impl Write for SameAs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut expected = vec![0; bytes.len()];
+        self.0.read_exact(&mut expected)?;
+        assert!(bytes == expected);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How much of a file with holes is in the page cache; `None` if it has none after all, or nothing here can tell.
+fn cached_bytes_of_a_sparse_file(path: &Path) -> Option<u64> {
+    let metadata = fs::metadata(path).unwrap();
+    let counted = Command::new("fincore").args(["--noheadings", "--bytes", "--output", "RES"]).arg(path).output();
+    let counted = counted.ok().filter(|output| output.status.success() && metadata.blocks() * 512 < metadata.len() / 2);
+    if counted.is_none() {
+        eprintln!("not looked at: what is in the page cache");
+    }
+    Some(String::from_utf8(counted?.stdout).unwrap().trim().parse().unwrap())
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -90,11 +91,16 @@ impl Place {
 
     /// The image that a published set describes, its parts taken from these trees.
     pub fn rebuilt(&self, output: &str, name: &str, trees: &[(&str, &str)]) -> Vec<u8> {
+        let mut image = Vec::new();
+        self.rebuild(output, name, trees, &mut image);
+        image
+    }
+
+    /// Writes that image to `out`.
+    pub fn rebuild(&self, output: &str, name: &str, trees: &[(&str, &str)], out: &mut impl Write) {
         let trees: HashMap<_, _> = trees.iter().map(|(label, path)| ((*label).to_owned(), self.path(path))).collect();
         let parts = LocalParts::new(&self.jigdo(output, name), &trees).unwrap();
-        let mut image = Vec::new();
-        assemble(&mut self.template(output, name), &parts, &mut image).unwrap();
-        image
+        assemble(&mut self.template(output, name), &parts, out).unwrap();
     }
 }
 
