@@ -9,8 +9,8 @@ use std::io;
 use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 use memmap2::{Advice, Mmap, MmapOptions};
 
@@ -68,8 +68,32 @@ impl Mapped {
     }
 }
 
-/// Memory that holds `length` zeros and takes none: all its pages are the kernel's page of zeros.
-fn zeros(length: usize) -> io::Result<Mmap> {
+/// Where the bytes of a window are.
+enum Memory {
+    Own(Mmap),
+    Shared(&'static [u8]),
+}
+
+/// `length` zeros.
+fn zeros(length: usize) -> io::Result<Memory> {
+    /// As long as most windows, so that few have to make zeros of their own.
+    const SHARED: usize = 64 << 20;
+    static ZEROS: OnceLock<Mmap> = OnceLock::new();
+    if length > SHARED {
+        return map_zeros(length).map(Memory::Own);
+    }
+    let shared = match ZEROS.get() {
+        Some(shared) => shared,
+        None => {
+            let map = map_zeros(SHARED)?;
+            ZEROS.get_or_init(|| map)
+        }
+    };
+    Ok(Memory::Shared(&shared[..length]))
+}
+
+/// Zeros that take addresses and page tables, but no memory: all their pages are the kernel's page of zeros.
+fn map_zeros(length: usize) -> io::Result<Mmap> {
     let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?.make_read_only()?;
     // Both are only advice. There is a huge page of zeros too, which makes 512 page faults one.
     let _ = map.advise(Advice::HugePage);
@@ -90,12 +114,12 @@ impl Bytes for Mapped {
         }
         let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         if length == 0 {
-            return Ok(Window { map: None, watch: None, file: self });
+            return Ok(Window { memory: Memory::Shared(&[]), watch: None, file: self });
         }
         // To read a hole through a map of the file would fill the page cache with pages of zeros. Asking takes some
         // microseconds, much less than mapping does.
         if self.is_hole(&range) {
-            return Ok(Window { map: Some(zeros(length)?), watch: None, file: self });
+            return Ok(Window { memory: zeros(length)?, watch: None, file: self });
         }
         let mut options = MmapOptions::new();
         options.offset(range.start).len(length);
@@ -107,13 +131,13 @@ impl Bytes for Mapped {
         // Faulting the pages in at once is much cheaper than one by one. It is only advice: a kernel older than 5.14
         // does not know it, and pages that are not there show when they are read.
         let _ = map.advise(Advice::PopulateRead);
-        Ok(Window { map: Some(map), watch: Some(watch), file: self })
+        Ok(Window { memory: Memory::Own(map), watch: Some(watch), file: self })
     }
 }
 
 /// A range of a mapped file's bytes.
 pub struct Window<'a> {
-    map: Option<Mmap>,
+    memory: Memory,
     watch: Option<Watch>,
     file: &'a Mapped,
 }
@@ -122,7 +146,10 @@ impl Deref for Window<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+        match &self.memory {
+            Memory::Own(map) => map,
+            Memory::Shared(bytes) => bytes,
+        }
     }
 }
 
@@ -182,7 +209,7 @@ impl Watch {
 }
 
 /// What SIGBUS did before, for faults that are not ours.
-static BEFORE: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
+static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 static PAGE: AtomicUsize = AtomicUsize::new(4096);
 
 fn install_handler() {
@@ -319,12 +346,13 @@ mod tests {
         if !holes_are_known() {
             return;
         }
-        let file = sparse_file(40 * MIB, &[0, 39 * MIB], &[7; 1000]);
+        let file = sparse_file(140 * MIB, &[0, 139 * MIB], &[7; 1000]);
         let mapped = Mapped::open(file.path()).unwrap();
-        for range in [MIB..39 * MIB, 5 * MIB + 1..20 * MIB - 1, 30 * MIB..30 * MIB + 1] {
+        // One is longer than the zeros that windows share.
+        for range in [MIB..139 * MIB, 5 * MIB + 1..20 * MIB - 1, 30 * MIB..30 * MIB + 1] {
             assert!(mapped.window(range).unwrap().iter().all(|&byte| byte == 0));
         }
-        assert_eq!(cached_pages(file.as_file(), MIB..39 * MIB), 0);
+        assert_eq!(cached_pages(file.as_file(), MIB..139 * MIB), 0);
         // What is counted is there to be counted.
         assert_eq!(mapped.window(0..2 * MIB).unwrap()[..1000], [7; 1000]);
         assert!(cached_pages(file.as_file(), 0..MIB) > 0);
