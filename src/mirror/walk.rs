@@ -1,14 +1,18 @@
 //! Walking mirror trees: every usable file with its stamp, sorted by path.
 //!
-//! One thread a tree lists directories; `stat` and filters, which cost most, are spread over all threads in batches.
+//! Directories are listed in parallel. A file is looked up in its open directory, which costs much less than by its
+//! path; and as each directory sorts its own entries, nothing is left to sort at the end.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use walkdir::WalkDir;
 
 use super::{Error, Tree};
 use crate::progress::{Event, Progress};
@@ -27,6 +31,7 @@ pub struct Listing {
 }
 
 /// A file that a walk found.
+#[derive(Clone, Copy)]
 pub struct Walked {
     pub path: Span,
     pub stamp: Stamp,
@@ -53,7 +58,7 @@ pub fn walk(trees: &[Tree], progress: &dyn Progress) -> Result<Vec<Listing>, Err
         trees.iter().map(|tree| Walker::new(tree, progress, &walked)).collect::<Result<Vec<Walker<'_>>, Error>>()?;
     rayon::scope(|scope| {
         for walker in &walkers {
-            scope.spawn(|scope| walker.list(scope));
+            scope.spawn(|scope| walker.list(ROOT, String::new(), scope));
         }
     });
     walkers.into_iter().map(Walker::finish).collect()
@@ -66,21 +71,45 @@ struct Walker<'a> {
     progress: &'a dyn Progress,
     /// The files found in all trees so far.
     walked: &'a AtomicU64,
-    /// The batches that wait for a thread.
-    waiting: AtomicUsize,
     found: Mutex<Found>,
 }
 
-#[derive(Default)]
 struct Found {
     paths: String,
+    /// Those of one directory that have no directory's path between theirs stand side by side, sorted.
     files: Vec<Walked>,
+    /// What each directory has, sorted; empty until it is listed.
+    directories: Vec<Vec<Listed>>,
     warnings: Vec<String>,
     incomplete: bool,
     too_many: bool,
 }
 
-/// The files in a batch: enough to make handing it over cheap, few enough to keep all threads busy.
+/// What a directory has: some files, by their places in `files`, or a directory, by its number.
+enum Listed {
+    Files(Range<usize>),
+    Directory(usize),
+}
+
+/// The number of a tree's root among the directories.
+const ROOT: usize = 0;
+
+/// An entry of a directory that the walk wants. Paths are relative to the tree's root; those of directories end with
+/// a slash, so that sorting entries by their paths puts the paths of all files below them in order.
+enum Entry {
+    File(String, Stamp),
+    Directory(String),
+}
+
+impl Entry {
+    fn path(&self) -> &str {
+        match self {
+            Self::File(path, _) | Self::Directory(path) => path,
+        }
+    }
+}
+
+/// Where a directory has more entries, threads share them.
 const BATCH: usize = 512;
 
 impl<'a> Walker<'a> {
@@ -96,122 +125,138 @@ impl<'a> Walker<'a> {
         }
         // A root that cannot be listed is an error, a directory below it is a warning.
         fs::read_dir(&root).map_err(|source| Error::Root { label: label(), path: tree.root.clone(), source })?;
-        let (waiting, found) = Default::default();
-        Ok(Self { tree, root, progress, walked, waiting, found })
+        Ok(Self { tree, root, progress, walked, found: Mutex::new(Found::new()) })
     }
 
-    /// Lists the tree's directories and hands their files on in batches.
-    fn list<'s>(&'s self, scope: &rayon::Scope<'s>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut entries = WalkDir::new(&self.root).min_depth(1).follow_links(true).into_iter();
-        while let Some(entry) = entries.next() {
-            match entry {
-                Err(error) => self.leave_out(&error),
-                Ok(entry) if entry.file_type().is_dir() => {
-                    if let Err(warning) = portable(entry.path()) {
-                        self.found(|found| found.warnings.push(format!("mirror \"{}\": {warning}", self.tree.label)));
-                        entries.skip_current_dir();
-                    }
-                }
-                Ok(entry) if entry.file_type().is_file() => batch.push(entry.into_path()),
-                Ok(_) => {} // A pipe, a socket or a device has no bytes that an image could contain.
-            }
-            if batch.len() == BATCH {
-                self.hand_on(scope, std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
-            }
-        }
-        self.look_at(batch);
-    }
-
-    /// Lets another thread look at the batch, unless these have fallen behind: then memory would only fill with paths.
-    fn hand_on<'s>(&'s self, scope: &rayon::Scope<'s>, batch: Vec<PathBuf>) {
-        if self.waiting.load(Ordering::Relaxed) > 2 * rayon::current_num_threads() {
-            return self.look_at(batch);
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        scope.spawn(move |_| {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.look_at(batch);
-        });
-    }
-
-    /// Adds those files of the batch that the tree wants.
-    fn look_at(&self, batch: Vec<PathBuf>) {
-        let looked_at: Vec<_> = batch.iter().filter_map(|path| self.stat(path)).collect();
-        let files = self.found(|found| {
-            let before = found.files.len();
-            for file in looked_at {
-                match file {
-                    Ok((path, stamp)) => found.add(path, stamp),
-                    Err(warning) => found.warnings.push(warning),
-                }
-            }
-            (found.files.len() - before) as u64
-        });
+    /// Lists a directory, and then those in it.
+    fn list<'s>(&'s self, number: usize, directory: String, scope: &rayon::Scope<'s>) {
+        let mut entries = self.entries(&directory);
+        entries.sort_unstable_by(|a, b| a.path().cmp(b.path()));
+        let (files, below) = self.found(|found| found.add(number, entries));
         let files = self.walked.fetch_add(files, Ordering::Relaxed) + files;
         self.progress.report(Event::MirrorWalked { files });
+        // A thread takes what it spawned last first.
+        for (number, directory) in below.into_iter().rev() {
+            scope.spawn(move |scope| self.list(number, directory, scope));
+        }
     }
 
-    /// The relative path and the stamp of a file, or a warning; nothing for a file that the filter excludes.
-    fn stat<'p>(&self, path: &'p Path) -> Option<Result<(&'p str, Stamp), String>> {
-        let relative = path.strip_prefix(&self.root).unwrap_or(path);
-        if relative.to_str().is_some_and(|relative| !(self.tree.filter)(relative)) {
-            return None;
-        }
-        let stamped = portable(relative).and_then(|relative| match fs::metadata(path) {
-            Ok(metadata) => Ok((relative, Stamp::of(&metadata))),
-            Err(error) => Err(format!("{} is left out: {error}", path.display())),
+    /// What the walk wants of a directory, in no order.
+    fn entries(&self, directory: &str) -> Vec<Entry> {
+        let path = self.root.join(directory);
+        let entries = fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<DirEntry>>>);
+        let entries = entries.unwrap_or_else(|error| {
+            self.found(|found| found.incomplete = true);
+            self.warn(&left_out(&path, error));
+            Vec::new()
         });
-        Some(stamped.map_err(|warning| format!("mirror \"{}\": {warning}", self.tree.label)))
-    }
-
-    /// Notes an entry that cannot be followed or a directory that cannot be read.
-    fn leave_out(&self, error: &walkdir::Error) {
-        let path = error.path().unwrap_or(&self.root);
-        let relative = path.strip_prefix(&self.root).unwrap_or(path);
-        let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
-        if is_link && relative.to_str().is_some_and(|relative| !(self.tree.filter)(relative)) {
-            return;
-        }
-        let cause = match (error.loop_ancestor(), error.io_error()) {
-            (Some(ancestor), _) => format!("it links back to {}", ancestor.display()),
-            (None, Some(cause)) if is_link => format!("the symbolic link leads nowhere ({cause})"),
-            (None, Some(cause)) => cause.to_string(),
-            (None, None) => error.to_string(),
+        let looked_at = |entry| {
+            self.look_at(directory, entry).unwrap_or_else(|warning| {
+                self.warn(&warning);
+                None
+            })
         };
-        self.found(|found| {
-            found.incomplete |= !is_link;
-            found.warnings.push(format!("mirror \"{}\": {} is left out: {cause}", self.tree.label, path.display()));
-        });
+        entries.par_iter().with_min_len(BATCH).filter_map(looked_at).collect()
+    }
+
+    /// A directory's entry, unless the walk does not want it; or a warning why it is left out.
+    fn look_at(&self, directory: &str, entry: &DirEntry) -> Result<Option<Entry>, String> {
+        let name = entry.file_name();
+        let relative = || portable(directory, &name);
+        let is_wanted = || name.to_str().is_none_or(|name| (self.tree.filter)(&format!("{directory}{name}")));
+        let failed = |error| left_out(&entry.path(), error);
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            return Ok(Some(Entry::Directory(relative()? + "/")));
+        }
+        if kind.is_symlink() {
+            return match self.follow(&entry.path()) {
+                Ok(target) if target.is_dir() => Ok(Some(Entry::Directory(relative()? + "/"))),
+                Ok(target) if target.is_file() && is_wanted() => Ok(Some(Entry::File(relative()?, Stamp::of(&target)))),
+                Err(cause) if is_wanted() => Err(left_out(&entry.path(), cause)),
+                _ => Ok(None),
+            };
+        }
+        // A pipe, a socket or a device has no bytes that an image could contain.
+        if !kind.is_file() || !is_wanted() {
+            return Ok(None);
+        }
+        let (relative, metadata) = (relative()?, entry.metadata().map_err(failed)?);
+        Ok(metadata.is_file().then(|| Entry::File(relative, Stamp::of(&metadata))))
+    }
+
+    /// What a symbolic link leads to, or why it cannot be followed.
+    fn follow(&self, link: &Path) -> Result<Metadata, String> {
+        let target = fs::metadata(link).map_err(|error| format!("the symbolic link leads nowhere ({error})"))?;
+        let is_target = |path: &&Path| {
+            fs::metadata(path).is_ok_and(|other| (other.dev(), other.ino()) == (target.dev(), target.ino()))
+        };
+        let mut above = link.ancestors().skip(1).take_while(|path| path.starts_with(&self.root));
+        match above.find(is_target) {
+            Some(ancestor) => Err(format!("it links back to {}", ancestor.display())),
+            None => Ok(target),
+        }
+    }
+
+    fn warn(&self, warning: &str) {
+        self.found(|found| found.warnings.push(format!("mirror \"{}\": {warning}", self.tree.label)));
     }
 
     fn found<T>(&self, change: impl FnOnce(&mut Found) -> T) -> T {
         change(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sorts what was found, so that nothing depends on the order of directory entries or of threads.
+    /// Puts in order what was found, so that nothing depends on the order of directory entries or of threads.
     fn finish(self) -> Result<Listing, Error> {
-        let Found { mut paths, mut files, mut warnings, incomplete, too_many } =
-            self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        warnings.sort_unstable();
-        for warning in &warnings {
+        let mut found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.warnings.sort_unstable();
+        for warning in &found.warnings {
             self.progress.report(Event::Warning(warning));
         }
         let (label, path) = (self.tree.label.clone(), self.tree.root.clone());
-        if too_many {
+        if found.too_many {
             return Err(Error::TooManyFiles { label, path });
         }
-        if files.is_empty() {
+        if found.files.is_empty() {
             return Err(Error::Empty { label, path });
         }
-        paths.shrink_to_fit();
-        files.par_sort_unstable_by(|a, b| a.path.of(&paths).cmp(b.path.of(&paths)));
-        Ok(Listing { root: self.root, paths, files, complete: !incomplete })
+        let files = found.files_in_order();
+        found.paths.shrink_to_fit();
+        Ok(Listing { root: self.root, paths: found.paths, files, complete: !found.incomplete })
     }
 }
 
 impl Found {
-    fn add(&mut self, path: &str, stamp: Stamp) {
+    fn new() -> Self {
+        let (paths, files, warnings) = Default::default();
+        Self { paths, files, directories: vec![Vec::new()], warnings, incomplete: false, too_many: false }
+    }
+
+    /// Adds a directory's sorted entries. Gives how many files these are, and the directories with their numbers.
+    fn add(&mut self, directory: usize, entries: Vec<Entry>) -> (u64, Vec<(usize, String)>) {
+        let before = self.files.len();
+        let (mut listed, mut below) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::File(path, stamp) => {
+                    self.add_file(&path, stamp);
+                    match listed.last_mut() {
+                        Some(Listed::Files(files)) => files.end = self.files.len(),
+                        _ => listed.push(Listed::Files(self.files.len() - 1..self.files.len())),
+                    }
+                }
+                Entry::Directory(path) => {
+                    listed.push(Listed::Directory(self.directories.len()));
+                    below.push((self.directories.len(), path));
+                    self.directories.push(Vec::new());
+                }
+            }
+        }
+        self.directories[directory] = listed;
+        ((self.files.len() - before) as u64, below)
+    }
+
+    fn add_file(&mut self, path: &str, stamp: Stamp) {
         // Paths and file ids are counted in 32 bits; no path is empty, so there are never more files than bytes.
         let (Ok(start), Ok(length)) = (u32::try_from(self.paths.len()), u32::try_from(path.len())) else {
             self.too_many = true;
@@ -220,15 +265,36 @@ impl Found {
         self.paths.push_str(path);
         self.files.push(Walked { path: Span { start, length }, stamp });
     }
+
+    fn files_in_order(&mut self) -> Vec<Walked> {
+        let mut files = Vec::with_capacity(self.files.len());
+        let mut ahead = vec![Listed::Directory(ROOT)];
+        while let Some(listed) = ahead.pop() {
+            match listed {
+                Listed::Files(range) => files.extend_from_slice(&self.files[range]),
+                Listed::Directory(number) => {
+                    ahead.extend(std::mem::take(&mut self.directories[number]).into_iter().rev());
+                }
+            }
+        }
+        files
+    }
 }
 
-/// The path as a jigdo file can carry it, or why it cannot: that file is text, one line an entry.
-fn portable(path: &Path) -> Result<&str, String> {
-    match path.to_str() {
-        None => Err(format!("{path:?} is left out: its name is not UTF-8, which a jigdo file cannot carry")),
-        Some(text) if text.contains(char::is_control) => {
-            Err(format!("{path:?} is left out: its name has control characters, which a jigdo file cannot carry"))
-        }
-        Some(text) => Ok(text),
+fn left_out(path: &Path, cause: impl std::fmt::Display) -> String {
+    format!("{} is left out: {cause}", path.display())
+}
+
+/// The path of a directory's entry as a jigdo file can carry it, or why it cannot: that file is text, one line an
+/// entry.
+fn portable(directory: &str, name: &OsStr) -> Result<String, String> {
+    let unportable = |what| {
+        let path = Path::new(directory).join(name);
+        format!("{path:?} is left out: its name {what}, which a jigdo file cannot carry")
+    };
+    match name.to_str() {
+        None => Err(unportable("is not UTF-8")),
+        Some(name) if name.contains(char::is_control) => Err(unportable("has control characters")),
+        Some(name) => Ok(format!("{directory}{name}")),
     }
 }
