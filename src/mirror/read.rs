@@ -7,13 +7,14 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::FileError;
 use crate::stamp::Stamp;
 
 /// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
 ///
-/// An error unless the file has `stamp` before and after, and as many bytes as that says.
+/// An error unless the file has `stamp` after that, and as many bytes as it says: then it had it before too.
 pub fn read(
     path: &Path,
     stamp: &Stamp,
@@ -23,10 +24,6 @@ pub fn read(
     let failed = |source| FileError::Io { path: path.into(), source: Arc::new(source) };
     let changed = || FileError::Changed { path: path.into() };
     let mut file = open(path).map_err(failed)?;
-    let is_as_stamped = |file: &File| file.metadata().map(|now| Stamp::of(&now) == *stamp).map_err(failed);
-    if !is_as_stamped(&file)? {
-        return Err(changed());
-    }
     let mut left = stamp.size;
     let mut wanted = ControlFlow::Continue(());
     while wanted.is_continue() {
@@ -39,15 +36,26 @@ pub fn read(
         left = left.checked_sub(piece.len() as u64).ok_or_else(changed)?;
         wanted = take(piece);
     }
-    if (wanted.is_continue() && left > 0) || !is_as_stamped(&file)? {
+    if (wanted.is_continue() && left > 0) || Stamp::of(&file.metadata().map_err(failed)?) != *stamp {
         return Err(changed());
     }
     Ok(())
 }
 
 /// Should a pipe have taken the file's place since the walk, opening it does not wait for a writer.
+///
+/// Reading leaves access times alone: to write them for every file of a mirror costs more than to read their heads.
+/// The system allows that for one's own files only.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+    static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
+    let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
+    if IS_ALLOWED.load(Ordering::Relaxed) {
+        match open(libc::O_NOATIME) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => IS_ALLOWED.store(false, Ordering::Relaxed),
+            result => return result,
+        }
+    }
+    open(0)
 }
 
 /// Whether the file at `path` has `stamp` now.
