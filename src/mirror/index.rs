@@ -70,11 +70,11 @@ impl Index {
             return Ok(());
         }
         self.store.write(|writer| {
-            for gone in &known.gone {
-                writer.forget(gone.row)?;
-            }
             for tree in 0..catalogue.trees() {
                 let row = writer.tree(&catalogue.root(tree))?;
+                for gone in known.gone.iter().filter(|gone| gone.tree == tree) {
+                    writer.forget(row, &gone.path)?;
+                }
                 for file in catalogue.files_of(tree).filter(is_new) {
                     store_file(writer, catalogue, row, file)?;
                 }
@@ -118,10 +118,10 @@ struct Known {
     gone: Vec<Gone>,
 }
 
-/// The row of a file that a tree no longer has.
+/// A file that a tree no longer has.
 struct Gone {
     tree: usize,
-    row: i64,
+    path: Box<str>,
 }
 
 impl Known {
@@ -143,7 +143,7 @@ impl Known {
                     Some(_) => {} // Its row will be written anew.
                     // Another run, whose filter wants the file, may find its row useful.
                     None if !(tree.filter)(row.path) => {}
-                    None => known.gone.push(Gone { tree: at, row: row.id }),
+                    None => known.gone.push(Gone { tree: at, path: row.path.into() }),
                 }
             })?;
         }

@@ -5,10 +5,11 @@ CREATE TABLE tree (
     root TEXT NOT NULL UNIQUE           -- absolute, free of symbolic links
 );
 
+-- One b-tree holds it all, in the order in which files are stored and asked for: that of their paths.
 CREATE TABLE file (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used again, so that no head can pass to another file
     tree INTEGER NOT NULL REFERENCES tree,
     path TEXT NOT NULL,                 -- relative to the tree's root
+    id INTEGER NOT NULL,                -- unique, and never used again: no head can pass to another file
     size INTEGER NOT NULL,              -- bytes
     mtime_ns INTEGER NOT NULL,          -- nanoseconds since 1970
     inode INTEGER NOT NULL,
@@ -16,12 +17,18 @@ CREATE TABLE file (
     md5 BLOB,                           -- both sums are NULL until an image may contain the file
     sha256 BLOB,
     sums_from TEXT,                     -- 'bytes': read from the file
-    UNIQUE (tree, path)
+    PRIMARY KEY (tree, path)
+) WITHOUT ROWID;
+
+-- The last id that a file got.
+CREATE TABLE last_file (
+    id INTEGER NOT NULL
 );
+INSERT INTO last_file VALUES (0);
 
 -- The block by which the scan finds a file, for each block length in use.
 CREATE TABLE head (
-    file INTEGER NOT NULL REFERENCES file,
+    file INTEGER NOT NULL,              -- the id of a file
     block_length INTEGER NOT NULL,
     first_rsync64 INTEGER NOT NULL,     -- the sum of the first block; hi in the upper half, lo in the lower
     block_offset INTEGER,               -- the first block that has no short period of its own, and its sum,

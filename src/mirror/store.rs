@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params,
+};
 
 use super::{Error, Sums};
 use crate::digest::Rsync64;
@@ -15,7 +17,7 @@ use crate::matcher::head::Head;
 use crate::stamp::Stamp;
 
 /// The layout in `schema.sql`, in the file's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// "jigp": tells an index from other SQLite files.
 const APPLICATION_ID: i64 = 0x6a69_6770;
@@ -79,7 +81,9 @@ impl Store {
         let write = || {
             // A transaction that only later asks for the write lock fails at once if another has it.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&mut Writer::new(&transaction)?)?;
+            let mut writer = Writer::new(&transaction)?;
+            work(&mut writer)?;
+            writer.finish()?;
             transaction.commit()
         };
         write().map_err(|source| error(&self.path, source))
@@ -119,6 +123,8 @@ fn try_connect(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
     // A power cut may lose the last rows, and cannot damage the file.
     connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
+    // Nothing here writes a row without the one that it is about, so to look that up each time is a waste.
+    connection.pragma_update(None, "foreign_keys", false).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
     if !is_made {
         make(path, &mut connection)?;
@@ -126,11 +132,12 @@ fn try_connect(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Makes the schema, unless another process was faster.
+/// Makes the schema, in the place of an older one, unless another process was faster.
 fn make(path: &Path, connection: &mut Connection) -> Result<(), Error> {
     let failed = |source| error(path, source);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     if !check(path, &transaction)? {
+        drop_all(&transaction).map_err(failed)?;
         transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
@@ -138,7 +145,18 @@ fn make(path: &Path, connection: &mut Connection) -> Result<(), Error> {
     transaction.commit().map_err(failed)
 }
 
-/// Whether the file has this version's schema; `false` if it is empty, an error if it is something else.
+/// Drops all tables and views: what an older version remembered is not worth the code that understands it.
+fn drop_all(connection: &Connection) -> rusqlite::Result<()> {
+    let mut query = connection.prepare(
+        "SELECT format('DROP %s \"%w\"', type, name) FROM sqlite_schema
+         WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY type = 'table'",
+    )?;
+    let drops = query.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    drops.iter().try_for_each(|drop| connection.execute_batch(drop))
+}
+
+/// Whether the file has this version's schema; `false` if it is empty or has an older one, an error if it is something
+/// else.
 fn check(path: &Path, connection: &Connection) -> Result<bool, Error> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|source| error(path, source));
     if number("SELECT count(*) FROM sqlite_schema")? == 0 {
@@ -150,7 +168,7 @@ fn check(path: &Path, connection: &Connection) -> Result<bool, Error> {
     match number("PRAGMA user_version")? {
         VERSION => Ok(true),
         found if found > VERSION => Err(Error::Newer { path: path.into(), found, known: VERSION }),
-        _ => Err(Error::NotAnIndex { path: path.into() }),
+        _ => Ok(false),
     }
 }
 
@@ -218,28 +236,39 @@ impl Reader<'_> {
 /// Writes rows.
 pub struct Writer<'a> {
     connection: &'a Connection,
-    outdated: rusqlite::CachedStatement<'a>,
-    file: rusqlite::CachedStatement<'a>,
-    head: rusqlite::CachedStatement<'a>,
+    add: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+    head: CachedStatement<'a>,
+    /// The last id that a file got, and the one before this transaction.
+    last_file: i64,
+    last_file_before: i64,
 }
 
 impl<'a> Writer<'a> {
     fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
-        let outdated = connection.prepare_cached(
-            "DELETE FROM file WHERE tree = ?1 AND path = ?2 AND NOT (size = ?3 AND mtime_ns = ?4 AND inode = ?5)",
+        let add = connection.prepare_cached(
+            "INSERT INTO file (tree, path, size, mtime_ns, inode, device, md5, sha256, sums_from, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT DO NOTHING",
         )?;
-        let file = connection.prepare_cached(
-            "INSERT INTO file (tree, path, size, mtime_ns, inode, device, md5, sha256, sums_from)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (tree, path) DO UPDATE SET
-                 device = excluded.device,
-                 md5 = coalesce(excluded.md5, md5),
-                 sha256 = coalesce(excluded.sha256, sha256),
-                 sums_from = coalesce(excluded.sums_from, sums_from)
+        let update = connection.prepare_cached(
+            "UPDATE file SET
+                 device = ?6, md5 = coalesce(?7, md5), sha256 = coalesce(?8, sha256),
+                 sums_from = coalesce(?9, sums_from)
+             WHERE tree = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4 AND inode = ?5
              RETURNING id",
         )?;
         let head = connection.prepare_cached("INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-        Ok(Self { connection, outdated, file, head })
+        let last_file = connection.query_row("SELECT id FROM last_file", [], |row| row.get(0))?;
+        Ok(Self { connection, add, update, head, last_file, last_file_before: last_file })
+    }
+
+    /// Writes what stands for all of the transaction.
+    fn finish(self) -> rusqlite::Result<()> {
+        if self.last_file > self.last_file_before {
+            self.connection.execute("UPDATE last_file SET id = ?1", [self.last_file])?;
+        }
+        Ok(())
     }
 
     /// The number that stands for the tree with this root.
@@ -252,11 +281,21 @@ impl<'a> Writer<'a> {
     /// state stays, as another process may have found it out.
     pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
-        self.outdated.execute(params![tree, path, size, stamp.mtime_ns, inode])?;
         let (md5, sha256) = (sums.map(|sums| sums.md5), sums.map(|sums| sums.sha256));
         let from = sums.map(|_| "bytes");
-        self.file
-            .query_row(params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from], |row| row.get(0))
+        let id = self.last_file + 1;
+        let new = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from, id];
+        // Nearly always there is no row yet.
+        if self.add.execute(new)? == 0 {
+            let row = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from];
+            if let Some(id) = self.update.query_row(row, |row| row.get(0)).optional()? {
+                return Ok(id);
+            }
+            forget(self.connection, tree, path)?;
+            self.add.execute(new)?;
+        }
+        self.last_file = id;
+        Ok(id)
     }
 
     /// Stores a file's head.
@@ -272,9 +311,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Deletes the row and the heads of a file that is no longer there.
-    pub fn forget(&mut self, file: i64) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("DELETE FROM file WHERE id = ?1")?.execute([file])?;
-        Ok(())
+    pub fn forget(&mut self, tree: i64, path: &str) -> rusqlite::Result<()> {
+        forget(self.connection, tree, path)
     }
 
     /// Sets a record, or removes it.
@@ -285,4 +323,9 @@ impl<'a> Writer<'a> {
         };
         Ok(())
     }
+}
+
+fn forget(connection: &Connection, tree: i64, path: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM file WHERE tree = ?1 AND path = ?2")?.execute(params![tree, path])?;
+    Ok(())
 }

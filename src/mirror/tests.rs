@@ -309,6 +309,15 @@ fn the_same_files_give_the_same_catalogue_in_whatever_order_they_were_made() {
 }
 
 #[test]
+fn files_are_in_the_order_of_their_paths_bytes_where_a_slash_is_one_of_them() {
+    let place = Place::new();
+    for name in ["a0", "a/z", "a/b/c", "a/b-c", "a.b", "a-b/c", "a+"] {
+        place.write(name, &noise(1, 300));
+    }
+    assert_eq!(paths(&place.refresh().0), ["a+", "a-b/c", "a.b", "a/b-c", "a/b/c", "a/z", "a0"]);
+}
+
+#[test]
 fn a_filter_hides_files_and_their_warnings_and_leaves_their_rows_alone() {
     let place = Place::new();
     place.write("pool/a", &noise(1, 2000));
@@ -514,6 +523,45 @@ fn a_file_that_is_no_index_a_damaged_one_and_a_newer_one_are_told_apart() {
     bytes[4096..].fill(0xee);
     fs::write(&path, bytes).unwrap();
     assert!(matches!(failure(), Error::Damaged { .. }));
+}
+
+#[test]
+fn an_index_of_an_older_version_is_made_anew() {
+    let place = Place::new();
+    fs::create_dir_all(place.index_path().parent().unwrap()).unwrap();
+    let older = rusqlite::Connection::open(place.index_path()).unwrap();
+    older.pragma_update(None, "application_id", 0x6a69_6770).unwrap();
+    older.pragma_update(None, "user_version", 1).unwrap();
+    let schema = "CREATE TABLE tree (id INTEGER PRIMARY KEY);
+         CREATE TABLE \"odd\"\"name\" (id INTEGER PRIMARY KEY AUTOINCREMENT, tree INTEGER REFERENCES tree);
+         CREATE INDEX by_tree ON \"odd\"\"name\" (tree);
+         CREATE VIEW file_sums AS SELECT * FROM tree;
+         INSERT INTO tree VALUES (1);
+         INSERT INTO \"odd\"\"name\" VALUES (1, 1)";
+    older.execute_batch(schema).unwrap();
+    drop(older);
+    place.write("a", &noise(1, 5000));
+    assert_eq!(place.refresh().1.read, 1);
+    assert_eq!(place.refresh().1.read, 0);
+    assert_eq!(place.query("SELECT path FROM file_sums"), ["\"a\""]);
+    assert_eq!(place.query("SELECT name FROM sqlite_schema WHERE name LIKE 'odd%'"), [""; 0]);
+}
+
+#[test]
+fn a_head_never_passes_to_another_file() {
+    let place = Place::new();
+    place.write("a", &noise(1, 5000));
+    place.write("b", &noise(2, 5000));
+    drop(place.refresh());
+    fs::remove_file(place.root().join("b")).unwrap();
+    place.write("a", &noise(3, 5000));
+    drop(place.refresh());
+    place.write("c", &noise(4, 100));
+    drop(place.refresh());
+    // "a" and "b" had the first two ids, "a" then got another.
+    assert_eq!(place.query("SELECT path || ' ' || id FROM file ORDER BY path"), ["\"a 3\"", "\"c 4\""]);
+    assert_eq!(place.query("SELECT DISTINCT path FROM file_heads"), ["\"a\""]);
+    assert_eq!(place.query("SELECT DISTINCT file || '' FROM head"), ["\"3\""]);
 }
 
 #[test]
