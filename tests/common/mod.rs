@@ -1,5 +1,9 @@
 //! What tests that run programs share: jigpress itself, its peers if they are installed, and files to work on.
 
+#![allow(dead_code)] // Each test file uses a part of it.
+
+pub mod sets;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -87,4 +91,11 @@ pub fn text(seed: u64, length: usize) -> Vec<u8> {
 pub fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
+}
+
+/// Every file below a directory, in the order of their paths.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
