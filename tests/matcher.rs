@@ -386,7 +386,6 @@ fn a_part_that_is_a_short_period_repeated_is_found_in_a_run_of_it() {
 }
 
 #[test]
-#[ignore = "the matcher fills runs from their beginning, the longest part first"]
 fn a_run_is_filled_with_the_parts_that_cover_the_most_of_it() {
     let parts = Parts::new([vec![0; 400], vec![0; 300]]);
     let image = [noise(1, 50), vec![0; 600], noise(2, 50)].concat();
@@ -394,7 +393,6 @@ fn a_run_is_filled_with_the_parts_that_cover_the_most_of_it() {
 }
 
 #[test]
-#[ignore = "the matcher fills runs from their beginning, though another part may end there"]
 fn a_part_of_zeros_is_found_behind_a_part_that_ends_with_zeros() {
     let parts = Parts::new([[noise(1, 300), vec![0; 256]].concat(), vec![0; 500]]);
     let image = [noise(2, 50), noise(1, 300), vec![0; 756], noise(3, 50)].concat();

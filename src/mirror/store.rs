@@ -17,7 +17,7 @@ use crate::matcher::head::Head;
 use crate::stamp::Stamp;
 
 /// The layout in `schema.sql`, in the file's `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// "jigp": tells an index from other SQLite files.
 const APPLICATION_ID: i64 = 0x6a69_6770;
