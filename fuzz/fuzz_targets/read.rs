@@ -1,0 +1,74 @@
+//! Any bytes: the readers of templates and jigdo files give a value that holds together, or an error.
+
+#![no_main]
+
+use std::io::{Cursor, Read};
+
+use jigpress::format::jigdo::Jigdo;
+use jigpress::format::template::{Area, Template};
+use libfuzzer_sys::fuzz_target;
+
+/// How much unmatched data is inflated, in bytes: a few hundred bytes can promise terabytes.
+const MOST_DATA: u64 = 8 << 20;
+
+/// How many parts of a jigdo file are resolved: each may have a thousand URLs.
+const MOST_RESOLVED: usize = 4;
+
+fuzz_target!(
+    init: jigpress_fuzz::use_one_thread(),
+    |bytes: &[u8]| {
+        check_template(bytes);
+        if let Some(repaired) = repaired(bytes) {
+            check_template(&repaired);
+        }
+        check_jigdo(bytes);
+    }
+);
+
+/// The template in `bytes` with a description that says how long it is: hardly any mutation would do that.
+fn repaired(bytes: &[u8]) -> Option<Vec<u8>> {
+    let start = bytes.windows(4).rposition(|id| id == b"DESC")?;
+    let length = bytes.len() - start;
+    if length < 16 {
+        return None;
+    }
+    let length = (length as u64).to_le_bytes();
+    let mut bytes = bytes.to_vec();
+    bytes[start + 4..start + 10].copy_from_slice(&length[..6]);
+    let end = bytes.len() - 6;
+    bytes[end..].copy_from_slice(&length[..6]);
+    Some(bytes)
+}
+
+fn check_template(bytes: &[u8]) {
+    let Ok(mut template) = Template::read(Cursor::new(bytes)) else { return };
+    let description = &template.description;
+    assert_eq!(description.areas.iter().map(Area::length).sum::<u64>(), description.image.length);
+    let unmatched = description.unmatched_length();
+    let mut data = Vec::new();
+    if template.unmatched().take(MOST_DATA).read_to_end(&mut data).is_err() {
+        return;
+    }
+    assert_eq!(data.len() as u64, unmatched.min(MOST_DATA));
+    if unmatched > MOST_DATA {
+        return;
+    }
+    let middle = data.len() / 2;
+    let mut rest = Vec::new();
+    let mut reader = template.unmatched();
+    reader.seek_to(middle as u64).expect("it was read before");
+    reader.read_to_end(&mut rest).expect("it was read before");
+    assert!(rest == data[middle..], "other data from offset {middle} on");
+}
+
+fn check_jigdo(bytes: &[u8]) {
+    let Ok(jigdo) = Jigdo::read(bytes) else { return };
+    for (_, location) in jigdo.parts.iter().take(MOST_RESOLVED) {
+        let _ = jigdo.urls(location);
+    }
+    // Much can be read that we would not write.
+    if let Ok(text) = jigdo.to_text() {
+        let again = Jigdo::read(text.as_bytes()).expect("a jigdo file that was just written");
+        assert_eq!(again, jigdo, "another jigdo file came back");
+    }
+}
