@@ -116,10 +116,12 @@ fn checked_jigdo(case: &Case, places: &[Place], template_sum: Sum) -> Jigdo {
         template_sum: Some(template_sum),
         ..Image::default()
     };
+    // What is empty cannot be written either, but is no reason to leave the rest unsaid.
+    let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let told = Image {
-        filename: texts.filename.clone(),
-        short_info: texts.short_info.clone(),
-        comments: texts.comment.iter().cloned().collect(),
+        filename: said(&texts.filename).unwrap_or_else(|| plain.filename.clone()),
+        short_info: texts.short_info.as_ref().and_then(said),
+        comments: texts.comment.iter().filter_map(said).collect(),
         ..plain.clone()
     };
     let mut jigdo = jigdo_of(places, Some(told));
