@@ -29,6 +29,12 @@ impl PartSums for Parts {
     fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
         parts.iter().map(|part| self.sums[part.0 as usize]).collect()
     }
+
+    fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
+        if self.sums[part.0 as usize].is_some() {
+            take(&self.contents[part.0 as usize]);
+        }
+    }
 }
 
 impl Parts {
@@ -76,8 +82,17 @@ pub fn checked_layout(case: &Case, parts: &Parts, image: &[u8]) -> Layout {
     let stepwise = search_stepwise(&table, image, parts, case);
     assert_consistent(&stepwise, parts, image);
     assert_eq!(stepwise, layout, "the steps of the search matter");
+    let thorough = Search::thorough(&table, image, parts, case.checksum).advance(image.len() as u64);
+    let thorough = Layout { areas: thorough.expect("an image in memory can be read") };
+    assert_consistent(&thorough, parts, image);
+    let any_is_periodic = parts.ids().any(|part| parts.is_periodic(part));
+    if any_is_periodic {
+        assert_eq!(thorough.matched(), layout.matched(), "{thorough:?} covers other than {layout:?}");
+    } else {
+        assert_eq!(thorough, layout, "the way of the search matters");
+    }
     if let Some(reference) = reference(parts, image) {
-        if parts.ids().any(|part| parts.is_periodic(part)) {
+        if any_is_periodic {
             // Which bytes of a run they cover is the matcher's choice, but they never displace more than they cover.
             assert!(layout.matched() >= reference.matched(), "{layout:?} covers less than {reference:?}");
         } else {

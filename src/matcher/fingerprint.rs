@@ -59,15 +59,15 @@ impl Key {
         Self { powers, glance: std::array::from_fn(|_| (random() << 3, random() | 1)) }
     }
 
-    /// Stands for the words at a few secret places of a block: a quick look that tells most blocks apart.
-    pub fn glance(&self, block: &[u8]) -> u64 {
+    /// Stands for the words at a few secret places of a block, at most 16: a quick look that tells most blocks apart.
+    pub fn glance(&self, block: &[u8], words: usize) -> u64 {
         let places = block.len().saturating_sub(8) as u128 + 1;
         let word = |&(share, factor): &(u64, u64)| {
             let place = (u128::from(share) * places >> 64) as usize;
             let word = block[place..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
             (word ^ word >> 32).wrapping_mul(factor)
         };
-        self.glance.iter().map(word).fold(0, |all, word| all.rotate_left(5) ^ word)
+        self.glance.iter().take(words).map(word).fold(0, |all, word| all.rotate_left(5) ^ word)
     }
 
     /// The fingerprint of what `front` is that of, with `bytes` behind it.

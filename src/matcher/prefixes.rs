@@ -44,8 +44,9 @@ pub struct Prefixes {
     bodies: Vec<Body>,
     /// The beginnings that lead to bodies, and these themselves: the longest body that each of them begins with.
     beginnings: HashMap<(u32, Fingerprint), Option<u32>, BuildHasherDefault<Mix>>,
-    /// What bodies have at a few secret places of their first block.
+    /// What bodies have at a few secret places of their first block, and how many these are.
     glances: HashSet<u64, BuildHasherDefault<Mix>>,
+    words: usize,
 }
 
 impl Prefixes {
@@ -66,14 +67,16 @@ impl Prefixes {
         let mut lengths: Vec<u64> = found.iter().map(|&(length, ..)| length).collect();
         lengths.dedup();
         let lengths = lengths.into_iter().map(|length| (length, key.shift(length))).collect();
+        // Even where a word has few values, most blocks differ from all these in some.
+        let words = 4 + found.len().max(1).ilog2() as usize;
         let mut prefixes =
-            Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glances: HashSet::default() };
+            Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glances: HashSet::default(), words };
         for (length, lead, part) in found {
             sums.read(part, &mut |bytes| {
                 // A file that is not what it was is found out when its sum is compared.
                 let Some(body) = bytes.get(lead as usize..).filter(|body| body.len() as u64 == length) else { return };
                 let period = head::period(&bytes[..block_length as usize]).unwrap_or_default();
-                prefixes.glances.insert(key.glance(&body[..block_length as usize]));
+                prefixes.glances.insert(key.glance(&body[..block_length as usize], words));
                 prefixes.insert(key, body, Member { part, lead, period });
             });
         }
@@ -154,7 +157,7 @@ impl Prefixes {
 
     /// Whether some body may begin with this block: nearly never for a block that just has the sum of one.
     pub fn may_begin(&self, key: &Key, block: &[u8]) -> bool {
-        self.glances.contains(&key.glance(block))
+        self.glances.contains(&key.glance(block, self.words))
     }
 
     /// The length of the longest body, in bytes.

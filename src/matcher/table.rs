@@ -3,6 +3,7 @@
 //! Nearly every position of an image has a sum that no part has. A bitmap over the top bits of `lo` turns these away
 //! with one load; only the others reach the hash table behind it.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::fingerprint::Key;
@@ -22,6 +23,8 @@ pub struct SignatureTable {
     groups: Vec<u32>,
     /// Open addressing: one more than the number of a key's group; 0 where there is none.
     slots: Vec<u32>,
+    /// After how many bytes the periodic parts of a group repeat themselves, for groups that have any, by their first.
+    periods: HashMap<PartId, u32>,
     /// One bit for each value of the top bits of `lo`.
     bitmap: Vec<u64>,
     bitmap_shift: u32,
@@ -78,6 +81,13 @@ impl SignatureTable {
             }
             slots[slot] = group as u32 + 1;
         }
+        let period = |&part: &PartId| match of(part).head {
+            Head::Periodic { period } => Some(period),
+            Head::Block { .. } => None,
+        };
+        let parts = |ends: &[u32]| &by_key[ends[0] as usize..ends[1] as usize];
+        let groups_of_parts = groups.windows(2).map(parts);
+        let periods = groups_of_parts.filter_map(|parts| Some((parts[0], parts.iter().find_map(period)?))).collect();
         let lead = |signature: &Signature| match signature.head {
             Head::Block { offset, .. } => offset,
             Head::Periodic { .. } => 0,
@@ -90,6 +100,7 @@ impl SignatureTable {
             by_key,
             groups,
             slots,
+            periods,
             bitmap,
             bitmap_shift,
             longest_lead,
@@ -152,13 +163,10 @@ impl SignatureTable {
         })
     }
 
-    /// After how many bytes those of `parts`, which have one key, repeat themselves that are periodic as a whole.
+    /// After how many bytes those of `parts`, all that have one key, repeat themselves that are periodic as a whole.
     /// `None` if none of them is.
     pub fn period(&self, parts: &[PartId]) -> Option<u32> {
-        parts.iter().find_map(|&part| match self.signature(part).head {
-            Head::Periodic { period } => Some(period),
-            Head::Block { .. } => None,
-        })
+        self.periods.get(parts.first()?).copied()
     }
 
     /// How long the run is that `bytes` begin with, if their first block is that of a part among `parts` that is
