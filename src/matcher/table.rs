@@ -1,6 +1,6 @@
 //! The signature table: from the rolling sum of a block to the parts that have it.
 //!
-//! Nearly every position of an image has a sum that no part has. A bitmap over the top bits of `lo` turns these away
+//! Nearly every position of an image has a sum that no part has. A bitmap over the top bits of the sum turns these away
 //! with one load; only the others reach the hash table behind it.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub struct SignatureTable {
     slots: Vec<u32>,
     /// After how many bytes the periodic parts of a group repeat themselves, for groups that have any, by their first.
     periods: HashMap<PartId, u32>,
-    /// One bit for each value of the top bits of `lo`.
+    /// One bit for each value of the top bits of `lo` and `hi` together.
     bitmap: Vec<u64>,
     bitmap_shift: u32,
     /// How far before its signature's block a part may begin, at the most; in bytes.
@@ -51,6 +51,12 @@ fn spread(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize
 }
 
+/// The bit of the bitmap that stands for a sum. `lo` alone would be the same for all blocks of one block repeated.
+#[inline(always)]
+fn bit_of(rsync64: Rsync64, shift: u32) -> usize {
+    ((rsync64.lo ^ rsync64.hi) >> shift) as usize
+}
+
 impl SignatureTable {
     /// The table of these parts; a part's number is its place among them. Blocks have `block_length` bytes.
     ///
@@ -73,7 +79,7 @@ impl SignatureTable {
         let mask = slots.len() - 1;
         for (group, &first) in groups[..groups.len() - 1].iter().enumerate() {
             let key = key(of(by_key[first as usize]));
-            let bit = (key as u32 >> bitmap_shift) as usize;
+            let bit = bit_of(Rsync64::from_u64(key), bitmap_shift);
             bitmap[bit / 64] |= 1 << (bit % 64);
             let mut slot = spread(key) & mask;
             while slots[slot] != 0 {
@@ -197,7 +203,7 @@ impl SignatureTable {
 
     #[inline(always)]
     fn may_have(&self, rsync64: Rsync64) -> bool {
-        let bit = (rsync64.lo >> self.bitmap_shift) as usize;
+        let bit = bit_of(rsync64, self.bitmap_shift);
         self.bitmap[bit / 64] >> (bit % 64) & 1 != 0
     }
 
