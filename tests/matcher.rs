@@ -454,3 +454,12 @@ fn the_part_of_the_vectors_that_jigdo_file_misses_is_found() {
     let found: Vec<_> = layout.parts().map(|part| (part.start, part.part.0)).collect();
     assert_eq!(found, [(5054, 1), (138_784, 2), (293_816, 0), (301_816, 2)]);
 }
+
+#[test]
+fn a_run_is_filled_also_where_it_begins_inside_of_another_part() {
+    let parts = Parts::new([[noise(1, 300), vec![0; 700]].concat(), vec![0; 1500]]);
+    let image = [noise(1, 300), vec![0; 2000], noise(2, 300)].concat();
+    let layout = parts.search(&image);
+    assert_eq!(layout.parts().map(|part| (part.start, part.length)).collect::<Vec<_>>(), [(300, 1500)]);
+    assert_eq!(parts.search_thoroughly(&image), layout);
+}

@@ -63,10 +63,11 @@ impl Quick {
         subject: &Subject<'_, B>,
         runs: &mut Runs,
         range: Range<u64>,
+        settled: u64,
         reach: &Reach<'_, B>,
     ) -> io::Result<Option<u64>> {
         let mut todo = Todo::default();
-        let scanned = self.scan(subject, runs, range, reach, &mut todo)?;
+        let scanned = self.scan(subject, runs, range, settled, reach, &mut todo)?;
         while self.is_affordable(subject) && !todo.assumptions.is_empty() {
             let Todo { assumptions, passed } = std::mem::take(&mut todo);
             let verdicts = self.verify(subject, &assumptions, reach)?;
@@ -75,7 +76,7 @@ impl Quick {
                 // What was refuted covers nothing: the blocks passed over because of it are scanned after all.
                 let again = subject.behind(covered).max(next).max(skipped.start)..skipped.end;
                 let first = todo.passed.len();
-                self.scan(subject, runs, again.clone(), reach, &mut todo)?;
+                self.scan(subject, runs, again.clone(), settled, reach, &mut todo)?;
                 for Passed { skipped, .. } in &mut todo.passed[first..] {
                     // Beyond this stretch, blocks were scanned, or are passed over for a reason of their own.
                     skipped.end = skipped.end.min(again.end);
@@ -128,6 +129,7 @@ impl Quick {
         subject: &Subject<'_, B>,
         runs: &mut Runs,
         stretch: Range<u64>,
+        settled: u64,
         reach: &Reach<'_, B>,
         todo: &mut Todo,
     ) -> io::Result<u64> {
@@ -136,7 +138,7 @@ impl Quick {
             todo.assumptions.extend(assume(subject, position, parts));
             let hit = first..todo.assumptions.len();
             let mut next = 0;
-            if let Some(filled) = runs.fill(subject, position, parts, reach)? {
+            if let Some(filled) = runs.fill(subject, position, parts, settled, reach)? {
                 self.matches.extend(filled.matches);
                 self.runs.push(filled.run);
                 next = filled.next;
@@ -168,7 +170,7 @@ impl Quick {
         let (clusters, limit) = take_clusters(&mut self.matches, &mut self.runs, certain);
         let mut chosen = Vec::new();
         for mut cluster in clusters {
-            if !self.complete(subject, &mut cluster)? {
+            if !self.complete(subject, runs, &mut cluster)? {
                 return Ok(None);
             }
             chosen.extend(runs.choose(subject, &cluster)?);
@@ -183,7 +185,8 @@ impl Quick {
     fn complete<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
-        Cluster { matches, .. }: &mut Cluster<Match>,
+        of_image: &mut Runs,
+        Cluster { matches, runs }: &mut Cluster<Match>,
     ) -> io::Result<bool> {
         let mut reached = 0;
         let crossing = |found: &Match| {
@@ -202,6 +205,18 @@ impl Quick {
             return Ok(false);
         }
         matches.extend(self.verify(subject, &inner, &reach)?.into_iter().flatten());
+        if let Some(first) = matches.iter().map(|found| found.start).min()
+            && subject.table.has_periodic_parts()
+        {
+            subject.each_hit(first..subject.behind(reached), &reach, |position, parts| {
+                let Some(filled) = of_image.fill(subject, position, parts, first, &reach)? else {
+                    return Ok(position + 1);
+                };
+                matches.extend(filled.matches);
+                runs.push(filled.run);
+                Ok(filled.next)
+            })?;
+        }
         Ok(self.is_affordable(subject))
     }
 }

@@ -31,8 +31,8 @@ pub struct Run {
 /// The runs of an image, as far as they were looked at.
 #[derive(Default)]
 pub struct Runs {
-    /// The last one, so that a long one is measured once.
-    last: Option<Run>,
+    /// The last one, so that a long one is measured once, and where the next piece of it begins.
+    last: Option<(Run, u64)>,
     /// What was found out about parts.
     known: HashMap<PartId, Known>,
 }
@@ -62,31 +62,33 @@ pub struct Filled {
 }
 
 impl Runs {
-    /// Fills the run at `at`, whose first block `parts` have. `None` if there is no run, or none of the parts is
-    /// periodic.
+    /// Fills the run at `at`, where `parts` have the block. `None` if there is no run, or none of the parts is periodic.
+    /// The run may begin before `at`, inside of a part that the scan went behind, but not before `settled`.
     pub fn fill<B: Bytes + ?Sized>(
         &mut self,
         subject: &Subject<'_, B>,
         at: u64,
         parts: &[PartId],
+        settled: u64,
         reach: &Reach<'_, B>,
     ) -> io::Result<Option<Filled>> {
         let Some(period) = subject.table.period(parts) else { return Ok(None) };
-        let whole = self.run_at(at, period, reach)?;
+        let (whole, start) = self.run_at(at, period, settled, reach)?;
         // Another block may have the sum of a periodic one.
         if whole.end - at < subject.block() {
             return Ok(None);
         }
-        let phases = phases(subject, Run { start: at, ..whole }, reach)?;
+        let phases = phases(subject, Run { start, ..whole }, reach)?;
         let longest = phases.iter().flat_map(|phase| phase.parts.first()).map(|&part| subject.length(part)).max();
-        let most = at.saturating_add(MOST.max(longest.unwrap_or(0).saturating_mul(64)));
-        let run = Run { start: at, end: whole.end.min(most), period };
-        let matches = self.place(subject, run, &phases, at..run.end, reach)?;
-        let next = match run.end < whole.end {
+        let most = start.saturating_add(MOST.max(longest.unwrap_or(0).saturating_mul(64)));
+        let run = Run { start, end: whole.end.min(most), period };
+        let matches = self.place(subject, run, &phases, run.start..run.end, reach)?;
+        let mut next = subject.behind(run.end);
+        if run.end < whole.end {
             // The next piece begins behind what was placed in this one.
-            true => matches.last().map_or(run.end, Match::end),
-            false => subject.behind(run.end),
-        };
+            next = matches.last().map_or(run.end, Match::end);
+            self.last = Some((whole, next));
+        }
         Ok(Some(Filled { matches, run, next }))
     }
 
@@ -192,21 +194,46 @@ impl Runs {
         Ok(sum)
     }
 
-    /// The run with this period that `at` lies in, from `at` on or from before.
-    fn run_at<B: Bytes + ?Sized>(&mut self, at: u64, period: u32, reach: &Reach<'_, B>) -> io::Result<Run> {
+    /// The run with this period that `at` lies in, and where the piece of it begins that is to be filled.
+    fn run_at<B: Bytes + ?Sized>(
+        &mut self,
+        at: u64,
+        period: u32,
+        settled: u64,
+        reach: &Reach<'_, B>,
+    ) -> io::Result<(Run, u64)> {
         let is_in =
             |run: &Run| run.period == period && (run.start..run.end.saturating_sub(u64::from(period))).contains(&at);
-        if let Some(run) = self.last.filter(is_in) {
-            return Ok(run);
+        if let Some(last) = self.last.filter(|(run, next)| is_in(run) && *next >= settled) {
+            return Ok(last);
         }
-        let run = Run { start: at, end: measure(reach, at, period.into())?, period };
-        self.last = Some(run);
-        Ok(run)
+        let end = run_end(reach, at, period.into())?;
+        let start = run_start(reach, settled.min(at), at, period.into())?;
+        self.last = Some((Run { start, end, period }, start));
+        Ok((Run { start, end, period }, start))
     }
 }
 
+/// Where the image begins to repeat itself with this period up to `end`, and on for a period: not before `from`.
+pub fn run_start<B: Bytes + ?Sized>(reach: &Reach<'_, B>, from: u64, end: u64, period: u64) -> io::Result<u64> {
+    let mut start = end;
+    let mut stretch = 1 << 12;
+    while start > from {
+        let piece = start.saturating_sub(stretch).max(from);
+        let bytes = reach.bytes(piece..start + period)?;
+        let (earlier, later) = (&bytes[..bytes.len() - period as usize], &bytes[period as usize..]);
+        if earlier != later {
+            let equal = earlier.iter().rev().zip(later.iter().rev()).take_while(|(earlier, later)| earlier == later);
+            return Ok(start - equal.count() as u64);
+        }
+        start = piece;
+        stretch = STRETCH.min(stretch * 4);
+    }
+    Ok(start)
+}
+
 /// Where the image stops repeating the `period` bytes at `start`.
-fn measure<B: Bytes + ?Sized>(reach: &Reach<'_, B>, start: u64, period: u64) -> io::Result<u64> {
+fn run_end<B: Bytes + ?Sized>(reach: &Reach<'_, B>, start: u64, period: u64) -> io::Result<u64> {
     let length = reach.image.length();
     let mut at = length.min(start + period);
     // Most runs are short.

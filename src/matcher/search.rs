@@ -76,7 +76,7 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
         let reach = Reach { image: self.subject.image, window: &window, window_start };
         let range = self.scanned..target;
         let scanned = match &mut self.way {
-            Way::Quick(quick) => quick.search(&self.subject, &mut self.runs, range, &reach)?,
+            Way::Quick(quick) => quick.search(&self.subject, &mut self.runs, range, self.settled, &reach)?,
             Way::Thorough(thorough) => {
                 Some(thorough.search(&self.subject, &mut self.runs, range, self.settled, &reach)?)
             }

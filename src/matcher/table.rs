@@ -175,6 +175,11 @@ impl SignatureTable {
         self.periods.get(parts.first()?).copied()
     }
 
+    /// Whether any part is periodic as a whole.
+    pub fn has_periodic_parts(&self) -> bool {
+        !self.periods.is_empty()
+    }
+
     /// How long the run is that `bytes` begin with, if their first block is that of a part among `parts` that is
     /// periodic as a whole. No block inside the run can belong to a part that is not.
     pub fn run_at(&self, bytes: &[u8], parts: &[PartId]) -> Option<usize> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::cover::{Placement, take_clusters};
 use super::fingerprint::{Fingerprint, Samples};
-use super::runs::{Run, Runs};
+use super::runs::{Run, Runs, run_start};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
 use super::{Bytes, Match, PartId};
@@ -44,6 +44,7 @@ pub struct Thorough<'a, B: Bytes + ?Sized + 'a> {
 /// A stretch of the image that repeats itself.
 #[derive(Default)]
 struct Lead {
+    looked_from: u64,
     start: u64,
     end: u64,
     period: u32,
@@ -80,7 +81,7 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
                 stopped = Some(position);
                 return Ok(end);
             }
-            let Some(filled) = runs.fill(subject, position, parts, reach)? else {
+            let Some(filled) = runs.fill(subject, position, parts, settled, reach)? else {
                 self.look_up(subject, position, parts, settled, reach)?;
                 return Ok(position + 1);
             };
@@ -118,7 +119,7 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         for (length, members) in prefixes.down_from(longest).take(MOST_AT_A_BLOCK) {
             for member in members {
                 let Some(start) = position.checked_sub(member.lead).filter(|&start| start >= settled) else { continue };
-                if left > 0 && self.has_lead(subject, start, position, member.period)? {
+                if left > 0 && self.has_lead(start, position, member.period, reach)? {
                     left -= 1;
                     self.placements.push(Placement { start, length: member.lead + length, part: member.part });
                 }
@@ -128,27 +129,13 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
     }
 
     /// Whether the image repeats itself with this period from `start` up to `position` and on into what follows.
-    fn has_lead(&mut self, subject: &Subject<'a, B>, start: u64, position: u64, period: u32) -> io::Result<bool> {
-        if start == position {
-            return Ok(true);
+    fn has_lead(&mut self, start: u64, position: u64, period: u32, reach: &Reach<'_, B>) -> io::Result<bool> {
+        let is_known = (self.lead.end, self.lead.period) == (position, period) && self.lead.looked_from <= start;
+        if start < position && !is_known {
+            let found = run_start(reach, start, position, period.into())?;
+            self.lead = Lead { looked_from: start, start: found, end: position, period };
         }
-        if self.lead.end != position || self.lead.period != period {
-            self.lead = Lead { start: position, end: position, period };
-        }
-        // What was measured once is not measured again, and no more than is asked for.
-        while self.lead.start > start && self.lead.end == position {
-            let from = self.lead.start.saturating_sub(STRETCH).max(start);
-            let bytes = subject.image.window(from..self.lead.start + u64::from(period))?;
-            let (earlier, later) = (&bytes[..bytes.len() - period as usize], &bytes[period as usize..]);
-            if earlier != later {
-                let equal =
-                    earlier.iter().rev().zip(later.iter().rev()).take_while(|(earlier, later)| earlier == later);
-                self.lead.start -= equal.count() as u64;
-                break;
-            }
-            self.lead.start = from;
-        }
-        Ok(self.lead.start <= start)
+        Ok(start == position || self.lead.start <= start)
     }
 
     /// Takes the image's fingerprints as far as a range that ends at `end` needs them.
