@@ -306,24 +306,34 @@ proptest! {
     }
 }
 
-/// Parts that are a short period repeated, and others; runs of such periods, and other pieces.
-fn periodic() -> impl Strategy<Value = (Vec<(u8, usize, usize)>, Vec<(u8, usize, usize)>)> {
-    let run = || (0u8..3, 0usize..20, 1usize..1500);
-    (prop::collection::vec(run(), 1..8), prop::collection::vec(run(), 0..8))
+fn repetition() -> impl Strategy<Value = Repetition> {
+    (0usize..3, 0usize..20, 1usize..1500).prop_map(|(pattern, phase, length)| Repetition { pattern, phase, length })
+}
+
+/// A range of a short pattern that is repeated.
+#[derive(Debug, Clone)]
+struct Repetition {
+    pattern: usize,
+    phase: usize,
+    length: usize,
+}
+
+impl Repetition {
+    fn bytes(&self) -> Vec<u8> {
+        let pattern: &[u8] = [&b"\0"[..], b"abc", b"\0\x01\0\0"][self.pattern];
+        pattern.iter().copied().cycle().skip(self.phase).take(self.length).collect()
+    }
 }
 
 proptest! {
     #[test]
     fn no_part_that_is_periodic_is_left_in_what_is_unmatched(
-        (parts, runs) in periodic(),
+        parts in prop::collection::vec(repetition(), 1..8),
+        runs in prop::collection::vec(repetition(), 0..8),
         step in 1u64..3000,
     ) {
-        let run = |&(pattern, phase, length): &(u8, usize, usize)| -> Vec<u8> {
-            let pattern: &[u8] = [&b"\0"[..], b"abc", b"\0\x01\0\0"][usize::from(pattern)];
-            pattern.iter().copied().cycle().skip(phase).take(length).collect()
-        };
-        let parts = Parts::new(parts.iter().map(run).chain([noise(7, 300)]));
-        let pieces = runs.iter().zip(0..).map(|(of, seed)| [run(of), noise(seed, of.1)].concat());
+        let parts = Parts::new(parts.iter().map(Repetition::bytes).chain([noise(7, 300)]));
+        let pieces = runs.iter().zip(0..).map(|(run, seed)| [run.bytes(), noise(seed, run.phase)].concat());
         let image: Vec<u8> = pieces.flatten().chain(noise(7, 300)).collect();
         let layout = parts.search(&image);
         assert_consistent(&layout, &parts, &image);

@@ -63,7 +63,7 @@ impl Key {
     pub fn glance(&self, block: &[u8], words: usize) -> u64 {
         let places = block.len().saturating_sub(8) as u128 + 1;
         let word = |&(share, factor): &(u64, u64)| {
-            let place = (u128::from(share) * places >> 64) as usize;
+            let place = ((u128::from(share) * places) >> 64) as usize;
             let word = block[place..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
             (word ^ word >> 32).wrapping_mul(factor)
         };
