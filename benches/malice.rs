@@ -242,8 +242,8 @@ fn median(case: &Case) -> (f64, usize, u64) {
 
 fn main() {
     let mut sizes = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok());
-    let image = sizes.next().unwrap_or(256) << 20;
-    let of_parts = sizes.next().unwrap_or(64) << 20;
+    let image = sizes.next().unwrap_or(64) << 20;
+    let of_parts = sizes.next().unwrap_or(16) << 20;
     let chosen = std::env::args().filter(|argument| !argument.starts_with('-')).nth(3).unwrap_or_default();
     println!("| image; parts | matched | seconds | times random | MiB | random's MiB |");
     println!("|---|---|---|---|---|---|");

@@ -59,15 +59,11 @@ impl Key {
         Self { powers, glance: std::array::from_fn(|_| (random() << 3, random() | 1)) }
     }
 
-    /// Stands for the words at a few secret places of a block, at most 16: a quick look that tells most blocks apart.
-    pub fn glance(&self, block: &[u8], words: usize) -> u64 {
-        let places = block.len().saturating_sub(8) as u128 + 1;
-        let word = |&(share, factor): &(u64, u64)| {
-            let place = ((u128::from(share) * places) >> 64) as usize;
-            let word = block[place..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-            (word ^ word >> 32).wrapping_mul(factor)
-        };
-        self.glance.iter().take(words).map(word).fold(0, |all, word| all.rotate_left(5) ^ word)
+    /// A glance at blocks of this length, in bytes, by at most 16 words.
+    pub fn glance(&self, block_length: u32, words: usize) -> Glance {
+        let places = u128::from(block_length).saturating_sub(8) + 1;
+        let word = |&(share, factor): &(u64, u64)| (((u128::from(share) * places) >> 64) as usize, factor);
+        Glance { words: self.glance.iter().take(words).map(word).collect() }
     }
 
     /// The fingerprint of what `front` is that of, with `bytes` behind it.
@@ -118,6 +114,23 @@ impl Key {
             let moved = multiply(front.0[point], shift.0[point]);
             reduce(u128::from(whole.0[point]) + u128::from(PRIME - moved))
         }))
+    }
+}
+
+/// A quick look at a few secret places of a block, which tells most blocks apart.
+pub struct Glance {
+    /// Where in a block each word is, in bytes, and what it is multiplied by.
+    words: Box<[(usize, u64)]>,
+}
+
+impl Glance {
+    /// Stands for the words at these places.
+    pub fn at(&self, block: &[u8]) -> u64 {
+        let word = |&(place, factor): &(usize, u64)| {
+            let word = block[place..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            (word ^ (word >> 32)).wrapping_mul(factor)
+        };
+        self.words.iter().map(word).fold(0, |all, word| all.rotate_left(5) ^ word)
     }
 }
 

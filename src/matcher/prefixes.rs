@@ -13,7 +13,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::ops::Range;
 
-use super::fingerprint::{Fingerprint, Key, Samples};
+use super::fingerprint::{Fingerprint, Glance, Key, Samples};
 use super::head::{self, Head};
 use super::{PartId, PartSums, Signature};
 
@@ -44,9 +44,9 @@ pub struct Prefixes {
     bodies: Vec<Body>,
     /// The beginnings that lead to bodies, and these themselves: the longest body that each of them begins with.
     beginnings: HashMap<(u32, Fingerprint), Option<u32>, BuildHasherDefault<Mix>>,
-    /// What bodies have at a few secret places of their first block, and how many these are.
+    /// What a glance at the first block of each body gives.
+    glance: Glance,
     glances: HashSet<u64, BuildHasherDefault<Mix>>,
-    words: usize,
 }
 
 impl Prefixes {
@@ -68,15 +68,15 @@ impl Prefixes {
         lengths.dedup();
         let lengths = lengths.into_iter().map(|length| (length, key.shift(length))).collect();
         // Even where a word has few values, most blocks differ from all these in some.
-        let words = 4 + found.len().max(1).ilog2() as usize;
+        let glance = key.glance(block_length, 4 + found.len().max(1).ilog2() as usize);
         let mut prefixes =
-            Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glances: HashSet::default(), words };
+            Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glance, glances: HashSet::default() };
         for (length, lead, part) in found {
             sums.read(part, &mut |bytes| {
                 // A file that is not what it was is found out when its sum is compared.
                 let Some(body) = bytes.get(lead as usize..).filter(|body| body.len() as u64 == length) else { return };
                 let period = head::period(&bytes[..block_length as usize]).unwrap_or_default();
-                prefixes.glances.insert(key.glance(&body[..block_length as usize], words));
+                prefixes.glances.insert(prefixes.glance.at(&body[..block_length as usize]));
                 prefixes.insert(key, body, Member { part, lead, period });
             });
         }
@@ -156,8 +156,8 @@ impl Prefixes {
     }
 
     /// Whether some body may begin with this block: nearly never for a block that just has the sum of one.
-    pub fn may_begin(&self, key: &Key, block: &[u8]) -> bool {
-        self.glances.contains(&key.glance(block, self.words))
+    pub fn may_begin(&self, block: &[u8]) -> bool {
+        self.glances.contains(&self.glance.at(block))
     }
 
     /// The length of the longest body, in bytes.

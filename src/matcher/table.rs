@@ -214,7 +214,7 @@ impl SignatureTable {
 
     /// The blocks of `bytes` that begin at `from` or later and that parts have, in order.
     pub fn hits<'t, 'b>(&'t self, bytes: &'b [u8], from: usize) -> Hits<'t, 'b> {
-        Hits { table: self, bytes, next: from, sum: None }
+        Hits { table: self, bytes, next: from, sum: None, last: None }
     }
 }
 
@@ -226,6 +226,19 @@ pub struct Hits<'t, 'b> {
     next: usize,
     /// The sum of the block before that one, if there was one.
     sum: Option<Rsync64>,
+    /// The last sum that was looked up, and the parts that have it: where blocks collide, it comes again and again.
+    last: Option<(Rsync64, &'t [PartId])>,
+}
+
+impl<'t> Hits<'t, '_> {
+    /// The parts that have a block with this sum, if there are any.
+    fn parts(&mut self, sum: Rsync64) -> Option<&'t [PartId]> {
+        let last = match self.last {
+            Some(last) if last.0 == sum => last,
+            _ => *self.last.insert((sum, self.table.parts(sum))),
+        };
+        (!last.1.is_empty()).then_some(last.1)
+    }
 }
 
 impl<'t> Iterator for Hits<'t, '_> {
@@ -233,17 +246,13 @@ impl<'t> Iterator for Hits<'t, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (table, length) = (self.table, self.table.block_length as usize);
-        let hit = |sum: Rsync64| {
-            let parts = if table.may_have(sum) { table.parts(sum) } else { &[] };
-            (!parts.is_empty()).then_some(parts)
-        };
         let mut sum = match self.sum {
             Some(sum) => sum,
             None => {
                 let sum = Rsync64::of(self.bytes.get(self.next..self.next + length)?);
                 self.sum = Some(sum);
                 self.next += 1;
-                if let Some(parts) = hit(sum) {
+                if let Some(parts) = self.parts(sum) {
                     return Some((self.next - 1, parts));
                 }
                 sum
@@ -257,7 +266,7 @@ impl<'t> Iterator for Hits<'t, '_> {
             sum.lo = sum.lo.wrapping_add(TABLE[back as usize].wrapping_sub(dropped));
             sum.hi = sum.hi.wrapping_add(sum.lo);
             if table.may_have(sum)
-                && let Some(parts) = hit(sum)
+                && let Some(parts) = self.parts(sum)
             {
                 let position = self.next + at;
                 (self.next, self.sum) = (position + 1, Some(sum));

@@ -104,7 +104,7 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         let prefixes = subject.table.prefixes(parts, subject.sums);
         let key = subject.table.fingerprints();
         let block = position..position + subject.block();
-        if block.end <= reach.end_at_hand(position) && !prefixes.may_begin(key, &reach.bytes(block)?) {
+        if block.end <= reach.end_at_hand(position) && !prefixes.may_begin(&reach.bytes(block)?) {
             return Ok(());
         }
         let available = (subject.image.length() - position).min(prefixes.longest());
