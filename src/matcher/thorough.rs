@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::cover::{Placement, take_clusters};
 use super::fingerprint::{Fingerprint, Samples};
+use super::prefixes::Member;
 use super::runs::{Run, Runs, run_start};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
@@ -37,17 +38,6 @@ pub struct Thorough<'a, B: Bytes + ?Sized + 'a> {
     runs: Vec<Run>,
     /// The fingerprint of the image's bytes up to the block that was looked up last.
     front: (u64, Fingerprint),
-    /// The run that was measured backwards last.
-    lead: Lead,
-}
-
-/// A stretch of the image that repeats itself.
-#[derive(Default)]
-struct Lead {
-    looked_from: u64,
-    start: u64,
-    end: u64,
-    period: u32,
 }
 
 impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
@@ -60,7 +50,6 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
             placements: Vec::new(),
             runs: Vec::new(),
             front: (start, Fingerprint::default()),
-            lead: Lead::default(),
         }
     }
 
@@ -104,7 +93,9 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         let prefixes = subject.table.prefixes(parts, subject.sums);
         let key = subject.table.fingerprints();
         let block = position..position + subject.block();
-        if block.end <= reach.end_at_hand(position) && !prefixes.may_begin(&reach.bytes(block)?) {
+        let is_other = block.end <= reach.end_at_hand(position) && !prefixes.may_begin(&reach.bytes(block)?);
+        // Where the choice was made in pieces, it may have gone beyond what was looked at.
+        if is_other || position < settled {
             return Ok(());
         }
         let available = (subject.image.length() - position).min(prefixes.longest());
@@ -117,25 +108,17 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         let mut left = MOST_AT_A_BLOCK;
         let longest = prefixes.longest_of(available, of_first)?;
         for (length, members) in prefixes.down_from(longest).take(MOST_AT_A_BLOCK) {
-            for member in members {
-                let Some(start) = position.checked_sub(member.lead).filter(|&start| start >= settled) else { continue };
-                if left > 0 && self.has_lead(start, position, member.period, reach)? {
-                    left -= 1;
-                    self.placements.push(Placement { start, length: member.lead + length, part: member.part });
-                }
+            // They have one body, so in front of it they repeat the same bytes, the first of them the most.
+            let Member { lead: most, period, .. } = members[0];
+            let from = position.saturating_sub(most).max(settled);
+            let repeated = position - run_start(reach, from, position, period.into())?;
+            let fitting = &members[members.partition_point(|member| member.lead > repeated)..];
+            for &Member { lead, part, .. } in fitting.iter().take(left) {
+                self.placements.push(Placement { start: position - lead, length: lead + length, part });
             }
+            left -= fitting.len().min(left);
         }
         Ok(())
-    }
-
-    /// Whether the image repeats itself with this period from `start` up to `position` and on into what follows.
-    fn has_lead(&mut self, start: u64, position: u64, period: u32, reach: &Reach<'_, B>) -> io::Result<bool> {
-        let is_known = (self.lead.end, self.lead.period) == (position, period) && self.lead.looked_from <= start;
-        if start < position && !is_known {
-            let found = run_start(reach, start, position, period.into())?;
-            self.lead = Lead { looked_from: start, start: found, end: position, period };
-        }
-        Ok(start == position || self.lead.start <= start)
     }
 
     /// Takes the image's fingerprints as far as a range that ends at `end` needs them.
