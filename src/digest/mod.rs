@@ -1,18 +1,24 @@
 //! Checksums: the strong sums that sets and SUMS files carry, and the rolling one that finds parts.
 //! Everything here takes slices and gives values; it knows no files.
 
+mod hasher;
 #[allow(unsafe_code)]
-mod md5_lanes;
+mod lanes;
+mod md5;
 pub mod rsync64;
 mod rsync64_table;
+mod sha2;
+mod stream;
 
-pub use md5_lanes::Job;
+pub use hasher::Hasher;
 pub use rsync64::Rsync64;
+pub use stream::Job;
 
 use std::fmt;
 
 use rayon::prelude::*;
-use sha2::Digest as _;
+
+use stream::BlockHash;
 
 /// A whole-file checksum algorithm, as SUMS files and jigdo comments name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,10 +96,9 @@ impl Sum {
 
     /// The sum of `data`.
     pub fn of(checksum: Checksum, data: &[u8]) -> Self {
-        match checksum {
-            Checksum::Md5 => Self::Md5(md5::Md5::digest(data).into()),
-            Checksum::Sha256 => Self::Sha256(sha2::Sha256::digest(data).into()),
-        }
+        let mut hasher = Hasher::new(checksum.into());
+        hasher.update(data);
+        Self::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind")
     }
 }
 
@@ -112,31 +117,32 @@ impl fmt::Debug for Sum {
 
 /// For each job the strong sums of its data's first bytes, in the order of its lengths. Each byte is read once.
 ///
-/// Many MD5s are computed at once in one thread, and all of them in rayon's.
+/// Many are computed at once in each of rayon's threads.
 pub fn sums(checksum: Checksum, jobs: &[Job<'_>]) -> Vec<Vec<Sum>> {
     match checksum {
-        Checksum::Md5 => {
-            // With fewer, a thread's lanes would not be full.
-            let sums = |jobs: &[Job<'_>]| md5_lanes::sums(jobs);
-            let sums = jobs.par_chunks(JOBS_OF_A_THREAD).flat_map_iter(sums);
-            sums.map(|sums| sums.into_iter().map(Sum::Md5).collect()).collect()
+        // With fewer, a thread's lanes would not be full, and it would be no faster.
+        Checksum::Md5 => sums_in_chunks::<md5::Md5>(checksum, jobs, JOBS_OF_A_THREAD),
+        // One stream alone keeps half of a core busy: all cores come first.
+        Checksum::Sha256 => {
+            let threads = rayon::current_num_threads();
+            let chunks = jobs.len().div_ceil(JOBS_OF_A_THREAD).max(1).next_multiple_of(threads);
+            sums_in_chunks::<sha2::Sha256>(checksum, jobs, jobs.len().div_ceil(chunks).max(1))
         }
-        Checksum::Sha256 => jobs.par_iter().map(sha256_sums).collect(),
     }
 }
 
-/// How many MD5 jobs one thread takes at a time: enough for its lanes to be full most of the time.
+/// How many jobs one thread takes at a time: enough for its lanes to be full most of the time.
 const JOBS_OF_A_THREAD: usize = 32;
 
-fn sha256_sums(job: &Job<'_>) -> Vec<Sum> {
-    let mut state = sha2::Sha256::new();
-    let mut from = 0;
-    let sum_to = |&length: &usize| {
-        state.update(&job.data[from..length]);
-        from = length;
-        Sum::Sha256(state.clone().finalize().into())
-    };
-    job.lengths.iter().map(sum_to).collect()
+fn sums_in_chunks<H: BlockHash>(checksum: Checksum, jobs: &[Job<'_>], of_a_thread: usize) -> Vec<Vec<Sum>> {
+    jobs.par_chunks(of_a_thread).flat_map_iter(|jobs| sums_here::<H>(checksum, jobs)).collect()
+}
+
+/// What [`sums`] gives, computed in this thread alone.
+fn sums_here<H: BlockHash>(checksum: Checksum, jobs: &[Job<'_>]) -> Vec<Vec<Sum>> {
+    let sum = |words| Sum::from_bytes(checksum, &H::sum(&words)).expect("the sum is of this kind");
+    let mut sums = stream::prefixes::<H>(jobs).into_iter().map(sum);
+    jobs.iter().map(|job| sums.by_ref().take(job.lengths.len()).collect()).collect()
 }
 
 /// Lower-case hexadecimal of `bytes`.
@@ -146,45 +152,4 @@ pub fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("a String takes every write");
         text
     })
-}
-
-/// A sum in the making, fed piece by piece.
-#[derive(Clone)]
-pub enum Hasher {
-    Md5(md5::Md5),
-    Sha1(sha1::Sha1),
-    Sha256(sha2::Sha256),
-    Sha512(sha2::Sha512),
-}
-
-impl Hasher {
-    /// A hasher that has seen nothing yet.
-    pub fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Md5 => Self::Md5(Default::default()),
-            Algorithm::Sha1 => Self::Sha1(Default::default()),
-            Algorithm::Sha256 => Self::Sha256(Default::default()),
-            Algorithm::Sha512 => Self::Sha512(Default::default()),
-        }
-    }
-
-    /// Adds `data` to what is summed.
-    pub fn update(&mut self, data: &[u8]) {
-        match self {
-            Self::Md5(state) => state.update(data),
-            Self::Sha1(state) => state.update(data),
-            Self::Sha256(state) => state.update(data),
-            Self::Sha512(state) => state.update(data),
-        }
-    }
-
-    /// The sum's bytes: 16, 20, 32 or 64.
-    pub fn finish(self) -> Vec<u8> {
-        match self {
-            Self::Md5(state) => state.finalize().to_vec(),
-            Self::Sha1(state) => state.finalize().to_vec(),
-            Self::Sha256(state) => state.finalize().to_vec(),
-            Self::Sha512(state) => state.finalize().to_vec(),
-        }
-    }
 }

@@ -1,0 +1,202 @@
+//! Many hashes at once in one thread.
+//!
+//! One hash is a chain of steps that wait for each other, so a core that computes one leaves most of itself idle.
+//! A kernel computes one in each lane of its vectors, as long as there are enough chains of blocks to fill the lanes.
+//! The chains may have any lengths: a lane that is done with one takes the next.
+
+pub(super) mod vector;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86;
+
+/// The most lanes that a kernel has.
+pub(super) const MOST_LANES: usize = 16;
+
+/// Where the data of each lane begins, and how many blocks of `block` bytes the shortest has. Idle lanes have the first
+/// one's.
+#[inline(always)]
+pub(super) fn addresses(data: &[&[u8]], block: usize) -> ([*const u8; MOST_LANES], usize) {
+    let blocks = data.iter().map(|data| data.len()).min().unwrap_or(0) / block;
+    (std::array::from_fn(|lane| data.get(lane).unwrap_or(&data[0]).as_ptr()), blocks)
+}
+
+/// Computes blocks in lanes.
+pub(super) struct Kernel<W> {
+    /// The most chains that it takes at a time.
+    pub lanes: usize,
+    /// Takes the state of each chain, and the data of each, a whole number of blocks, of all chains alike.
+    pub run: fn(states: &mut [W], data: &[&[u8]]),
+}
+
+/// Blocks that go through one hash.
+pub(super) struct Chain<'a, W> {
+    /// The state before the first block.
+    pub start: W,
+    pub blocks: &'a [u8],
+    /// Where the state is wanted: after this many bytes, each; whole blocks, ascending.
+    pub stops: Stops<'a>,
+}
+
+/// After how many bytes of a chain its state is wanted.
+#[derive(Clone, Copy)]
+pub(super) enum Stops<'a> {
+    /// After all of them.
+    End,
+    /// After as many whole blocks as there are in each of these, which ascend.
+    Within(&'a [usize]),
+}
+
+/// A chain in work.
+struct Lane {
+    chain: usize,
+    /// Which of the chain's stops comes next.
+    stop: usize,
+    /// How many bytes went into the state.
+    done: usize,
+}
+
+impl<W> Chain<'_, W> {
+    /// The stop's number of bytes; `None` behind the last.
+    fn stop(&self, number: usize, block: usize) -> Option<usize> {
+        match self.stops {
+            Stops::End => (number == 0).then_some(self.blocks.len()),
+            Stops::Within(lengths) => lengths.get(number).map(|length| length - length % block),
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self.stops {
+            Stops::End => self.blocks.len(),
+            Stops::Within(lengths) => lengths.last().copied().unwrap_or(0),
+        }
+    }
+}
+
+/// Takes `chains` to their ends. Gives each state that is wanted, by the numbers of its chain and its stop, to
+/// `at_stop`. Blocks have `block` bytes; `kernels` ascend in their lanes, and the first has one.
+pub(super) fn run<W: Copy>(
+    kernels: &[Kernel<W>],
+    block: usize,
+    chains: &[Chain<'_, W>],
+    mut at_stop: impl FnMut(usize, usize, W),
+) {
+    let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
+    // The longest first, so that the lanes run dry at about the same time.
+    let mut waiting: Vec<usize> = (0..chains.len()).collect();
+    waiting.sort_by_key(|&chain| chains[chain].length());
+    let mut lanes: Vec<Lane> = Vec::with_capacity(widest);
+    let mut states: Vec<W> = Vec::with_capacity(widest);
+    let mut data: Vec<&[u8]> = Vec::with_capacity(widest);
+    let mut is_done = |lane: &mut Lane, state: W| {
+        while let Some(stop) = chains[lane.chain].stop(lane.stop, block) {
+            if stop > lane.done {
+                return false;
+            }
+            at_stop(lane.chain, lane.stop, state);
+            lane.stop += 1;
+        }
+        true
+    };
+    loop {
+        for at in (0..lanes.len()).rev() {
+            if is_done(&mut lanes[at], states[at]) {
+                lanes.swap_remove(at);
+                states.swap_remove(at);
+            }
+        }
+        while lanes.len() < widest
+            && let Some(chain) = waiting.pop()
+        {
+            let mut lane = Lane { chain, stop: 0, done: 0 };
+            if !is_done(&mut lane, chains[chain].start) {
+                lanes.push(lane);
+                states.push(chains[chain].start);
+            }
+        }
+        let to_stop = |lane: &Lane| chains[lane.chain].stop(lane.stop, block).map_or(0, |stop| stop - lane.done);
+        let Some(shortest) = lanes.iter().map(to_stop).min() else { return };
+        data.clear();
+        data.extend(lanes.iter().map(|lane| &chains[lane.chain].blocks[lane.done..lane.done + shortest]));
+        let kernel = kernels.iter().find(|kernel| kernel.lanes >= lanes.len()).expect("one kernel is the widest");
+        (kernel.run)(&mut states, &data);
+        lanes.iter_mut().for_each(|lane| lane.done += shortest);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::digest::stream::BLOCK;
+    use proptest::prelude::*;
+
+    /// Compares `kernel` with an `oracle`, on as many streams as it has lanes and on fewer.
+    pub fn assert_kernel_is_right<W: Copy + PartialEq + std::fmt::Debug>(
+        kernel: &Kernel<W>,
+        seed: u64,
+        blocks: usize,
+        start: W,
+        oracle: fn(&mut W, &[[u8; BLOCK]]),
+    ) {
+        let byte = |at: u64| (seed ^ at).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[1];
+        let bytes: Vec<u8> = (0..(blocks * BLOCK + MOST_LANES) as u64).map(byte).collect();
+        for streams in 1..=kernel.lanes {
+            let data: Vec<&[u8]> = (0..streams).map(|lane| &bytes[lane..][..blocks * BLOCK]).collect();
+            let mut expected = vec![start; streams];
+            expected.iter_mut().zip(&data).enumerate().for_each(|(lane, (state, data))| {
+                oracle(state, &[[lane as u8; BLOCK]]);
+                oracle(state, data.as_chunks().0);
+            });
+            let mut states = vec![start; streams];
+            states.iter_mut().enumerate().for_each(|(lane, state)| oracle(state, &[[lane as u8; BLOCK]]));
+            (kernel.run)(&mut states, &data);
+            assert_eq!(states, expected, "{streams} streams in {} lanes", kernel.lanes);
+        }
+    }
+
+    /// A hash of blocks of four bytes, in lanes that check what they are given.
+    fn toy<const LANES: usize>() -> Kernel<u64> {
+        fn run<const LANES: usize>(states: &mut [u64], data: &[&[u8]]) {
+            assert!((1..=LANES).contains(&states.len()) && states.len() == data.len());
+            for (state, data) in states.iter_mut().zip(data) {
+                *state = toy_hash(*state, data);
+            }
+        }
+        Kernel { lanes: LANES, run: run::<LANES> }
+    }
+
+    fn toy_hash(state: u64, data: &[u8]) -> u64 {
+        assert!(data.len().is_multiple_of(4));
+        data.iter().fold(state, |state, &byte| state.wrapping_mul(31).wrapping_add(byte.into()))
+    }
+
+    proptest! {
+        #[test]
+        fn every_stop_of_every_chain_is_met_once_with_its_state(
+            chains in prop::collection::vec((0usize..90, prop::option::of(prop::collection::vec(0usize..90, 0..4))), 0..20)
+        ) {
+            let bytes: Vec<u8> = (0..100).collect();
+            let stops: Vec<Option<Vec<usize>>> = chains
+                .iter()
+                .map(|(length, stops)| {
+                    let mut stops: Vec<usize> = stops.as_ref()?.iter().map(|stop| stop % (length + 1)).collect();
+                    stops.sort_unstable();
+                    Some(stops)
+                })
+                .collect();
+            let lengths = |number: usize| stops[number].clone().unwrap_or(vec![chains[number].0 / 4 * 4]);
+            let work: Vec<Chain<'_, u64>> = chains.iter().zip(&stops).enumerate().map(|(number, ((length, _), stops))| {
+                let stops = stops.as_deref().map_or(Stops::End, Stops::Within);
+                Chain { start: number as u64, blocks: &bytes[..length / 4 * 4], stops }
+            }).collect();
+            let mut met = Vec::new();
+            run(&[toy::<1>(), toy::<3>(), toy::<5>()], 4, &work, |chain, stop, state| met.push((chain, stop, state)));
+            met.sort_unstable();
+            let mut expected = Vec::new();
+            for number in 0..chains.len() {
+                for (stop, length) in lengths(number).into_iter().enumerate() {
+                    expected.push((number, stop, toy_hash(number as u64, &bytes[..length / 4 * 4])));
+                }
+            }
+            prop_assert_eq!(met, expected);
+        }
+    }
+}

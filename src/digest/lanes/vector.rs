@@ -1,0 +1,184 @@
+//! Vectors of 32-bit words, one word a lane. A kernel that is written once for any of them runs on all of them.
+
+/// Words on which the same is done at once.
+///
+/// A type that stands for a processor's vectors is only to be used in functions that are compiled for that processor's
+/// features, so that everything here becomes part of them.
+// Elsewhere SHA-256 has no lanes.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+pub(in crate::digest) trait Vector: Copy {
+    const LANES: usize;
+    /// Whether any function of three words' bits is one operation.
+    const TERNARY: bool;
+
+    /// `word` in all lanes.
+    fn splat(word: u32) -> Self;
+    /// The first `LANES` of `words`.
+    fn load(words: &[u32]) -> Self;
+    /// Into the first `LANES` of `words`.
+    fn store(self, words: &mut [u32]);
+    /// From a block of sixteen little-endian words for each lane the words, in their order.
+    ///
+    /// # Safety
+    /// Each of the first `LANES` addresses is that of a block that can be read.
+    unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16];
+    fn swap_bytes(self) -> Self;
+
+    fn add(self, other: Self) -> Self;
+    fn and(self, other: Self) -> Self;
+    fn or(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+    /// `other` where `self` has no ones.
+    fn not_and(self, other: Self) -> Self;
+    fn rotate_left(self, by: u32) -> Self;
+    fn rotate_right(self, by: u32) -> Self;
+    fn shift_right(self, by: u32) -> Self;
+
+    /// The bits of `ones` where `self` has ones, of `zeros` where it has zeros.
+    #[inline(always)]
+    fn choose(self, ones: Self, zeros: Self) -> Self {
+        zeros.xor(self.and(ones.xor(zeros)))
+    }
+
+    /// What at least two have.
+    #[inline(always)]
+    fn majority(self, b: Self, c: Self) -> Self {
+        b.xor(self.xor(b).and(b.xor(c)))
+    }
+
+    /// What one or three have.
+    #[inline(always)]
+    fn parity(self, b: Self, c: Self) -> Self {
+        self.xor(b.xor(c))
+    }
+
+    /// `self` exclusive or with what `b` has or `c` has not.
+    #[inline(always)]
+    fn xor_or_not(self, b: Self, c: Self) -> Self {
+        let ones = Self::splat(!0);
+        self.xor(b.or(c.xor(ones)))
+    }
+}
+
+/// One lane: the processor's own words.
+impl Vector for u32 {
+    const LANES: usize = 1;
+    const TERNARY: bool = false;
+
+    #[inline(always)]
+    fn splat(word: u32) -> Self {
+        word
+    }
+    #[inline(always)]
+    fn load(words: &[u32]) -> Self {
+        words[0]
+    }
+    #[inline(always)]
+    fn store(self, words: &mut [u32]) {
+        words[0] = self;
+    }
+    #[inline(always)]
+    unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16] {
+        // SAFETY: the caller says so; an array of bytes needs no alignment.
+        let words = unsafe { &*blocks[0].add(offset).cast::<[[u8; 4]; 16]>() };
+        words.map(u32::from_le_bytes)
+    }
+    #[inline(always)]
+    fn swap_bytes(self) -> Self {
+        u32::swap_bytes(self)
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        self & other
+    }
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        self ^ other
+    }
+    #[inline(always)]
+    fn not_and(self, other: Self) -> Self {
+        !self & other
+    }
+    #[inline(always)]
+    fn rotate_left(self, by: u32) -> Self {
+        u32::rotate_left(self, by)
+    }
+    #[inline(always)]
+    fn rotate_right(self, by: u32) -> Self {
+        u32::rotate_right(self, by)
+    }
+    #[inline(always)]
+    fn shift_right(self, by: u32) -> Self {
+        self >> by
+    }
+}
+
+/// Two vectors side by side: while one waits for its last step, the other goes on.
+#[derive(Clone, Copy)]
+pub(in crate::digest) struct Two<V>(V, V);
+
+/// Does the same on both halves.
+macro_rules! both {
+    ($(fn $name:ident(self $(, $other:ident)*);)*) => {
+        $(#[inline(always)]
+        fn $name(self $(, $other: Self)*) -> Self {
+            Self(self.0.$name($($other.0),*), self.1.$name($($other.1),*))
+        })*
+    };
+    ($(fn $name:ident(self; by);)*) => {
+        $(#[inline(always)]
+        fn $name(self, by: u32) -> Self {
+            Self(self.0.$name(by), self.1.$name(by))
+        })*
+    };
+}
+
+impl<V: Vector> Vector for Two<V> {
+    const LANES: usize = 2 * V::LANES;
+    const TERNARY: bool = V::TERNARY;
+
+    #[inline(always)]
+    fn splat(word: u32) -> Self {
+        Self(V::splat(word), V::splat(word))
+    }
+    #[inline(always)]
+    fn load(words: &[u32]) -> Self {
+        Self(V::load(words), V::load(&words[V::LANES..]))
+    }
+    #[inline(always)]
+    fn store(self, words: &mut [u32]) {
+        self.0.store(words);
+        self.1.store(&mut words[V::LANES..]);
+    }
+    #[inline(always)]
+    unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16] {
+        // SAFETY: the caller says so for both halves.
+        let halves = unsafe { (V::columns(blocks, offset), V::columns(&blocks[V::LANES..], offset)) };
+        std::array::from_fn(|word| Self(halves.0[word], halves.1[word]))
+    }
+    both! {
+        fn swap_bytes(self);
+        fn add(self, other);
+        fn and(self, other);
+        fn or(self, other);
+        fn xor(self, other);
+        fn not_and(self, other);
+        fn choose(self, ones, zeros);
+        fn majority(self, b, c);
+        fn parity(self, b, c);
+        fn xor_or_not(self, b, c);
+    }
+    both! {
+        fn rotate_left(self; by);
+        fn rotate_right(self; by);
+        fn shift_right(self; by);
+    }
+}

@@ -1,0 +1,308 @@
+//! The vectors of x86-64: AVX-512 (F, BW and VL), in registers of 16, 32 and 64 bytes, and AVX2.
+//!
+//! Every operation here needs these features: the types are only used in functions that are compiled for them, and
+//! those are only called where the processor has them.
+
+use std::arch::x86_64::*;
+
+use super::Kernel;
+use super::vector::Vector;
+
+/// A kernel that is compiled for the features of a processor: `None` where they are missing. `Words` is its state.
+macro_rules! kernel {
+    (avx512 $lanes:expr, $run:expr) => {
+        kernel!(@features "avx512f,avx512bw,avx512vl", $lanes, $run,
+            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl"))
+    };
+    (avx2 $lanes:expr, $run:expr) => {
+        kernel!(@features "avx2", $lanes, $run, is_x86_feature_detected!("avx2"))
+    };
+    (sha $lanes:expr, $run:expr) => {
+        kernel!(@features "sha,ssse3,sse4.1", $lanes, $run,
+            is_x86_feature_detected!("sha") && is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("sse4.1"))
+    };
+    (@features $features:literal, $lanes:expr, $run:expr, $has_them:expr) => {{
+        #[target_feature(enable = $features)]
+        fn compiled(states: &mut [Words], data: &[&[u8]]) {
+            // SAFETY: this function is compiled for the features, and only called where the processor has them.
+            unsafe { $run(states, data) }
+        }
+        // SAFETY: the processor has the features.
+        $has_them.then_some(Kernel { lanes: $lanes, run: |states, data| unsafe { compiled(states, data) } })
+    }};
+}
+pub(in crate::digest) use kernel;
+
+/// Those of the `sets` of kernels that lack none.
+pub(in crate::digest) fn complete<W>(sets: Vec<Vec<Option<Kernel<W>>>>) -> Vec<Vec<Kernel<W>>> {
+    sets.into_iter().filter_map(|set| set.into_iter().collect()).collect()
+}
+
+/// What all vectors have: how they are made, and where they go.
+macro_rules! words {
+    ($lanes:literal, $splat:ident $load:ident $store:ident $columns:ident) => {
+        const LANES: usize = $lanes;
+
+        #[inline(always)]
+        fn splat(word: u32) -> Self {
+            // SAFETY: the processor has the features.
+            Self(unsafe { $splat(word as i32) })
+        }
+        #[inline(always)]
+        fn load(words: &[u32]) -> Self {
+            let words = &words[..$lanes];
+            // SAFETY: the slice has the vector's words, and the load needs no alignment.
+            Self(unsafe { $load(words.as_ptr().cast()) })
+        }
+        #[inline(always)]
+        fn store(self, words: &mut [u32]) {
+            let words = &mut words[..$lanes];
+            // SAFETY: the slice has the vector's words, and the store needs no alignment.
+            unsafe { $store(words.as_mut_ptr().cast(), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16] {
+            // SAFETY: the caller says that the blocks can be read; a vector has the layout of what it wraps.
+            unsafe { std::mem::transmute($columns(blocks, offset)) }
+        }
+    };
+}
+
+/// Methods that are one operation each.
+macro_rules! operations {
+    ($($name:ident($($other:ident)*) $operation:expr;)*) => {
+        $(#[inline(always)]
+        fn $name(self $(, $other: Self)*) -> Self {
+            // SAFETY: the processor has the features.
+            Self(unsafe { $operation(self.0 $(, $other.0)*) })
+        })*
+    };
+}
+
+/// Methods that move bits by as many places as `$count` makes a vector of.
+macro_rules! moves {
+    ($($name:ident $operation:ident $count:ident;)*) => {
+        $(#[inline(always)]
+        fn $name(self, by: u32) -> Self {
+            // SAFETY: the processor has the features.
+            Self(unsafe { $operation(self.0, $count(by as _)) })
+        })*
+    };
+}
+
+/// Which byte of sixteen goes where when each word's bytes are swapped.
+const SWAP: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
+
+/// A vector with each word's bytes swapped, in registers of each size.
+macro_rules! swaps {
+    ($($name:ident $register:ident $shuffle:ident $broadcast:expr;)*) => {
+        $(#[inline(always)]
+        unsafe fn $name(words: $register) -> $register {
+            // SAFETY: the caller's processor has the features; the array has the load's sixteen bytes.
+            unsafe { $shuffle(words, $broadcast(_mm_loadu_si128(SWAP.as_ptr().cast()))) }
+        })*
+    };
+}
+
+swaps! {
+    swap_in_512 __m512i _mm512_shuffle_epi8 _mm512_broadcast_i32x4;
+    swap_in_256 __m256i _mm256_shuffle_epi8 _mm256_broadcastsi128_si256;
+    swap_in_128 __m128i _mm_shuffle_epi8 std::convert::identity;
+}
+
+/// A vector type of AVX-512.
+macro_rules! avx512 {
+    (
+        $(#[$doc:meta])* $name:ident($register:ident): $lanes:literal,
+        $splat:ident $load:ident $store:ident $columns:ident $swap:ident,
+        $add:ident $and:ident $or:ident $xor:ident $andnot:ident,
+        $ternary:ident $rolv:ident $rorv:ident $srl:ident
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        #[repr(transparent)]
+        pub(in crate::digest) struct $name($register);
+
+        impl Vector for $name {
+            words! { $lanes, $splat $load $store $columns }
+            const TERNARY: bool = true;
+            operations! {
+                swap_bytes() $swap;
+                add(other) $add;
+                and(other) $and;
+                or(other) $or;
+                xor(other) $xor;
+                not_and(other) $andnot;
+                choose(ones zeros) $ternary::<0xca>;
+                majority(b c) $ternary::<0xe8>;
+                parity(b c) $ternary::<0x96>;
+                xor_or_not(b c) $ternary::<0x2d>;
+            }
+            moves! {
+                rotate_left $rolv $splat;
+                rotate_right $rorv $splat;
+                shift_right $srl _mm_cvtsi32_si128;
+            }
+        }
+    };
+}
+
+/// A vector type of AVX2, which composes what AVX-512 has one operation for.
+macro_rules! avx2 {
+    (
+        $(#[$doc:meta])* $name:ident: $lanes:literal,
+        $splat:ident $columns:ident $swap:ident, $add:ident $sll:ident $srl:ident
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        #[repr(transparent)]
+        pub(in crate::digest) struct $name(__m256i);
+
+        impl Vector for $name {
+            words! { $lanes, $splat _mm256_loadu_si256 _mm256_storeu_si256 $columns }
+            const TERNARY: bool = false;
+            operations! {
+                swap_bytes() $swap;
+                add(other) $add;
+                and(other) _mm256_and_si256;
+                or(other) _mm256_or_si256;
+                xor(other) _mm256_xor_si256;
+                not_and(other) _mm256_andnot_si256;
+            }
+            moves! {
+                shift_right $srl _mm_cvtsi32_si128;
+            }
+            #[inline(always)]
+            fn rotate_left(self, by: u32) -> Self {
+                // SAFETY: the processor has the features.
+                let left = Self(unsafe { $sll(self.0, _mm_cvtsi32_si128(by as i32)) });
+                left.or(self.shift_right(u32::BITS - by))
+            }
+            #[inline(always)]
+            fn rotate_right(self, by: u32) -> Self {
+                self.rotate_left(u32::BITS - by)
+            }
+        }
+    };
+}
+
+avx512! {
+    /// Sixteen words.
+    Zmm(__m512i): 16,
+    _mm512_set1_epi32 _mm512_loadu_si512 _mm512_storeu_si512 sixteen_columns swap_in_512,
+    _mm512_add_epi32 _mm512_and_si512 _mm512_or_si512 _mm512_xor_si512 _mm512_andnot_si512,
+    _mm512_ternarylogic_epi32 _mm512_rolv_epi32 _mm512_rorv_epi32 _mm512_srl_epi32
+}
+avx512! {
+    /// Eight words.
+    Ymm(__m256i): 8,
+    _mm256_set1_epi32 _mm256_loadu_si256 _mm256_storeu_si256 eight_columns swap_in_256,
+    _mm256_add_epi32 _mm256_and_si256 _mm256_or_si256 _mm256_xor_si256 _mm256_andnot_si256,
+    _mm256_ternarylogic_epi32 _mm256_rolv_epi32 _mm256_rorv_epi32 _mm256_srl_epi32
+}
+avx512! {
+    /// Four words.
+    Xmm(__m128i): 4,
+    _mm_set1_epi32 _mm_loadu_si128 _mm_storeu_si128 four_columns swap_in_128,
+    _mm_add_epi32 _mm_and_si128 _mm_or_si128 _mm_xor_si128 _mm_andnot_si128,
+    _mm_ternarylogic_epi32 _mm_rolv_epi32 _mm_rorv_epi32 _mm_srl_epi32
+}
+avx2! {
+    /// Eight words.
+    Avx2: 8,
+    _mm256_set1_epi32 eight_columns swap_in_256, _mm256_add_epi32 _mm256_sll_epi32 _mm256_srl_epi32
+}
+
+/// From sixteen rows of sixteen words to the columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn sixteen_columns(blocks: &[*const u8], offset: usize) -> [__m512i; 16] {
+    // SAFETY: the caller says that the blocks can be read, and has the features.
+    unsafe {
+        let rows: [__m512i; 16] = std::array::from_fn(|lane| _mm512_loadu_si512(blocks[lane].add(offset).cast()));
+        let mut pairs = rows;
+        for row in (0..16).step_by(2) {
+            pairs[row] = _mm512_unpacklo_epi32(rows[row], rows[row + 1]);
+            pairs[row + 1] = _mm512_unpackhi_epi32(rows[row], rows[row + 1]);
+        }
+        // In `fours[4 * i + j]`, quarter `q` has column `4 * q + j` of the rows from `4 * i` on.
+        let mut fours = pairs;
+        for row in (0..16).step_by(4) {
+            fours[row] = _mm512_unpacklo_epi64(pairs[row], pairs[row + 2]);
+            fours[row + 1] = _mm512_unpackhi_epi64(pairs[row], pairs[row + 2]);
+            fours[row + 2] = _mm512_unpacklo_epi64(pairs[row + 1], pairs[row + 3]);
+            fours[row + 3] = _mm512_unpackhi_epi64(pairs[row + 1], pairs[row + 3]);
+        }
+        let mut columns = fours;
+        for column in 0..4 {
+            let upper_even = _mm512_shuffle_i32x4::<0x88>(fours[column], fours[4 + column]);
+            let upper_odd = _mm512_shuffle_i32x4::<0xdd>(fours[column], fours[4 + column]);
+            let lower_even = _mm512_shuffle_i32x4::<0x88>(fours[8 + column], fours[12 + column]);
+            let lower_odd = _mm512_shuffle_i32x4::<0xdd>(fours[8 + column], fours[12 + column]);
+            columns[column] = _mm512_shuffle_i32x4::<0x88>(upper_even, lower_even);
+            columns[4 + column] = _mm512_shuffle_i32x4::<0x88>(upper_odd, lower_odd);
+            columns[8 + column] = _mm512_shuffle_i32x4::<0xdd>(upper_even, lower_even);
+            columns[12 + column] = _mm512_shuffle_i32x4::<0xdd>(upper_odd, lower_odd);
+        }
+        columns
+    }
+}
+
+/// From eight rows of sixteen words to the columns.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn eight_columns(blocks: &[*const u8], offset: usize) -> [__m256i; 16] {
+    // SAFETY: the caller says that the blocks can be read, and has the features.
+    unsafe {
+        let half = |from: usize| {
+            let rows: [__m256i; 8] =
+                std::array::from_fn(|lane| _mm256_loadu_si256(blocks[lane].add(offset + from).cast()));
+            let mut pairs = rows;
+            for row in (0..8).step_by(2) {
+                pairs[row] = _mm256_unpacklo_epi32(rows[row], rows[row + 1]);
+                pairs[row + 1] = _mm256_unpackhi_epi32(rows[row], rows[row + 1]);
+            }
+            // In `fours[4 * i + j]`, half `q` has column `4 * q + j` of the rows from `4 * i` on.
+            let mut fours = pairs;
+            for row in (0..8).step_by(4) {
+                fours[row] = _mm256_unpacklo_epi64(pairs[row], pairs[row + 2]);
+                fours[row + 1] = _mm256_unpackhi_epi64(pairs[row], pairs[row + 2]);
+                fours[row + 2] = _mm256_unpacklo_epi64(pairs[row + 1], pairs[row + 3]);
+                fours[row + 3] = _mm256_unpackhi_epi64(pairs[row + 1], pairs[row + 3]);
+            }
+            let mut columns = fours;
+            for column in 0..4 {
+                columns[column] = _mm256_permute2x128_si256::<0x20>(fours[column], fours[4 + column]);
+                columns[4 + column] = _mm256_permute2x128_si256::<0x31>(fours[column], fours[4 + column]);
+            }
+            columns
+        };
+        let halves = [half(0), half(32)];
+        std::array::from_fn(|word| halves[word / 8][word % 8])
+    }
+}
+
+/// From four rows of sixteen words to the columns.
+#[inline]
+#[target_feature(enable = "sse2")]
+unsafe fn four_columns(blocks: &[*const u8], offset: usize) -> [__m128i; 16] {
+    // SAFETY: the caller says that the blocks can be read, and has the features.
+    unsafe {
+        let quarter = |number: usize| {
+            let row = |lane: usize| _mm_loadu_si128(blocks[lane].add(offset + 16 * number).cast());
+            let (even, odd) = ((row(0), row(1)), (row(2), row(3)));
+            let (even, odd) = (
+                (_mm_unpacklo_epi32(even.0, even.1), _mm_unpackhi_epi32(even.0, even.1)),
+                (_mm_unpacklo_epi32(odd.0, odd.1), _mm_unpackhi_epi32(odd.0, odd.1)),
+            );
+            [
+                _mm_unpacklo_epi64(even.0, odd.0),
+                _mm_unpackhi_epi64(even.0, odd.0),
+                _mm_unpacklo_epi64(even.1, odd.1),
+                _mm_unpackhi_epi64(even.1, odd.1),
+            ]
+        };
+        let quarters = [quarter(0), quarter(1), quarter(2), quarter(3)];
+        std::array::from_fn(|word| quarters[word / 4][word % 4])
+    }
+}

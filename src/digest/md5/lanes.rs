@@ -1,0 +1,116 @@
+//! The blocks of MD5 (RFC 1321, 3.4) on vectors of any kind.
+
+use crate::digest::lanes::vector::{Two, Vector};
+use crate::digest::lanes::{Kernel, MOST_LANES, addresses};
+use crate::digest::stream::BLOCK;
+
+/// The constants of the 64 steps: the whole part of 2^32 times the absolute sine of 1 to 64.
+#[rustfmt::skip]
+const SINES: [u32; 64] = [
+    0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee, 0xf57c_0faf, 0x4787_c62a, 0xa830_4613, 0xfd46_9501,
+    0x6980_98d8, 0x8b44_f7af, 0xffff_5bb1, 0x895c_d7be, 0x6b90_1122, 0xfd98_7193, 0xa679_438e, 0x49b4_0821,
+    0xf61e_2562, 0xc040_b340, 0x265e_5a51, 0xe9b6_c7aa, 0xd62f_105d, 0x0244_1453, 0xd8a1_e681, 0xe7d3_fbc8,
+    0x21e1_cde6, 0xc337_07d6, 0xf4d5_0d87, 0x455a_14ed, 0xa9e3_e905, 0xfcef_a3f8, 0x676f_02d9, 0x8d2a_4c8a,
+    0xfffa_3942, 0x8771_f681, 0x6d9d_6122, 0xfde5_380c, 0xa4be_ea44, 0x4bde_cfa9, 0xf6bb_4b60, 0xbebf_bc70,
+    0x289b_7ec6, 0xeaa1_27fa, 0xd4ef_3085, 0x0488_1d05, 0xd9d4_d039, 0xe6db_99e5, 0x1fa2_7cf8, 0xc4ac_5665,
+    0xf429_2244, 0x432a_ff97, 0xab94_23a7, 0xfc93_a039, 0x655b_59c3, 0x8f0c_cc92, 0xffef_f47d, 0x8584_5dd1,
+    0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
+];
+
+/// Each `$mix` adds a round's function of `b`, `c` and `d` to a sum. What depends on `b`, the last step's result, comes
+/// last: the steps are one chain, and its length is what a block takes.
+#[inline(always)]
+fn f<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
+    sum.add(b.choose(c, d))
+}
+
+#[inline(always)]
+fn g<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
+    if V::TERNARY {
+        return sum.add(d.choose(b, c));
+    }
+    // The two halves have no bit in common: their sum is what they have together.
+    sum.add(d.not_and(c)).add(d.and(b))
+}
+
+#[inline(always)]
+fn h<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
+    sum.add(b.parity(c, d))
+}
+
+#[inline(always)]
+fn i<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
+    sum.add(c.xor_or_not(b, d))
+}
+
+/// The 64 steps. `$w` has the block's 16 words.
+macro_rules! steps {
+    ($a:ident $b:ident $c:ident $d:ident, $sines:ident $w:ident) => {
+        steps!(@round $a $b $c $d, $sines $w, f, 0, 1, 0, 7 12 17 22);
+        steps!(@round $a $b $c $d, $sines $w, g, 16, 5, 1, 5 9 14 20);
+        steps!(@round $a $b $c $d, $sines $w, h, 32, 3, 5, 4 11 16 23);
+        steps!(@round $a $b $c $d, $sines $w, i, 48, 7, 0, 6 10 15 21);
+    };
+    (@round $a:ident $b:ident $c:ident $d:ident, $sines:ident $w:ident, $mix:ident, $first:expr, $factor:expr, $offset:expr, $($by:literal)*) => {
+        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 0, $($by)*);
+        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 4, $($by)*);
+        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 8, $($by)*);
+        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 12, $($by)*);
+    };
+    (@four $a:ident $b:ident $c:ident $d:ident, $sines:ident $w:ident, $mix:ident, $first:expr, $factor:expr, $offset:expr, $at:expr, $r0:literal $r1:literal $r2:literal $r3:literal) => {
+        steps!(@step $a $b $c $d, $sines $mix, $w[($at * $factor + $offset) % 16], $first + $at, $r0);
+        steps!(@step $d $a $b $c, $sines $mix, $w[(($at + 1) * $factor + $offset) % 16], $first + $at + 1, $r1);
+        steps!(@step $c $d $a $b, $sines $mix, $w[(($at + 2) * $factor + $offset) % 16], $first + $at + 2, $r2);
+        steps!(@step $b $c $d $a, $sines $mix, $w[(($at + 3) * $factor + $offset) % 16], $first + $at + 3, $r3);
+    };
+    // A step leaves its result in `$a`; the next one calls the same four words by names moved on by one.
+    (@step $a:ident $b:ident $c:ident $d:ident, $sines:ident $mix:ident, $word:expr, $number:expr, $by:literal) => {
+        let sum = $a.add($word.add(V::splat($sines[$number])));
+        $a = $b.add($mix(sum, $b, $c, $d).rotate_left($by));
+    };
+}
+
+/// Takes each lane's data, a whole number of blocks, as many for each, into its state. Idle lanes repeat the first one's
+/// work.
+///
+/// # Safety
+/// The processor, and the function that this becomes part of, have the features of `V`.
+#[inline(always)]
+pub(super) unsafe fn run<V: Vector>(states: &mut [[u32; 4]], data: &[&[u8]]) {
+    let (addresses, blocks) = addresses(data, BLOCK);
+    // A compiler that knew the constants would add them last, where they make the chain of steps longer.
+    let sines = std::hint::black_box(&SINES);
+    let words = |number: usize| {
+        let of_lane = |lane| states.get(lane).unwrap_or(&states[0])[number];
+        V::load(&std::array::from_fn::<u32, MOST_LANES, _>(of_lane))
+    };
+    let (mut a, mut b, mut c, mut d) = (words(0), words(1), words(2), words(3));
+    for block in 0..blocks {
+        // SAFETY: each lane has this block: there are as many as the shortest has.
+        let w = unsafe { V::columns(&addresses, block * BLOCK) };
+        let before = (a, b, c, d);
+        steps!(a b c d, sines w);
+        a = a.add(before.0);
+        b = b.add(before.1);
+        c = c.add(before.2);
+        d = d.add(before.3);
+    }
+    for (number, vector) in [a, b, c, d].into_iter().enumerate() {
+        let mut words = [0; MOST_LANES];
+        vector.store(&mut words);
+        states.iter_mut().zip(words).for_each(|(state, word)| state[number] = word);
+    }
+}
+
+/// The kernels of every machine. Two streams keep a core busy that has as many registers as it needs for them.
+pub(super) fn portable() -> Vec<Kernel<[u32; 4]>> {
+    fn one(states: &mut [[u32; 4]], data: &[&[u8]]) {
+        // SAFETY: every processor has words.
+        unsafe { run::<u32>(states, data) }
+    }
+    fn two(states: &mut [[u32; 4]], data: &[&[u8]]) {
+        // SAFETY: every processor has words.
+        unsafe { run::<Two<u32>>(states, data) }
+    }
+    vec![Kernel { lanes: 1, run: one }, Kernel { lanes: 2, run: two }]
+}

@@ -1,0 +1,21 @@
+//! SHA-256 in the vectors of x86-64, and with the instructions for it.
+
+use super::lanes::run;
+use super::sha_ni;
+use crate::digest::lanes::Kernel;
+use crate::digest::lanes::x86::{Avx2, Ymm, Zmm, complete, kernel};
+
+type Words = [u32; 8];
+
+/// The sets of kernels for several streams that this machine can run, the fastest set first, by what they need; in each
+/// the narrowest first. For few streams the instructions for SHA-256 are faster than any vectors.
+pub(super) fn sets() -> Vec<Vec<Kernel<Words>>> {
+    let sha = || [kernel!(sha 2, sha_ni::run::<2>), kernel!(sha 4, sha_ni::run::<4>)];
+    let avx512 = || [kernel!(avx512 8, run::<Ymm>), kernel!(avx512 16, run::<Zmm>)];
+    complete(vec![
+        sha().into_iter().chain(avx512()).collect(),
+        sha().into(),
+        avx512().into(),
+        vec![kernel!(avx2 8, run::<Avx2>)],
+    ])
+}
