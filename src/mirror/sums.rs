@@ -3,10 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use sha2::Digest as _;
-
 use super::{FileError, read};
-use crate::digest::{Checksum, Sum};
+use crate::digest::{Algorithm, Checksum, Hasher, Sum};
 use crate::stamp::Stamp;
 
 /// Both strong sums of a file, from one read of it: whichever a set needs, the file is not read again.
@@ -40,11 +38,14 @@ pub fn read_sums(path: &Path, stamp: &Stamp, buffer: &mut [u8]) -> Result<Sums, 
 }
 
 fn read_once(path: &Path, stamp: &Stamp, buffer: &mut [u8]) -> Result<Sums, FileError> {
-    let (mut md5, mut sha256) = (md5::Md5::new(), sha2::Sha256::new());
+    let mut hashers = [Hasher::new(Algorithm::Md5), Hasher::new(Algorithm::Sha256)];
     read::read(path, stamp, buffer, |piece| {
-        md5.update(piece);
-        sha256.update(piece);
+        hashers.iter_mut().for_each(|hasher| hasher.update(piece));
         ControlFlow::Continue(())
     })?;
-    Ok(Sums { md5: md5.finalize().into(), sha256: sha256.finalize().into() })
+    let [md5, sha256] = hashers.map(Hasher::finish);
+    Ok(Sums {
+        md5: md5.try_into().expect("an MD5 has 16 bytes"),
+        sha256: sha256.try_into().expect("a SHA-256 has 32 bytes"),
+    })
 }
