@@ -1,4 +1,5 @@
-//! A file mapped into memory, window by window. A hole of a sparse file is not mapped: its zeros are had for nothing.
+//! A file mapped into memory, and looked at window by window. A hole of a sparse file is not read: its zeros are had for
+//! nothing.
 //!
 //! A mapped file that shrinks, or whose disk fails, kills the process that touches the lost page with SIGBUS. Here
 //! the signal is caught, a page of zeros takes the lost one's place, and [`Mapped::intact`] says so afterwards: who
@@ -12,17 +13,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
-use memmap2::{Advice, Mmap, MmapOptions};
+use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
 
 use crate::matcher::Bytes;
 use crate::stamp::Stamp;
 
 /// An open file whose bytes are reached through windows of memory.
+///
+/// All of it is mapped as long as it is open, which takes addresses but no memory: pages come with the windows, and go
+/// with [`Mapped::let_go`].
 pub struct Mapped {
     path: PathBuf,
     file: File,
     stamp: Stamp,
-    lost: AtomicBool,
+    /// `None` if the file is empty.
+    map: Option<Watched>,
 }
 
 impl Mapped {
@@ -34,7 +39,9 @@ impl Mapped {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
         INSTALL.call_once(install_handler);
-        Ok(Self { path: path.to_owned(), file, stamp: Stamp::of(&metadata), lost: AtomicBool::new(false) })
+        let stamp = Stamp::of(&metadata);
+        let map = if stamp.size == 0 { None } else { Some(Watched::over(&file, stamp.size)?) };
+        Ok(Self { path: path.to_owned(), file, stamp, map })
     }
 
     /// What the file looked like when it was opened.
@@ -42,10 +49,10 @@ impl Mapped {
         self.stamp
     }
 
-    /// An error if a page of any window dropped so far was lost, or the file is not what it was when it was opened,
+    /// An error if a page of any window was lost so far, or the file is not what it was when it was opened,
     /// or its path now leads to another one.
     pub fn intact(&self) -> io::Result<()> {
-        if self.lost.load(Ordering::Acquire) {
+        if self.map.as_ref().is_some_and(Watched::has_lost_pages) {
             return Err(io::Error::other("it shrank, or its disk failed, while it was read"));
         }
         let changed = |metadata: std::fs::Metadata| Stamp::of(&metadata) != self.stamp;
@@ -53,6 +60,30 @@ impl Mapped {
             return Err(io::Error::other("it changed while it was read"));
         }
         Ok(())
+    }
+
+    /// Says that windows of this range will be wanted soon: what is not in memory is read meanwhile.
+    pub fn expect(&self, range: Range<u64>) {
+        if let Some((map, offset, length)) = self.mapped(range) {
+            // Only advice.
+            let _ = map.advise_range(Advice::WillNeed, offset, length);
+        }
+    }
+
+    /// Says that no window of this range is wanted any more. Open ones stay as they are.
+    pub fn let_go(&self, range: Range<u64>) {
+        if let Some((map, offset, length)) = self.mapped(range) {
+            // SAFETY: the map is shared and only read, so its pages come back from the file, as they were, when
+            // somebody reads them. Those that took the place of lost ones come back as zeros, which they were.
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
+        }
+    }
+
+    /// The map, and where in it the part of `range` is that the file has.
+    fn mapped(&self, range: Range<u64>) -> Option<(&Mmap, usize, usize)> {
+        let map = &self.map.as_ref()?.map;
+        let end = range.end.min(self.stamp.size);
+        (range.start < end).then(|| (map, range.start as usize, (end - range.start) as usize))
     }
 
     /// Whether the file system knows that all of `range` is a hole. Behind the end of a file that shrank it says so
@@ -68,19 +99,32 @@ impl Mapped {
     }
 }
 
-/// Where the bytes of a window are.
-enum Memory {
-    Own(Mmap),
-    Shared(&'static [u8]),
+/// A range of a mapped file's bytes.
+pub enum Window<'a> {
+    /// Of the map, or zeros that all share.
+    Borrowed(&'a [u8]),
+    /// Zeros of its own.
+    Owned(Mmap),
+}
+
+impl Deref for Window<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(map) => map,
+        }
+    }
 }
 
 /// `length` zeros.
-fn zeros(length: usize) -> io::Result<Memory> {
+fn zeros(length: usize) -> io::Result<Window<'static>> {
     /// As long as most windows, so that few have to make zeros of their own.
     const SHARED: usize = 64 << 20;
     static ZEROS: OnceLock<Mmap> = OnceLock::new();
     if length > SHARED {
-        return map_zeros(length).map(Memory::Own);
+        return map_zeros(length).map(Window::Owned);
     }
     let shared = match ZEROS.get() {
         Some(shared) => shared,
@@ -89,7 +133,7 @@ fn zeros(length: usize) -> io::Result<Memory> {
             ZEROS.get_or_init(|| map)
         }
     };
-    Ok(Memory::Shared(&shared[..length]))
+    Ok(Window::Borrowed(&shared[..length]))
 }
 
 /// Zeros that take addresses and page tables, but no memory: all their pages are the kernel's page of zeros.
@@ -112,99 +156,78 @@ impl Bytes for Mapped {
         if range.end > self.stamp.size || range.start > range.end {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has no bytes {range:?}")));
         }
-        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-        if length == 0 {
-            return Ok(Window { memory: Memory::Shared(&[]), watch: None, file: self });
-        }
+        let Some((map, offset, length)) = self.mapped(range.clone()) else {
+            return Ok(Window::Borrowed(&[]));
+        };
         // To read a hole through a map of the file would fill the page cache with pages of zeros. Asking takes some
-        // microseconds, much less than mapping does.
+        // microseconds, much less than reading does.
         if self.is_hole(&range) {
-            return Ok(Window { memory: zeros(length)?, watch: None, file: self });
+            return zeros(length);
         }
-        let mut options = MmapOptions::new();
-        options.offset(range.start).len(length);
-        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
-        // are not the same each time, which the strong sums that everything is checked with find out, and `intact`
-        // too. Pages that vanish are caught by the SIGBUS handler.
-        let map = unsafe { options.map(&self.file)? };
-        let watch = Watch::over(&map)?;
         // Faulting the pages in at once is much cheaper than one by one. It is only advice: a kernel older than 5.14
         // does not know it, and pages that are not there show when they are read.
-        let _ = map.advise(Advice::PopulateRead);
-        Ok(Window { memory: Memory::Own(map), watch: Some(watch), file: self })
+        let _ = map.advise_range(Advice::PopulateRead, offset, length);
+        Ok(Window::Borrowed(&map[offset..offset + length]))
     }
 }
 
-/// A range of a mapped file's bytes.
-pub struct Window<'a> {
-    memory: Memory,
-    watch: Option<Watch>,
-    file: &'a Mapped,
-}
-
-impl Deref for Window<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.memory {
-            Memory::Own(map) => map,
-            Memory::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl Drop for Window<'_> {
-    fn drop(&mut self) {
-        if self.watch.take().is_some_and(Watch::end) {
-            self.file.lost.store(true, Ordering::Release);
-        }
-    }
+/// A map of a file whose lost pages the SIGBUS handler replaces.
+struct Watched {
+    map: Mmap,
+    /// Its place in `RANGES`.
+    place: usize,
 }
 
 /// A range of addresses in which the SIGBUS handler may replace lost pages. An `end` of 0: free to take.
-struct Watched {
+struct AddressRange {
     start: AtomicUsize,
     end: AtomicUsize,
     lost: AtomicBool,
 }
 
-/// How many windows can be open at once in the process. Linux allows a process about as many mappings.
-const MOST_WINDOWS: usize = 1 << 16;
+/// How many files can be mapped at once in the process. Few systems let it open as many.
+const MOST_FILES: usize = 1 << 16;
 
-static WATCHED: [Watched; MOST_WINDOWS] =
-    [const { Watched { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) } };
-        MOST_WINDOWS];
-/// Where the next search for a free place in `WATCHED` begins.
+static RANGES: [AddressRange; MOST_FILES] = [const {
+    AddressRange { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) }
+}; MOST_FILES];
+/// Where the next search for a free place in `RANGES` begins.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static INSTALL: Once = Once::new();
 
-/// A place in `WATCHED`, held as long as its window is mapped.
-struct Watch(usize);
-
-impl Watch {
-    fn over(map: &Mmap) -> io::Result<Self> {
+impl Watched {
+    /// Maps the first `length` bytes of `file`.
+    fn over(file: &File, length: u64) -> io::Result<Self> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
+        // are not the same each time, which the strong sums that everything is checked with find out, and `intact`
+        // too. Pages that vanish are caught by the SIGBUS handler.
+        let map = unsafe { MmapOptions::new().len(length).map(file)? };
         let start = map.as_ptr() as usize;
-        for _ in 0..MOST_WINDOWS {
-            let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_WINDOWS;
-            let watched = &WATCHED[place];
+        for _ in 0..MOST_FILES {
+            let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_FILES;
+            let range = &RANGES[place];
             // The end is taken first and the start set after it: between the two the range is empty.
-            let taken = watched.end.compare_exchange(0, start + map.len(), Ordering::AcqRel, Ordering::Relaxed);
-            if taken.is_ok() {
-                watched.lost.store(false, Ordering::Relaxed);
-                watched.start.store(start, Ordering::Release);
-                return Ok(Self(place));
+            if range.end.compare_exchange(0, start + length, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                range.lost.store(false, Ordering::Relaxed);
+                range.start.store(start, Ordering::Release);
+                return Ok(Self { map, place });
             }
         }
-        Err(io::Error::other(format!("more than {MOST_WINDOWS} windows are open at once")))
+        Err(io::Error::other(format!("more than {MOST_FILES} files are mapped at once")))
     }
 
-    /// Ends the watch; `true` if a page was lost.
-    fn end(self) -> bool {
-        let watched = &WATCHED[self.0];
-        let lost = watched.lost.load(Ordering::Acquire);
-        watched.start.store(usize::MAX, Ordering::Release);
-        watched.end.store(0, Ordering::Release);
-        lost
+    fn has_lost_pages(&self) -> bool {
+        RANGES[self.place].lost.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Before the map goes, and its addresses to somebody else.
+        let range = &RANGES[self.place];
+        range.start.store(usize::MAX, Ordering::Release);
+        range.end.store(0, Ordering::Release);
     }
 }
 
@@ -231,13 +254,13 @@ extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler installed with SA_SIGINFO.
     let address = unsafe { (*info).si_addr() } as usize;
     let page = PAGE.load(Ordering::Relaxed);
-    let watched = WATCHED.iter().find(|watched| {
-        (watched.start.load(Ordering::Acquire)..watched.end.load(Ordering::Acquire)).contains(&address)
-    });
-    // SAFETY: the page lies in a mapping that belongs to a live window, whose other users only read; `mmap` and
+    let range = RANGES
+        .iter()
+        .find(|range| (range.start.load(Ordering::Acquire)..range.end.load(Ordering::Acquire)).contains(&address));
+    // SAFETY: the page lies in a mapping that belongs to a live file, whose other users only read; `mmap` and
     // `sigaction` are system calls without state of their own, so a handler may make them.
     unsafe {
-        if let Some(watched) = watched {
+        if let Some(range) = range {
             let zeros = libc::mmap(
                 (address / page * page) as *mut libc::c_void,
                 page,
@@ -247,7 +270,7 @@ extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *
                 0,
             );
             if zeros != libc::MAP_FAILED {
-                watched.lost.store(true, Ordering::Release);
+                range.lost.store(true, Ordering::Release);
                 return;
             }
         }
