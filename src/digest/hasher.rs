@@ -6,7 +6,7 @@ use sha1::Digest as _;
 use super::Algorithm;
 use super::md5::Md5;
 use super::sha2::Sha256;
-use super::stream::Stream;
+use super::stream::{self, Stream};
 
 /// A sum in the making, fed piece by piece.
 #[derive(Clone)]
@@ -52,6 +52,22 @@ impl Hasher {
     }
 }
 
+/// Adds to each hasher the data that comes with it, in this thread: those of one algorithm go side by side, which is
+/// several times faster than one after the other. The hashers may be in any state, and the data of any lengths.
+pub fn update_all(updates: &mut [(&mut Hasher, &[u8])]) {
+    let (mut md5, mut sha256) = (Vec::new(), Vec::new());
+    for (hasher, data) in updates {
+        match &mut hasher.0 {
+            State::Md5(stream) => md5.push((stream, *data)),
+            State::Sha256(stream) => sha256.push((stream, *data)),
+            State::Sha1(state) => state.update(data),
+            State::Sha512(state) => state.update(data),
+        }
+    }
+    stream::update_all(md5);
+    stream::update_all(sha256);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +96,30 @@ mod tests {
                     seen.extend_from_slice(&data[..piece]);
                 }
                 prop_assert_eq!(hasher.finish(), oracle(algorithm, &seen));
+            }
+        }
+
+        #[test]
+        fn hashers_that_are_updated_together_have_the_sums_of_the_oracle(
+            algorithms in prop::collection::vec(prop::sample::select(&Algorithm::ALL[..]), 1..60),
+            rounds in prop::collection::vec(prop::collection::vec(prop::option::of(0usize..1000), 60), 0..4)
+        ) {
+            let data: Vec<u8> = (0..1000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+            let mut hashers: Vec<_> = algorithms.iter().map(|&algorithm| Hasher::new(algorithm)).collect();
+            let mut seen = vec![Vec::new(); hashers.len()];
+            for pieces in &rounds {
+                let pieces = pieces.iter().map(|piece| piece.map(|length| &data[data.len() - length..]));
+                let mut updates = Vec::new();
+                for ((hasher, seen), piece) in hashers.iter_mut().zip(&mut seen).zip(pieces) {
+                    if let Some(piece) = piece {
+                        seen.extend_from_slice(piece);
+                        updates.push((hasher, piece));
+                    }
+                }
+                update_all(&mut updates);
+            }
+            for ((hasher, algorithm), seen) in hashers.into_iter().zip(algorithms).zip(&seen) {
+                prop_assert_eq!(hasher.finish(), oracle(algorithm, seen));
             }
         }
     }

@@ -10,7 +10,7 @@ mod rsync64_table;
 mod sha2;
 mod stream;
 
-pub use hasher::Hasher;
+pub use hasher::{Hasher, update_all};
 pub use rsync64::Rsync64;
 pub use stream::Job;
 

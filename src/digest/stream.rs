@@ -19,6 +19,11 @@ pub(super) trait BlockHash: 'static {
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
 
+/// As many of the first bytes of `data` as are whole blocks.
+fn whole_blocks(data: &[u8]) -> &[u8] {
+    &data[..data.len() - data.len() % BLOCK]
+}
+
 /// A hash in the making.
 pub(super) struct Stream<H: BlockHash> {
     /// After the last whole block.
@@ -42,10 +47,8 @@ impl<H: BlockHash> Stream<H> {
 
     pub fn update(&mut self, data: &[u8]) {
         let data = self.fill_block(data);
-        let (blocks, rest) = data.split_at(data.len() - data.len() % BLOCK);
-        self.compress(blocks);
-        self.rest[..rest.len()].copy_from_slice(rest);
-        self.length += data.len() as u64;
+        self.compress(whole_blocks(data));
+        self.keep_rest(data);
     }
 
     /// Takes whole blocks into the words.
@@ -76,10 +79,32 @@ impl<H: BlockHash> Stream<H> {
         left
     }
 
+    /// Counts `data`, whose whole blocks are in the words, and keeps what is behind these.
+    fn keep_rest(&mut self, data: &[u8]) {
+        let rest = &data[whole_blocks(data).len()..];
+        self.rest[..rest.len()].copy_from_slice(rest);
+        self.length += data.len() as u64;
+    }
+
     /// The sum of all that came.
     pub fn finish(self) -> Vec<u8> {
         let ending = Ending::<H> { words: self.words, rest: &self.rest[..self.waiting()], length: self.length };
         H::sum(&finish(&[ending])[0])
+    }
+}
+
+/// Adds to each stream what comes with it, the whole blocks of all of them side by side.
+pub(super) fn update_all<H: BlockHash>(mut updates: Vec<(&mut Stream<H>, &[u8])>) {
+    for (stream, data) in &mut updates {
+        *data = stream.fill_block(data);
+    }
+    let chains: Vec<_> = updates
+        .iter()
+        .map(|(stream, data)| Chain { start: stream.words, blocks: whole_blocks(data), stops: Stops::End })
+        .collect();
+    lanes::run(H::kernels(), BLOCK, &chains, |chain, _, words| updates[chain].0.words = words);
+    for (stream, data) in updates {
+        stream.keep_rest(data);
     }
 }
 
