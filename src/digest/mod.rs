@@ -115,6 +115,16 @@ impl fmt::Debug for Sum {
     }
 }
 
+/// How many streams [`update_all`] takes on together at the least cost for each.
+pub fn streams_at_once(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::Md5 => 16,
+        Algorithm::Sha1 => 1,
+        Algorithm::Sha256 => 4,
+        Algorithm::Sha512 => 8,
+    }
+}
+
 /// For each job the strong sums of its data's first bytes, in the order of its lengths. Each byte is read once.
 ///
 /// Many are computed at once in each of rayon's threads.

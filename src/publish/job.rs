@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::ops::Range;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rayon::ThreadPool;
 use rayon::prelude::*;
+use rayon::{Scope, ThreadPool};
 
 use super::plan::{Plan, Planned, Selection, SelectionSums};
 use super::proof;
 use super::record::{Record, jigdo_name, template_name};
 use super::report::{SetReport, Stages, Stopwatch};
 use super::staging::OutputDirectory;
+use super::streams::{MOST_WAITING, Streams};
 use super::{Error, GENERATOR};
 use crate::digest::{Algorithm, Checksum, Hasher, Sum, hex};
 use crate::format::jigdo::{self, Jigdo, Location};
@@ -26,12 +27,12 @@ use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
 use crate::stamp::Stamp;
 
-/// How much of an image is worked on at a time. Its sums, the search and the compression of what was found before
-/// go on side by side over this many bytes.
-const WINDOW: u64 = 16 << 20;
+/// How much of an image is worked on at a time: enough for the parts that begin there to fill all lanes while they are
+/// verified.
+const WINDOW: u64 = 32 << 20;
 
 /// What the work on an image needs.
-pub struct Job<'a> {
+pub struct Job<'a, 's> {
     /// The image's place in the run.
     pub number: usize,
     pub planned: Planned<'a>,
@@ -40,6 +41,8 @@ pub struct Job<'a> {
     pub selection: &'a Selection,
     pub directory: &'a OutputDirectory,
     pub pool: &'a ThreadPool,
+    pub streams: &'s Streams,
+    pub scope: &'a Scope<'s>,
     /// How many pieces of the template are compressed side by side.
     pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
@@ -100,17 +103,17 @@ struct WrittenTemplate {
 #[derive(Default)]
 struct Clocks {
     matching: Stopwatch,
-    sums: Stopwatch,
+    sums: Duration,
     template: Stopwatch,
     proof: Stopwatch,
 }
 
-impl Job<'_> {
+impl Job<'_, '_> {
     /// Makes the image's set and leaves it staged. `inputs` stands for what it depends on.
     ///
     /// # Errors
     /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
-    pub fn run(&self, image: &Mapped, inputs: String) -> Result<Record, Error> {
+    pub fn run(&self, image: &Arc<Mapped>, inputs: String) -> Result<Record, Error> {
         let start = Instant::now();
         let mut clocks = Clocks::default();
         let name = &self.planned.image.name;
@@ -143,7 +146,7 @@ impl Job<'_> {
             sums: sums.map(|(file, sums)| (file.to_owned(), hexadecimal(sums))).into(),
             seconds: Stages {
                 matching: clocks.matching.seconds(),
-                sums: clocks.sums.seconds(),
+                sums: clocks.sums.as_secs_f64(),
                 template: clocks.template.seconds(),
                 proof: clocks.proof.seconds(),
                 total: start.elapsed().as_secs_f64(),
@@ -162,7 +165,7 @@ impl Job<'_> {
         Error::Image { path: self.planned.image.path.clone(), source }
     }
 
-    fn write_template(&self, image: &Mapped, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
+    fn write_template(&self, image: &Arc<Mapped>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
         let settings = &self.planned.image.settings;
         let name = template_name(&self.planned.image.name);
         let failed = |source| Error::Output { path: self.directory.staged(&name), source };
@@ -172,7 +175,7 @@ impl Job<'_> {
             pieces_at_once: self.pieces_at_once,
             ..template::Options::new(settings.checksum)
         };
-        let file = BufWriter::with_capacity(1 << 20, self.directory.stage(&name)?);
+        let file = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
         let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
 
         let sums = SelectionSums {
@@ -181,47 +184,44 @@ impl Job<'_> {
             checksum: settings.checksum,
             progress: self.progress,
         };
-        let mut search = Search::new(&self.selection.table, image, &sums, settings.checksum);
-        let mut image_hashers = hashers(&self.algorithms());
+        let mut search = Search::new(&self.selection.table, &**image, &sums, settings.checksum);
+        let image_sums = self.streams.open(image, &self.algorithms());
         let mut layout = Layout::default();
         let mut found = Vec::new();
         let mut offset = 0;
         loop {
             let window = offset..image.length().min(offset + WINDOW);
-            let Clocks { matching, sums, template, .. } = clocks;
-            // Three stages side by side: what was found before is written while the search goes on.
-            let (written, (searched, summed)) = self.pool.install(|| {
+            image.expect(window.end..window.end + WINDOW);
+            image_sums.push(self.scope, window.clone());
+            let Clocks { matching, template, .. } = clocks;
+            // What was found before is written while the search goes on.
+            let (written, searched) = self.pool.install(|| {
                 rayon::join(
                     || template.time(|| self.write_areas(&mut writer, image, &found)),
-                    || {
-                        rayon::join(
-                            || matching.time(|| search.advance(window.end)),
-                            || sums.time(|| sum_window(&mut image_hashers, image, window.clone())),
-                        )
-                    },
+                    || matching.time(|| search.advance(window.end)),
                 )
             });
             written?;
-            summed.map_err(|source| self.image_error(source))?;
             found = searched.map_err(|source| self.image_error(source))?;
             found.iter().cloned().for_each(|area| layout.push(area));
+            // By now the sums are beyond this.
+            image.let_go(0..offset.saturating_sub((MOST_WAITING as u64 + 1) * WINDOW));
             offset = window.end;
             self.progress.report(Event::ImageAdvanced { image: self.number, offset });
             if offset == image.length() {
                 break;
             }
         }
-        let image_sums = finish(image_hashers);
+        clocks.template.time(|| self.pool.install(|| self.write_areas(&mut writer, image, &found)))?;
+        let (image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
+        clocks.sums = spent;
         let entry = ImageEntry {
             length: image.length(),
             sum: set_sum(&image_sums, settings.checksum),
             block_length: Some(settings.min_length),
         };
         clocks.template.time(|| {
-            let written = self.pool.install(|| {
-                self.write_areas(&mut writer, image, &found)?;
-                writer.finish(entry).map_err(failed)
-            })?;
+            let written = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
             let Summed { out, hashers, length } = written;
             let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
             let stamp = sync(&file).map_err(failed)?;
@@ -339,12 +339,6 @@ fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &Written
         vec![jigdo::image_size_comment(image.length())],
     ]
     .concat()
-}
-
-fn sum_window(hashers: &mut BTreeMap<Algorithm, Hasher>, image: &Mapped, range: Range<u64>) -> io::Result<()> {
-    let window = image.window(range)?;
-    hashers.values_mut().par_bridge().for_each(|hasher| hasher.update(&window));
-    Ok(())
 }
 
 /// Makes a file last, and gives its stamp.

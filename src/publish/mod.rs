@@ -12,6 +12,7 @@ mod record;
 pub mod report;
 mod run;
 mod staging;
+mod streams;
 mod sums;
 
 use std::io;
@@ -95,7 +96,7 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
         seconds: start.elapsed().as_secs_f64(),
     };
     let run = Run::new(&plan, &index, &catalogue, &pool, progress, options.dry_run);
-    let (images, nothing_could_be_written) = run.all(options.jobs);
+    let (images, nothing_could_be_written) = run.all();
     if let Err(error) = catalogue.flush() {
         // The sets are published all the same.
         progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rayon::ThreadPool;
+use rayon::{Scope, ThreadPool};
 
 use super::Error;
 use super::job::{self, Job};
@@ -15,6 +15,7 @@ use super::plan::{Plan, Planned, Selection};
 use super::record::{Found, Record, jigdo_name, template_name};
 use super::report::{ImageReport, Outcome, Outputs, SetReport};
 use super::staging::{Change, OutputDirectory};
+use super::streams::Streams;
 use super::sums::{SumsFile, file_name};
 use crate::digest::Algorithm;
 use crate::matcher::Bytes as _;
@@ -24,6 +25,10 @@ use crate::stamp::{Stamp, now_ns};
 
 /// How many pieces of all templates in work may wait for their compression: 64 MiB at most.
 const PIECES_IN_MEMORY: usize = 64;
+
+/// How many images are in work at once, as far as there are any.
+const LEAST_AT_ONCE: usize = 16;
+const MOST_AT_ONCE: usize = 64;
 
 /// A run over all images of a plan.
 pub struct Run<'a> {
@@ -112,22 +117,25 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does the work on all images, `jobs` at a time, the longest first. Gives what came of each, and whether there is
+    /// Does the work on all images, the longest first. Gives what came of each, and whether there is
     /// not one set, and only because they could not be written.
-    pub fn all(self, jobs: usize) -> (Vec<ImageReport>, bool) {
+    pub fn all(self) -> (Vec<ImageReport>, bool) {
         let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
         let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
         self.progress.report(Event::BatchStarted { bytes: order.iter().map(length).sum() });
         order.sort_by_cached_key(|image| std::cmp::Reverse(length(image)));
         let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..jobs.min(order.len()) {
-                scope.spawn(|| {
-                    while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.one(image);
-                    }
-                });
-            }
+        let streams = Streams::new(self.pool.current_num_threads());
+        self.pool.in_place_scope(|scope| {
+            std::thread::scope(|threads| {
+                for _ in 0..self.images_at_once() {
+                    threads.spawn(|| {
+                        while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            self.one(image, &streams, scope);
+                        }
+                    });
+                }
+            });
         });
         self.progress.report(Event::BatchDone);
         let unwritten = |image: &Mutex<Progressed>| matches!(lock(image).state, State::Failed { of_output: true, .. });
@@ -138,9 +146,9 @@ impl<'a> Run<'a> {
     }
 
     /// Does the work on one image, and publishes its output directory if it was the last one there.
-    fn one(&self, image: usize) {
+    fn one<'s>(&self, image: usize, streams: &'s Streams, scope: &Scope<'s>) {
         let name = self.plan.images[image].image.path.display().to_string();
-        let state = self.make(image, &name).unwrap_or_else(|error| State::failed(&error));
+        let state = self.make(image, &name, streams, scope).unwrap_or_else(|error| State::failed(&error));
         self.progress.report(Event::ImageDone { image, name: &name, summary: &summary(&state) });
         lock(&self.images[image]).state = state;
         let destination = &self.destinations[self.destination_of[image]];
@@ -151,13 +159,13 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the image's set, or finds it made.
-    fn make(&self, number: usize, name: &str) -> Result<State, Error> {
+    fn make<'s>(&self, number: usize, name: &str, streams: &'s Streams, scope: &Scope<'s>) -> Result<State, Error> {
         let planned = self.plan.images[number];
         let directory = match &self.destinations[self.destination_of[number]].directory {
             Ok(directory) => directory,
             Err(error) => return Ok(State::failed(error)),
         };
-        let image = job::open(&planned.image.path)?;
+        let image = Arc::new(job::open(&planned.image.path)?);
         lock(&self.images[number]).bytes = Some(image.length());
         self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
         let selection = &self.selections[self.selection_of[number]];
@@ -181,6 +189,8 @@ impl<'a> Run<'a> {
             selection,
             directory,
             pool: self.pool,
+            streams,
+            scope,
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
         };
@@ -191,11 +201,16 @@ impl<'a> Run<'a> {
         Ok(State::Made(Made { record, found: Found::Staged, is_lasting }))
     }
 
+    /// How many images are in work at once: enough to fill the lanes that sum them side by side, and to keep all threads
+    /// busy. Each has a thread of its own, which does no more than lead the work on it.
+    fn images_at_once(&self) -> usize {
+        self.pool.current_num_threads().clamp(LEAST_AT_ONCE, MOST_AT_ONCE).min(self.images.len())
+    }
+
     /// Enough pieces of an image's template for every thread, as far as the images in work share the budget.
     fn pieces_at_once(&self) -> usize {
-        let threads = self.pool.current_num_threads();
-        let share = PIECES_IN_MEMORY / threads.min(self.images.len());
-        share.min(2 * threads).max(1)
+        let share = PIECES_IN_MEMORY / self.images_at_once();
+        share.min(2 * self.pool.current_num_threads()).max(1)
     }
 
     /// Publishes the sets of a directory: templates, jigdo files, SUMS files.

@@ -131,13 +131,16 @@ impl Streams {
             updates.push((&mut piece.hasher, window.as_deref().unwrap_or_default()));
         }
         digest::update_all(&mut updates);
-        let (spent, bytes) = (start.elapsed(), pieces.iter().map(|piece| piece.range.end - piece.range.start).sum::<u64>());
+        let (spent, bytes) =
+            (start.elapsed(), pieces.iter().map(|piece| piece.range.end - piece.range.start).sum::<u64>());
         let errors: Vec<_> = windows.into_iter().map(Result::err).collect();
 
         let mut open = self.lock();
         for (piece, error) in pieces.into_iter().zip(errors) {
             // The work on the image may have ended early.
-            let Some(stream) = open.streams.get_mut(&algorithm).and_then(|of| of.get_mut(&piece.number)) else { continue };
+            let Some(stream) = open.streams.get_mut(&algorithm).and_then(|of| of.get_mut(&piece.number)) else {
+                continue;
+            };
             stream.hasher = Some(piece.hasher);
             stream.spent += spent.mul_f64((piece.range.end - piece.range.start) as f64 / bytes.max(1) as f64);
             stream.error = stream.error.take().or(error);
