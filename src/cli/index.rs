@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{Failure, IndexArgs, JobsArgs, terminal};
+use crate::digest::Checksum;
 use crate::manifest::{self, Mirror, Mirrors};
 use crate::mirror::{Index, Tree};
 use crate::progress::Event;
@@ -19,7 +20,7 @@ pub struct Args {
     /// Release manifests, whose mirrors are indexed, or directories.
     #[arg(required = true, value_name = "MANIFEST|DIR")]
     sources: Vec<PathBuf>,
-    /// Read every file in full now, so that `publish` need not.
+    /// Read every file in full now, and remember its MD5 and its SHA-256, so that `publish` need not.
     #[arg(long)]
     read_all: bool,
     #[command(flatten)]
@@ -38,7 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let index = Index::open(&args.index.path()?).map_err(Failure::nothing)?;
     let progress = terminal::listener(args.quiet);
     pool.install(|| {
-        let catalogue = index.refresh(&trees, &block_lengths, &*progress)?;
+        let catalogue = index.refresh(&trees, &block_lengths, &Checksum::ALL, &*progress)?;
         if args.read_all {
             let files: Vec<_> = catalogue.files().collect();
             progress.report(Event::MirrorToRead { files: files.len() as u64 });

@@ -159,7 +159,7 @@ fn set_columns(set: &SetReport) -> [String; 4] {
         percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
         set.parts.to_string(),
         BinaryBytes(set.template_bytes).to_string(),
-        format!("{:.1}", set.seconds.total),
+        format!("{:.1}", set.seconds),
     ]
 }
 

@@ -53,6 +53,11 @@ pub enum Checksum {
     Sha256,
 }
 
+impl Checksum {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Md5, Self::Sha256];
+}
+
 impl From<Checksum> for Algorithm {
     fn from(checksum: Checksum) -> Self {
         match checksum {

@@ -3,9 +3,10 @@
 //! It is compact, about 200 bytes a file: paths stand in one string a tree, and what belongs to a file's content
 //! (stamp, heads, sums) is kept once for all its names.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -15,7 +16,7 @@ use super::heads::FileHead;
 use super::store::Store;
 use super::walk::{Listing, Span};
 use super::{Error, FileError, Sums, Tree, read, sums};
-use crate::digest::Rsync64;
+use crate::digest::{Checksum, Rsync64};
 use crate::image::Mapped;
 use crate::matcher::Bytes as _;
 use crate::matcher::head::Head;
@@ -36,9 +37,15 @@ pub struct Catalogue {
     /// All files, those with the same content side by side.
     names: Vec<FileId>,
     block_lengths: Vec<u32>,
+    /// Which sums are wanted of files.
+    checksums: Vec<Checksum>,
     /// For each content its head for each block length.
     heads: Vec<FileHead>,
     sums: Vec<OnceLock<Result<Sums, FileError>>>,
+    /// The contents whose sums some thread is reading.
+    in_work: Mutex<HashSet<usize>>,
+    /// Some of these are done.
+    worked: Condvar,
     store: Arc<Store>,
     unsaved: Mutex<Unsaved>,
 }
@@ -80,6 +87,7 @@ impl Catalogue {
         trees: &[Tree],
         listings: Vec<Listing>,
         block_lengths: &[u32],
+        checksums: &[Checksum],
         store: Arc<Store>,
     ) -> Self {
         let mut files = Vec::with_capacity(listings.iter().map(|listing| listing.files.len()).sum());
@@ -102,6 +110,9 @@ impl Catalogue {
             contents,
             names,
             block_lengths: block_lengths.to_vec(),
+            checksums: checksums.to_vec(),
+            in_work: Mutex::default(),
+            worked: Condvar::new(),
             store,
             unsaved: Mutex::new(Unsaved { contents: Vec::new(), saved: Instant::now() }),
         }
@@ -179,52 +190,71 @@ impl Catalogue {
         self.heads_of(self.content(file))[at]
     }
 
+    /// Whether the file need not be read any more for its strong sums: they are known, or cannot be had.
+    pub fn is_read(&self, file: FileId) -> bool {
+        self.sums[self.content(file)].get().is_some()
+    }
+
     /// The file's strong sums, if they are known without reading it.
     pub fn known_sums(&self, file: FileId) -> Option<Sums> {
         self.sums[self.content(file)].get()?.as_ref().ok().copied()
     }
 
-    /// The strong sums of these files, in their order. Files whose sums are not known are read, in parallel, each once
-    /// even if several threads ask at a time; then the index remembers them. A file that cannot be used is reported as
-    /// a warning the first time.
+    /// The strong sums of these files, those that the catalogue was made for, in their order. Files whose sums are not
+    /// known are read, in parallel, each once even if several threads ask at a time; then the index remembers them. A
+    /// file that cannot be used is reported as a warning the first time.
     pub fn sums(&self, files: &[FileId], progress: &dyn Progress) -> Vec<Result<Sums, FileError>> {
-        let mut unknown: Vec<_> = files
-            .iter()
-            .map(|&file| self.content(file))
-            .filter(|&content| self.sums[content].get().is_none())
-            .collect();
+        let is_unknown = |&content: &usize| self.sums[content].get().is_none();
+        let mut unknown: Vec<_> = files.iter().map(|&file| self.content(file)).filter(is_unknown).collect();
         unknown.sort_unstable();
         unknown.dedup();
-        let warnings: Vec<String> = unknown
-            .into_par_iter()
-            .with_max_len(1)
-            .map_init(sums::buffer, |buffer, content| self.learn_sums(content, buffer, progress))
-            .flatten_iter()
-            .collect();
-        for warning in &warnings {
-            progress.report(Event::Warning(warning));
+        while !unknown.is_empty() {
+            let claim = self.claim(&unknown);
+            self.learn_sums(&claim.contents, progress);
+            drop(claim);
+            unknown.retain(is_unknown);
         }
         let sums_of = |&file: &FileId| self.sums[self.content(file)].get().cloned();
         files.iter().map(|file| sums_of(file).expect("every unknown sum has just been learnt")).collect()
     }
 
-    /// Reads a content's sums unless another thread does; a warning if this thread found that it cannot be used.
-    fn learn_sums(&self, content: usize, buffer: &mut [u8], progress: &dyn Progress) -> Option<String> {
-        let mut is_first = false;
-        let (stamp, path) = (&self.contents[content].stamp, self.full_path(self.names(content)[0]));
-        let started = now_ns();
-        let result = self.sums[content].get_or_init(|| {
-            is_first = true;
-            sums::read_sums(&path, stamp, buffer)
-        });
-        match result {
-            Ok(_) if is_first && !stamp.is_young(started) => {
-                self.note_unsaved(content, progress);
-                None
+    /// Claims those of these contents that no other thread is reading. Where others read all of them, waits until some
+    /// are done. Who has a claim waits for nobody until it is dropped.
+    fn claim(&self, contents: &[usize]) -> Claim<'_> {
+        let mut in_work = self.in_work.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let is_unknown = |content: &&usize| self.sums[**content].get().is_none();
+            if contents.iter().find(is_unknown).is_none() {
+                return Claim { catalogue: self, contents: Vec::new() };
             }
-            Err(error) if is_first => Some(error.to_string()),
-            _ => None,
+            let free = contents.iter().filter(is_unknown).filter(|content| !in_work.contains(content));
+            let free: Vec<usize> = free.copied().collect();
+            if !free.is_empty() {
+                in_work.extend(&free);
+                return Claim { catalogue: self, contents: free };
+            }
+            in_work = self.worked.wait(in_work).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Reads the sums of these contents.
+    fn learn_sums(&self, contents: &[usize], progress: &dyn Progress) {
+        let started = now_ns();
+        let wanted = |&content: &usize| sums::Wanted {
+            path: self.full_path(self.names(content)[0]),
+            stamp: &self.contents[content].stamp,
+        };
+        let wanted: Vec<_> = contents.iter().map(wanted).collect();
+        sums::read_sums(&wanted, &self.checksums, |number, result| {
+            if let Err(error) = &result {
+                progress.report(Event::Warning(&error.to_string()));
+            }
+            let is_lasting = result.is_ok() && !wanted[number].stamp.is_young(started);
+            self.sums[contents[number]].get_or_init(|| result);
+            if is_lasting {
+                self.note_unsaved(contents[number], progress);
+            }
+        });
     }
 
     fn note_unsaved(&self, content: usize, progress: &dyn Progress) {
@@ -336,9 +366,11 @@ impl Catalogue {
         &mut self.heads[content * count..][..count]
     }
 
-    /// Takes sums that the index knows.
+    /// Takes sums that the index knows, if these are all that are wanted.
     pub(super) fn take_sums(&self, file: FileId, sums: Sums) {
-        self.sums[self.content(file)].get_or_init(|| Ok(sums));
+        if self.checksums.iter().all(|&checksum| sums.sum(checksum).is_some()) {
+            self.sums[self.content(file)].get_or_init(|| Ok(sums));
+        }
     }
 
     /// Leaves out the files with these contents. Files are then numbered anew.
@@ -373,6 +405,20 @@ impl Catalogue {
             content.names = start;
         }
         self.names = names;
+    }
+}
+
+/// Contents whose sums one thread is reading.
+struct Claim<'a> {
+    catalogue: &'a Catalogue,
+    contents: Vec<usize>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut in_work = self.catalogue.in_work.lock().unwrap_or_else(PoisonError::into_inner);
+        in_work.retain(|content| !self.contents.contains(content));
+        self.catalogue.worked.notify_all();
     }
 }
 

@@ -9,6 +9,7 @@ use super::catalogue::Catalogue;
 use super::heads::{self, FileHead};
 use super::store::{HeadRow, Reader, Store, Writer};
 use super::{Error, FileError, FileId, Tree, walk};
+use crate::digest::Checksum;
 use crate::progress::{Event, Progress};
 use crate::stamp::now_ns;
 
@@ -26,11 +27,17 @@ impl Index {
     }
 
     /// Walks `trees`, reads the heads of files that the index does not know as they are, for blocks of each of
-    /// `block_lengths` bytes, and brings the index up to date.
+    /// `block_lengths` bytes, and brings the index up to date. The catalogue gives sums of the kinds in `checksums`.
     ///
     /// Files that cannot be used (unreadable, changing, named in a way that a jigdo file cannot carry) are left out
     /// with a warning. An error if a tree is missing or has no usable file, or if the index cannot be read or written.
-    pub fn refresh(&self, trees: &[Tree], block_lengths: &[u32], progress: &dyn Progress) -> Result<Catalogue, Error> {
+    pub fn refresh(
+        &self,
+        trees: &[Tree],
+        block_lengths: &[u32],
+        checksums: &[Checksum],
+        progress: &dyn Progress,
+    ) -> Result<Catalogue, Error> {
         let mut block_lengths = block_lengths.to_vec();
         block_lengths.retain(|&length| length > 0);
         block_lengths.sort_unstable();
@@ -39,7 +46,8 @@ impl Index {
         let started = now_ns();
         let listings = walk::walk(trees, progress)?;
         let is_complete: Vec<bool> = listings.iter().map(|listing| listing.complete).collect();
-        let mut catalogue = Catalogue::new(started, trees, listings, &block_lengths, Arc::clone(&self.store));
+        let mut catalogue =
+            Catalogue::new(started, trees, listings, &block_lengths, checksums, Arc::clone(&self.store));
 
         let mut known = self.store.read(|reader| Known::load(reader, &mut catalogue, trees))?;
         known.gone.retain(|gone| is_complete[gone.tree]);
@@ -138,7 +146,7 @@ impl Known {
                     Some(file) if row.is_of(catalogue.stamp(file)) => {
                         rows.push((row.id, file));
                         known.stored[file.0 as usize] = 1;
-                        row.sums.into_iter().for_each(|sums| catalogue.take_sums(file, sums));
+                        catalogue.take_sums(file, row.sums);
                     }
                     Some(_) => {} // Its row will be written anew.
                     // Another run, whose filter wants the file, may find its row useful.

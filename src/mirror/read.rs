@@ -12,34 +12,77 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::FileError;
 use crate::stamp::Stamp;
 
+/// A file that is being read.
+pub struct Reading<'a> {
+    path: &'a Path,
+    stamp: &'a Stamp,
+    file: File,
+    /// How many bytes are still to come.
+    left: u64,
+}
+
+impl<'a> Reading<'a> {
+    /// Opens the file at `path`, which should have `stamp`.
+    pub fn open(path: &'a Path, stamp: &'a Stamp) -> Result<Self, FileError> {
+        let file = open(path).map_err(|source| io_error(path, source))?;
+        Ok(Self { path, stamp, file, left: stamp.size })
+    }
+
+    /// Reads the file's next bytes, and says how many: only at its end fewer than `buffer` holds, and none behind it.
+    /// An error at the end unless the file has its stamp then, and had as many bytes as that says: then it had it
+    /// before too.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, FileError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.file.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io_error(self.path, error)),
+            }
+        }
+        self.left = self.left.checked_sub(filled as u64).ok_or_else(|| self.changed())?;
+        if filled == 0 {
+            if self.left > 0 {
+                return Err(self.changed());
+            }
+            self.check()?;
+        }
+        Ok(filled)
+    }
+
+    /// An error unless the file has its stamp now.
+    pub fn check(&self) -> Result<(), FileError> {
+        let found = self.file.metadata().map_err(|source| io_error(self.path, source))?;
+        if Stamp::of(&found) == *self.stamp { Ok(()) } else { Err(self.changed()) }
+    }
+
+    fn changed(&self) -> FileError {
+        FileError::Changed { path: self.path.into() }
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> FileError {
+    FileError::Io { path: path.into(), source: Arc::new(source) }
+}
+
 /// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
 ///
-/// An error unless the file has `stamp` after that, and as many bytes as it says: then it had it before too.
+/// An error unless the file has `stamp` after that, and, if all was taken, as many bytes as it says.
 pub fn read(
     path: &Path,
     stamp: &Stamp,
     buffer: &mut [u8],
     mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<(), FileError> {
-    let failed = |source| FileError::Io { path: path.into(), source: Arc::new(source) };
-    let changed = || FileError::Changed { path: path.into() };
-    let mut file = open(path).map_err(failed)?;
-    let mut left = stamp.size;
-    let mut wanted = ControlFlow::Continue(());
-    while wanted.is_continue() {
-        let piece = match file.read(buffer) {
-            Ok(0) => break,
-            Ok(length) => &buffer[..length],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        left = left.checked_sub(piece.len() as u64).ok_or_else(changed)?;
-        wanted = take(piece);
+    let mut reading = Reading::open(path, stamp)?;
+    loop {
+        match reading.fill(buffer)? {
+            0 => return Ok(()),
+            filled if take(&buffer[..filled]).is_break() => return reading.check(),
+            _ => {}
+        }
     }
-    if (wanted.is_continue() && left > 0) || Stamp::of(&file.metadata().map_err(failed)?) != *stamp {
-        return Err(changed());
-    }
-    Ok(())
 }
 
 /// Should a pipe have taken the file's place since the walk, opening it does not wait for a writer.

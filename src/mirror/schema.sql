@@ -14,7 +14,7 @@ CREATE TABLE file (
     mtime_ns INTEGER NOT NULL,          -- nanoseconds since 1970
     inode INTEGER NOT NULL,
     device INTEGER NOT NULL,            -- not compared: it may change when the machine starts anew
-    md5 BLOB,                           -- both sums are NULL until an image may contain the file
+    md5 BLOB,                           -- each sum is NULL until an image that wants it may contain the file
     sha256 BLOB,
     sums_from TEXT,                     -- 'bytes': read from the file
     PRIMARY KEY (tree, path)

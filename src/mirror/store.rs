@@ -38,7 +38,7 @@ pub struct Row<'a> {
     pub size: u64,
     pub mtime_ns: i64,
     pub inode: u64,
-    pub sums: Option<Sums>,
+    pub sums: Sums,
 }
 
 impl Row<'_> {
@@ -195,14 +195,13 @@ impl Reader<'_> {
         )?;
         let mut rows = query.query([root])?;
         while let Some(row) = rows.next()? {
-            let (md5, sha256) = (row.get::<_, Option<[u8; 16]>>(5)?, row.get::<_, Option<[u8; 32]>>(6)?);
             take(Row {
                 id: row.get(0)?,
                 path: row.get_ref(1)?.as_str()?,
                 size: row.get::<_, i64>(2)?.cast_unsigned(),
                 mtime_ns: row.get(3)?,
                 inode: row.get::<_, i64>(4)?.cast_unsigned(),
-                sums: md5.zip(sha256).map(|(md5, sha256)| Sums { md5, sha256 }),
+                sums: Sums { md5: row.get(5)?, sha256: row.get(6)? },
             });
         }
         Ok(())
@@ -281,7 +280,7 @@ impl<'a> Writer<'a> {
     /// state stays, as another process may have found it out.
     pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
-        let (md5, sha256) = (sums.map(|sums| sums.md5), sums.map(|sums| sums.sha256));
+        let (md5, sha256) = (sums.and_then(|sums| sums.md5), sums.and_then(|sums| sums.sha256));
         let from = sums.map(|_| "bytes");
         let id = self.last_file + 1;
         let new = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from, id];

@@ -1,51 +1,161 @@
-//! A file's strong sums, read from its bytes.
+//! The strong sums of files, read from their bytes, many files side by side.
 
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-use super::{FileError, read};
-use crate::digest::{Algorithm, Checksum, Hasher, Sum};
+use rayon::prelude::*;
+
+use super::FileError;
+use super::read::{Reading, has_stamp};
+use crate::digest::{self, Checksum, Hasher, Sum};
 use crate::stamp::Stamp;
 
-/// Both strong sums of a file, from one read of it: whichever a set needs, the file is not read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Strong sums of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sums {
-    pub md5: [u8; 16],
-    pub sha256: [u8; 32],
+    pub md5: Option<[u8; 16]>,
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl Sums {
-    /// The sum of the given kind.
-    pub fn sum(&self, checksum: Checksum) -> Sum {
+    /// The sum of the given kind, if it is known.
+    pub fn sum(&self, checksum: Checksum) -> Option<Sum> {
         match checksum {
-            Checksum::Md5 => Sum::Md5(self.md5),
-            Checksum::Sha256 => Sum::Sha256(self.sha256),
+            Checksum::Md5 => self.md5.map(Sum::Md5),
+            Checksum::Sha256 => self.sha256.map(Sum::Sha256),
+        }
+    }
+
+    fn set(&mut self, sum: Sum) {
+        match sum {
+            Sum::Md5(bytes) => self.md5 = Some(bytes),
+            Sum::Sha256(bytes) => self.sha256 = Some(bytes),
         }
     }
 }
 
-/// A buffer that fits into a core's own cache, so that the second algorithm finds the bytes there.
-pub fn buffer() -> Vec<u8> {
-    vec![0; 128 * 1024]
+/// How many files a thread reads side by side: as many as its lanes take.
+const SIDE_BY_SIDE: usize = 16;
+
+/// With fewer files than this, another thread is not worth its while.
+const FEW: usize = 8;
+
+/// How much is read of a file at a time: of all together, what a core's own cache holds.
+const PIECE: usize = 64 << 10;
+
+/// A file whose sums are wanted.
+pub struct Wanted<'a> {
+    pub path: PathBuf,
+    pub stamp: &'a Stamp,
 }
 
-/// The sums of the file at `path`. A file that changes under the reader is read again if it came to rest as `stamp` says.
-pub fn read_sums(path: &Path, stamp: &Stamp, buffer: &mut [u8]) -> Result<Sums, FileError> {
-    match read_once(path, stamp, buffer) {
-        Err(FileError::Changed { .. }) if read::has_stamp(path, stamp) => read_once(path, stamp, buffer),
-        result => result,
+/// Reads files, and gives each file's number and sums to `take` as soon as they are known, in any order, from many
+/// threads. A file that changes under the reader is read again if it came to rest as its stamp says.
+pub fn read_sums(
+    files: &[Wanted<'_>],
+    checksums: &[Checksum],
+    take: impl Fn(usize, Result<Sums, FileError>) + Sync + Send,
+) {
+    // The longest first, so that the lanes run dry at about the same time.
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|&number| files[number].stamp.size);
+    let waiting = Mutex::new(order);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let threads = rayon::current_num_threads().min(files.len().div_ceil(FEW));
+    (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
+        let mut lanes: Vec<Lane> = Vec::new();
+        loop {
+            while lanes.len() < SIDE_BY_SIDE
+                && let Some(number) = next()
+            {
+                match Lane::open(number, &files[number], checksums) {
+                    Ok(lane) => lanes.push(lane),
+                    Err(error) => take(number, Err(error)),
+                }
+            }
+            if lanes.is_empty() {
+                return;
+            }
+            advance(&mut lanes, files, checksums, &take);
+        }
+    });
+}
+
+/// A file that is being read.
+struct Lane<'a> {
+    number: usize,
+    reading: Reading<'a>,
+    hashers: Vec<Hasher>,
+    buffer: Vec<u8>,
+    /// How much of the buffer was read last.
+    filled: usize,
+    /// Whether it is read for the second time.
+    is_again: bool,
+}
+
+impl<'a> Lane<'a> {
+    fn open(number: usize, file: &'a Wanted<'a>, checksums: &[Checksum]) -> Result<Self, FileError> {
+        Ok(Self {
+            number,
+            reading: Reading::open(&file.path, file.stamp)?,
+            hashers: hashers(checksums),
+            buffer: vec![0; PIECE],
+            filled: 0,
+            is_again: false,
+        })
+    }
+
+    fn sums(&mut self, checksums: &[Checksum]) -> Sums {
+        let mut sums = Sums::default();
+        for (hasher, &checksum) in self.hashers.drain(..).zip(checksums) {
+            sums.set(Sum::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind"));
+        }
+        sums
+    }
+
+    /// Begins again with a file that changed meanwhile, unless it did so before, or is not what it should be.
+    fn again(&mut self, file: &'a Wanted<'a>, checksums: &[Checksum]) -> bool {
+        if self.is_again || !has_stamp(&file.path, file.stamp) {
+            return false;
+        }
+        let Ok(reading) = Reading::open(&file.path, file.stamp) else { return false };
+        (self.reading, self.hashers, self.is_again) = (reading, hashers(checksums), true);
+        true
     }
 }
 
-fn read_once(path: &Path, stamp: &Stamp, buffer: &mut [u8]) -> Result<Sums, FileError> {
-    let mut hashers = [Hasher::new(Algorithm::Md5), Hasher::new(Algorithm::Sha256)];
-    read::read(path, stamp, buffer, |piece| {
-        hashers.iter_mut().for_each(|hasher| hasher.update(piece));
-        ControlFlow::Continue(())
-    })?;
-    let [md5, sha256] = hashers.map(Hasher::finish);
-    Ok(Sums {
-        md5: md5.try_into().expect("an MD5 has 16 bytes"),
-        sha256: sha256.try_into().expect("a SHA-256 has 32 bytes"),
-    })
+fn hashers(checksums: &[Checksum]) -> Vec<Hasher> {
+    checksums.iter().map(|&checksum| Hasher::new(checksum.into())).collect()
+}
+
+/// Takes the next piece of each file into its sums; files that end leave their lanes.
+fn advance<'a>(
+    lanes: &mut Vec<Lane<'a>>,
+    files: &'a [Wanted<'a>],
+    checksums: &[Checksum],
+    take: impl Fn(usize, Result<Sums, FileError>),
+) {
+    lanes.retain_mut(|lane| match lane.reading.fill(&mut lane.buffer) {
+        Ok(0) => {
+            take(lane.number, Ok(lane.sums(checksums)));
+            false
+        }
+        Ok(filled) => {
+            lane.filled = filled;
+            true
+        }
+        Err(FileError::Changed { .. }) if lane.again(&files[lane.number], checksums) => {
+            lane.filled = 0;
+            true
+        }
+        Err(error) => {
+            take(lane.number, Err(error));
+            false
+        }
+    });
+    let mut updates: Vec<(&mut Hasher, &[u8])> = Vec::new();
+    for Lane { hashers, buffer, filled, .. } in lanes {
+        updates.extend(hashers.iter_mut().map(|hasher| (hasher, &buffer[..*filled])));
+    }
+    digest::update_all(&mut updates);
 }

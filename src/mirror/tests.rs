@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::*;
-use crate::digest::{Rsync64, Sum};
+use crate::digest::{Checksum, Rsync64, Sum};
 use crate::matcher::head::{Head, HeadFinder};
 use crate::progress::{Event, Progress};
 
@@ -66,7 +66,7 @@ impl Place {
 
     fn refresh(&self) -> (Catalogue, Seen) {
         let log = Log::default();
-        let catalogue = self.index().refresh(&self.trees(), &[256, 1024], &log).unwrap();
+        let catalogue = self.index().refresh(&self.trees(), &[256, 1024], &Checksum::ALL, &log).unwrap();
         (catalogue, log.0.into_inner().unwrap())
     }
 
@@ -142,8 +142,8 @@ fn a_catalogue_says_of_each_file_what_its_bytes_say() {
         assert_eq!(catalogue.head(file, 512), None);
         assert_eq!(catalogue.known_sums(file), None);
         let sums = catalogue.sums(&[file], &Log::default())[0].clone().unwrap();
-        for checksum in [crate::digest::Checksum::Md5, crate::digest::Checksum::Sha256] {
-            assert_eq!(sums.sum(checksum), Sum::of(checksum, bytes));
+        for checksum in Checksum::ALL {
+            assert_eq!(sums.sum(checksum), Some(Sum::of(checksum, bytes)));
         }
         assert_eq!(catalogue.known_sums(file), Some(sums));
         assert!(catalogue.unchanged(file));
@@ -180,13 +180,28 @@ fn a_new_block_length_reads_heads_again_and_keeps_sums() {
     sums(&first);
     drop(first);
     let log = Log::default();
-    let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &log).unwrap();
+    let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
     assert_eq!(log.0.lock().unwrap().read, 1);
     assert!(catalogue.head(FileId(0), 2048).is_some());
     assert!(catalogue.known_sums(FileId(0)).is_some());
     assert_eq!(place.query("SELECT block_length || '' FROM file_heads").len(), 3);
-    place.index().refresh(&place.trees(), &[2048, 2048], &log).unwrap();
+    place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
     assert_eq!(log.0.lock().unwrap().read, 1);
+}
+
+#[test]
+fn only_the_sums_that_are_wanted_are_read_and_the_index_keeps_those_of_other_runs() {
+    let place = Place::new();
+    let bytes = noise(1, 5000);
+    place.write("a", &bytes);
+    for (wanted, known_before) in
+        [(&[Checksum::Md5][..], false), (&[Checksum::Md5], true), (&[Checksum::Sha256], false), (&Checksum::ALL, true)]
+    {
+        let catalogue = place.index().refresh(&place.trees(), &[256], wanted, &Log::default()).unwrap();
+        assert_eq!(catalogue.known_sums(FileId(0)).is_some(), known_before, "{wanted:?}");
+        let sums = catalogue.sums(&[FileId(0)], &Log::default())[0].clone().unwrap();
+        assert!(wanted.iter().all(|&checksum| sums.sum(checksum) == Some(Sum::of(checksum, &bytes))));
+    }
 }
 
 #[test]
@@ -219,10 +234,7 @@ fn only_what_changed_between_runs_is_read_again() {
         [("changed", false), ("replaced", false), ("same", true)]
     );
     let (read, _) = sums(&second);
-    assert_eq!(
-        read[0].as_ref().unwrap().sum(crate::digest::Checksum::Md5),
-        Sum::of(crate::digest::Checksum::Md5, &noise(2, 5000))
-    );
+    assert_eq!(read[0].as_ref().unwrap().sum(Checksum::Md5), Some(Sum::of(Checksum::Md5, &noise(2, 5000))));
     assert_eq!(place.query("SELECT path FROM file ORDER BY path"), ["\"changed\"", "\"replaced\"", "\"same\""]);
 }
 
@@ -326,7 +338,7 @@ fn a_filter_hides_files_and_their_warnings_and_leaves_their_rows_alone() {
     drop(place.refresh());
     let only_pool = [Tree { filter: Box::new(|path| path.starts_with("pool/")), ..Tree::new("Debian", place.root()) }];
     let log = Log::default();
-    let catalogue = place.index().refresh(&only_pool, &[256, 1024], &log).unwrap();
+    let catalogue = place.index().refresh(&only_pool, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert_eq!(paths(&catalogue), ["pool/a"]);
     assert_eq!(log.0.into_inner().unwrap().warnings, [""; 0]);
     assert_eq!(place.refresh().1.read, 0);
@@ -339,7 +351,7 @@ fn several_trees_may_overlap_and_keep_their_order() {
     place.write("pool/b", &noise(2, 2000));
     let trees = [Tree::new("Whole", place.root()), Tree::new("Pool", place.root().join("pool"))];
     let log = Log::default();
-    let catalogue = place.index().refresh(&trees, &[256], &log).unwrap();
+    let catalogue = place.index().refresh(&trees, &[256], &Checksum::ALL, &log).unwrap();
     let listed: Vec<_> = catalogue
         .files()
         .map(|file| (catalogue.label(catalogue.tree(file)), catalogue.path(file), catalogue.content(file)))
@@ -359,13 +371,13 @@ fn trees_with_one_root_share_what_is_remembered() {
     place.write("pool/a", &noise(1, 2000));
     let trees = [Tree::new("One", place.root()), Tree::new("Two", place.root())];
     let log = Log::default();
-    drop(place.index().refresh(&trees, &[256, 1024], &log).unwrap());
+    drop(place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap());
     // Were any row written again, this would refuse it.
     let connection = rusqlite::Connection::open(place.index_path()).unwrap();
     connection
         .execute_batch("CREATE TRIGGER refuse BEFORE UPDATE ON file BEGIN SELECT raise(ABORT, 'written'); END")
         .unwrap();
-    let catalogue = place.index().refresh(&trees, &[256, 1024], &log).unwrap();
+    let catalogue = place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert!(catalogue.files().all(|file| catalogue.head(file, 1024).is_some()));
     assert_eq!((catalogue.len(), log.0.into_inner().unwrap().read), (2, 1));
 }
@@ -373,7 +385,8 @@ fn trees_with_one_root_share_what_is_remembered() {
 #[test]
 fn a_root_may_be_a_link_but_not_missing_empty_or_a_file() {
     let place = Place::new();
-    let refresh = |root: PathBuf| place.index().refresh(&[Tree::new("Debian", root)], &[256], &Log::default());
+    let refresh =
+        |root: PathBuf| place.index().refresh(&[Tree::new("Debian", root)], &[256], &Checksum::ALL, &Log::default());
     let text = |root: &str| refresh(place.root().join(root)).err().unwrap().to_string();
     assert!(matches!(refresh(place.root()), Err(Error::Empty { .. })));
     place.write("pool/a", &noise(1, 2000));
@@ -442,14 +455,14 @@ fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it
         }
     }
     let meddler = Meddler(&place, Log::default());
-    let catalogue = place.index().refresh(&place.trees(), &[256], &meddler).unwrap();
+    let catalogue = place.index().refresh(&place.trees(), &[256], &Checksum::ALL, &meddler).unwrap();
     assert_eq!(paths(&catalogue), ["a", "c"]);
     assert_eq!(meddler.1.0.into_inner().unwrap().warnings.len(), 1);
     for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
         let file = find(&catalogue, name);
         assert_eq!(catalogue.head(file, 256).unwrap().1, Rsync64::of(&bytes[..256]));
-        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().sum(crate::digest::Checksum::Md5);
-        assert_eq!(md5, Sum::of(crate::digest::Checksum::Md5, &bytes));
+        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().sum(Checksum::Md5);
+        assert_eq!(md5, Some(Sum::of(Checksum::Md5, &bytes)));
     }
 }
 
@@ -499,7 +512,8 @@ fn a_file_that_is_no_index_a_damaged_one_and_a_newer_one_are_told_apart() {
     place.write("a", &noise(1, 2000));
     let path = place.index_path();
     let failure = || {
-        let result = Index::open(&path).and_then(|index| index.refresh(&place.trees(), &[256], &Log::default()));
+        let result =
+            Index::open(&path).and_then(|index| index.refresh(&place.trees(), &[256], &Checksum::ALL, &Log::default()));
         let error = result.err().unwrap();
         assert!(error.to_string().contains(path.to_str().unwrap()) && error.to_string().contains("delete"), "{error}");
         error
@@ -584,7 +598,7 @@ fn people_can_read_sums_in_the_index() {
     let (catalogue, _) = place.refresh();
     sums(&catalogue);
     catalogue.flush().unwrap();
-    let md5 = Sum::of(crate::digest::Checksum::Md5, b"short").to_string();
+    let md5 = Sum::of(Checksum::Md5, b"short").to_string();
     assert_eq!(place.query("SELECT md5 FROM file_sums WHERE path = 'pool/a'"), [format!("{md5:?}")]);
     assert_eq!(place.query("SELECT path FROM file_heads"), [""; 0]);
 }

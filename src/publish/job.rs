@@ -13,7 +13,7 @@ use rayon::{Scope, ThreadPool};
 use super::plan::{Plan, Planned, Selection, SelectionSums};
 use super::proof;
 use super::record::{Record, jigdo_name, template_name};
-use super::report::{SetReport, Stages, Stopwatch};
+use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::staging::OutputDirectory;
 use super::streams::{MOST_WAITING, Streams};
 use super::{Error, GENERATOR};
@@ -103,6 +103,7 @@ struct WrittenTemplate {
 #[derive(Default)]
 struct Clocks {
     matching: Stopwatch,
+    mirror: Stage,
     sums: Duration,
     template: Stopwatch,
     proof: Stopwatch,
@@ -136,20 +137,25 @@ impl Job<'_, '_> {
         };
         let sums = [("image", &template.image_sums), ("template", &template.sums), ("jigdo", &jigdo_sums)];
         let matched_bytes = template.layout.matched();
+        let unmatched_bytes = image.length() - matched_bytes;
         let report = SetReport {
             matched_bytes,
-            unmatched_bytes: image.length() - matched_bytes,
+            unmatched_bytes,
             parts: template.layout.parts().count() as u64,
             distinct_parts: jigdo.parts.len() as u64,
             template_bytes: template.length,
             jigdo_bytes: jigdo_length,
             sums: sums.map(|(file, sums)| (file.to_owned(), hexadecimal(sums))).into(),
-            seconds: Stages {
-                matching: clocks.matching.seconds(),
-                sums: clocks.sums.as_secs_f64(),
-                template: clocks.template.seconds(),
-                proof: clocks.proof.seconds(),
-                total: start.elapsed().as_secs_f64(),
+            seconds: start.elapsed().as_secs_f64(),
+            stages: Stages {
+                matching: clocks.matching.stage(image.length()),
+                mirror: clocks.mirror,
+                sums: Stage {
+                    seconds: clocks.sums.as_secs_f64(),
+                    bytes: image.length() * self.algorithms().len() as u64,
+                },
+                template: clocks.template.stage(unmatched_bytes),
+                proof: clocks.proof.stage(unmatched_bytes),
             },
         };
         Ok(Record { inputs, template: template.stamp, jigdo: jigdo_stamp, report })
@@ -178,12 +184,7 @@ impl Job<'_, '_> {
         let file = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
         let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
 
-        let sums = SelectionSums {
-            selection: self.selection,
-            catalogue: self.catalogue,
-            checksum: settings.checksum,
-            progress: self.progress,
-        };
+        let sums = SelectionSums::new(self.selection, self.catalogue, settings.checksum, self.progress);
         let mut search = Search::new(&self.selection.table, &**image, &sums, settings.checksum);
         let image_sums = self.streams.open(image, &self.algorithms());
         let mut layout = Layout::default();
@@ -214,7 +215,7 @@ impl Job<'_, '_> {
         }
         clocks.template.time(|| self.pool.install(|| self.write_areas(&mut writer, image, &found)))?;
         let (image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
-        clocks.sums = spent;
+        (clocks.sums, clocks.mirror) = (spent, sums.reading());
         let entry = ImageEntry {
             length: image.length(),
             sum: set_sum(&image_sums, settings.checksum),

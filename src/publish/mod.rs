@@ -89,7 +89,8 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
     let pool = threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?;
     let plan = Plan::new(releases);
     let index = Index::open(options.index)?;
-    let catalogue = pool.install(|| index.refresh(&plan.trees(), &plan.block_lengths(), progress))?;
+    let refresh = || index.refresh(&plan.trees(), &plan.block_lengths(), &plan.checksums(), progress);
+    let catalogue = pool.install(refresh)?;
     let mirror = MirrorReport {
         files: catalogue.len() as u64,
         bytes: catalogue.files().map(|file| catalogue.length(file)).sum(),

@@ -1,10 +1,13 @@
 //! The plan of a run: which mirror trees there are, which parts each image may be matched with, and what stands for
 //! everything that a set depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
+use super::report::{Stage, Stopwatch};
 use crate::digest::{Checksum, Rsync64, Sum, hex};
 use crate::manifest::{Image, Mirror, Release};
 use crate::matcher::table::SignatureTable;
@@ -51,6 +54,12 @@ impl<'a> Plan<'a> {
         lengths.sort_unstable();
         lengths.dedup();
         lengths
+    }
+
+    /// The kinds of strong sums that images use, each once.
+    pub fn checksums(&self) -> Vec<Checksum> {
+        let used: BTreeSet<_> = self.images.iter().map(|planned| planned.image.settings.checksum).collect();
+        used.into_iter().collect()
     }
 
     /// The place of a mirror's tree among [`Plan::trees`].
@@ -146,18 +155,45 @@ impl Selection {
 
 /// The strong sums of a selection's parts, from the catalogue.
 pub struct SelectionSums<'a> {
-    pub selection: &'a Selection,
-    pub catalogue: &'a Catalogue,
-    pub checksum: Checksum,
-    pub progress: &'a dyn Progress,
+    selection: &'a Selection,
+    catalogue: &'a Catalogue,
+    checksum: Checksum,
+    progress: &'a dyn Progress,
+    /// How long it took to read files, and how many bytes they had.
+    reading: Mutex<(Stopwatch, u64)>,
+}
+
+impl<'a> SelectionSums<'a> {
+    pub fn new(
+        selection: &'a Selection,
+        catalogue: &'a Catalogue,
+        checksum: Checksum,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { selection, catalogue, checksum, progress, reading: Mutex::default() }
+    }
+
+    /// What was spent so far on reading files.
+    pub fn reading(&self) -> Stage {
+        let (clock, bytes) = &*self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.stage(*bytes)
+    }
 }
 
 impl PartSums for SelectionSums<'_> {
     fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
         let files: Vec<FileId> = parts.iter().map(|&part| self.selection.file(part)).collect();
+        let unknown = files.iter().filter(|&&file| !self.catalogue.is_read(file));
+        let bytes: u64 = unknown.map(|&file| self.catalogue.length(file)).sum();
+        let start = Instant::now();
         let sums = self.catalogue.sums(&files, self.progress);
+        if bytes > 0 {
+            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            reading.0.add(start.elapsed());
+            reading.1 += bytes;
+        }
         // What went wrong with a file was reported as a warning; it is left out.
-        sums.into_iter().map(|sums| sums.ok().map(|sums| sums.sum(self.checksum))).collect()
+        sums.into_iter().map(|sums| sums.ok()?.sum(self.checksum)).collect()
     }
 
     fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {

@@ -84,22 +84,32 @@ pub struct SetReport {
     pub jigdo_bytes: u64,
     /// By file (`image`, `template`, `jigdo`), then by algorithm, in hexadecimal.
     pub sums: BTreeMap<String, BTreeMap<String, String>>,
-    pub seconds: Stages,
+    /// From the opening of the image to the staged set.
+    pub seconds: f64,
+    pub stages: Stages,
 }
 
-/// How long the stages of an image's work took, in seconds. Stages overlap, so `total` is less than their sum.
+/// What the stages of an image's work did. They overlap, and share the machine with the work on other images.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Stages {
-    /// Finding and verifying parts, the reading of mirror files included.
-    pub matching: f64,
-    /// The image's own sums.
-    pub sums: f64,
-    /// Compressing unmatched data and writing the template.
-    pub template: f64,
-    /// Reading the staged set back and comparing it with the image.
-    pub proof: f64,
-    /// From the opening of the image to the staged set.
-    pub total: f64,
+    /// Finding and verifying parts; the image's bytes.
+    pub matching: Stage,
+    /// What of that was spent on reading mirror files for their sums; the bytes of these files.
+    pub mirror: Stage,
+    /// The image's own sums; its bytes, once for each sum. A sum that advances together with others counts for its
+    /// share of the time.
+    pub sums: Stage,
+    /// Compressing unmatched data and writing the template; the bytes of these data.
+    pub template: Stage,
+    /// Reading the staged set back and comparing it with the image; the same bytes.
+    pub proof: Stage,
+}
+
+/// What a stage took.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Stage {
+    pub seconds: f64,
+    pub bytes: u64,
 }
 
 /// Adds up the time that calls take.
@@ -115,9 +125,14 @@ impl Stopwatch {
         result
     }
 
-    /// In seconds.
-    pub fn seconds(&self) -> f64 {
-        self.0.as_secs_f64()
+    /// Adds time that was measured elsewhere.
+    pub fn add(&mut self, time: Duration) {
+        self.0 += time;
+    }
+
+    /// A stage that took this long, for so many bytes.
+    pub fn stage(&self, bytes: u64) -> Stage {
+        Stage { seconds: self.0.as_secs_f64(), bytes }
     }
 }
 

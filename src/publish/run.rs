@@ -380,8 +380,7 @@ fn summary(state: &State) -> String {
         State::Made(Made { record, .. }) => {
             let SetReport { matched_bytes, unmatched_bytes, parts, template_bytes, seconds, .. } = &record.report;
             let share = *matched_bytes as f64 / (matched_bytes + unmatched_bytes).max(1) as f64 * 100.0;
-            let total = seconds.total;
-            format!("{share:.1} % matched by {parts} parts, template of {template_bytes} bytes, {total:.1} s")
+            format!("{share:.1} % matched by {parts} parts, template of {template_bytes} bytes, {seconds:.1} s")
         }
     }
 }
