@@ -14,11 +14,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use jigpress::digest::{Checksum, Sum};
+use jigpress::digest::Checksum;
 use jigpress::matcher::head::HeadFinder;
 use jigpress::matcher::search::search;
 use jigpress::matcher::table::SignatureTable;
-use jigpress::matcher::{PartId, PartSums, Signature};
+use jigpress::matcher::{PartId, PartSum, PartSums, Signature};
 
 const BLOCK: usize = 1024;
 
@@ -50,7 +50,7 @@ static COUNTING: Counting = Counting;
 /// Parts in memory.
 struct Parts {
     contents: Vec<Vec<u8>>,
-    sums: Vec<OnceLock<Sum>>,
+    sums: Vec<OnceLock<PartSum>>,
 }
 
 impl Parts {
@@ -71,10 +71,10 @@ impl Parts {
 }
 
 impl PartSums for Parts {
-    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         let sum = |part: &PartId| {
             let part = part.0 as usize;
-            *self.sums[part].get_or_init(|| Sum::of(Checksum::Md5, &self.contents[part]))
+            *self.sums[part].get_or_init(|| PartSum::of(Checksum::Md5, &self.contents[part]))
         };
         parts.iter().map(|part| Some(sum(part))).collect()
     }
@@ -228,7 +228,7 @@ fn measure(case: &Case) -> (f64, usize, u64) {
     MOST.store(before, Ordering::Relaxed);
     let start = Instant::now();
     // As in a run: within the pool of threads.
-    let search = || search(&table, &case.image[..], &parts, Checksum::Md5).expect("memory can be read");
+    let search = || search(&table, &case.image[..], &parts).expect("memory can be read");
     let layout = rayon::join(search, || ()).0;
     let seconds = start.elapsed().as_secs_f64();
     (seconds, MOST.load(Ordering::Relaxed) - before, black_box(layout).matched())

@@ -5,7 +5,7 @@ use jigpress::matcher::cover::cover;
 use jigpress::matcher::head::{Head, HeadFinder};
 use jigpress::matcher::search::{Search, search};
 use jigpress::matcher::table::SignatureTable;
-use jigpress::matcher::{Area, Layout, Match, PartId, PartSums, Signature};
+use jigpress::matcher::{Area, Layout, Match, PartId, PartSum, PartSums, Signature};
 use proptest::prelude::*;
 
 /// The block length of tests in which it does not matter, in bytes.
@@ -18,8 +18,8 @@ struct Parts {
 }
 
 impl PartSums for Parts {
-    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
-        parts.iter().map(|part| Some(Sum::of(Checksum::Md5, &self.contents[part.0 as usize]))).collect()
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
+        parts.iter().map(|part| Some(PartSum::of(Checksum::Md5, &self.contents[part.0 as usize]))).collect()
     }
 
     fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
@@ -49,12 +49,12 @@ impl Parts {
     }
 
     fn search(&self, image: &[u8]) -> Layout {
-        search(&self.table(), image, self, Checksum::Md5).unwrap()
+        search(&self.table(), image, self).unwrap()
     }
 
     fn search_in_steps(&self, image: &[u8], step: u64) -> Layout {
         let table = self.table();
-        let mut search = Search::new(&table, image, self, Checksum::Md5);
+        let mut search = Search::new(&table, image, self);
         let mut layout = Layout::default();
         let mut until = 0;
         loop {
@@ -67,7 +67,7 @@ impl Parts {
     }
 
     fn search_thoroughly(&self, image: &[u8]) -> Layout {
-        let areas = Search::thorough(&self.table(), image, self, Checksum::Md5).advance(image.len() as u64).unwrap();
+        let areas = Search::thorough(&self.table(), image, self).advance(image.len() as u64).unwrap();
         Layout { areas }
     }
 }
@@ -435,7 +435,7 @@ fn of_equal_parts_the_preferred_one_is_recorded() {
 fn a_part_whose_sum_cannot_be_had_is_not_matched_and_hides_no_other() {
     struct Without(Parts, PartId);
     impl PartSums for Without {
-        fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+        fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
             self.0.sums(parts).into_iter().zip(parts).map(|(sum, part)| sum.filter(|_| *part != self.1)).collect()
         }
 
@@ -448,7 +448,7 @@ fn a_part_whose_sum_cannot_be_had_is_not_matched_and_hides_no_other() {
     let parts = Parts::new([long.clone(), short]);
     let table = parts.table();
     let without = Without(parts, PartId(0));
-    let layout = search(&table, &long[..], &without, Checksum::Md5).unwrap();
+    let layout = search(&table, &long[..], &without).unwrap();
     assert_eq!(layout.parts().map(|part| part.part).collect::<Vec<_>>(), [PartId(1)]);
 }
 

@@ -1,12 +1,12 @@
 //! The matcher on a case, held to what must be true of every layout, and to a reference that is slow and obviously
 //! right: every part at every offset.
 
-use jigpress::digest::{Rsync64, Sum};
+use jigpress::digest::Rsync64;
 use jigpress::matcher::cover::cover;
 use jigpress::matcher::head::{Head, HeadFinder};
 use jigpress::matcher::search::{Search, search};
 use jigpress::matcher::table::SignatureTable;
-use jigpress::matcher::{Area, Layout, Match, PartId, PartSums, Signature};
+use jigpress::matcher::{Area, Layout, Match, PartId, PartSum, PartSums, Signature};
 
 use crate::case::Case;
 
@@ -21,12 +21,12 @@ pub struct Parts {
     pub contents: Vec<Vec<u8>>,
     pub signatures: Vec<Signature>,
     /// `None` for the one that cannot be read.
-    sums: Vec<Option<Sum>>,
+    sums: Vec<Option<PartSum>>,
     block_length: u32,
 }
 
 impl PartSums for Parts {
-    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         parts.iter().map(|part| self.sums[part.0 as usize]).collect()
     }
 
@@ -44,7 +44,7 @@ impl Parts {
         let signatures = contents.iter().map(|content| signature(content, case.block_length)).collect();
         let lost = case.lost.map(usize::from);
         let sum =
-            |(number, content): (usize, &Vec<u8>)| (Some(number) != lost).then(|| Sum::of(case.checksum, content));
+            |(number, content): (usize, &Vec<u8>)| (Some(number) != lost).then(|| PartSum::of(case.checksum, content));
         let sums = contents.iter().enumerate().map(sum).collect();
         Self { contents, signatures, sums, block_length: case.block_length }
     }
@@ -77,12 +77,12 @@ fn signature(content: &[u8], block_length: u32) -> Signature {
 /// When anything is wrong with it.
 pub fn checked_layout(case: &Case, parts: &Parts, image: &[u8]) -> Layout {
     let table = SignatureTable::new(parts.block_length, parts.signatures.clone());
-    let layout = search(&table, image, parts, case.checksum).expect("an image in memory can be read");
+    let layout = search(&table, image, parts).expect("an image in memory can be read");
     assert_consistent(&layout, parts, image);
     let stepwise = search_stepwise(&table, image, parts, case);
     assert_consistent(&stepwise, parts, image);
     assert_eq!(stepwise, layout, "the steps of the search matter");
-    let thorough = Search::thorough(&table, image, parts, case.checksum).advance(image.len() as u64);
+    let thorough = Search::thorough(&table, image, parts).advance(image.len() as u64);
     let thorough = Layout { areas: thorough.expect("an image in memory can be read") };
     assert_consistent(&thorough, parts, image);
     let any_is_periodic = parts.ids().any(|part| parts.is_periodic(part));
@@ -103,7 +103,7 @@ pub fn checked_layout(case: &Case, parts: &Parts, image: &[u8]) -> Layout {
 }
 
 fn search_stepwise(table: &SignatureTable, image: &[u8], parts: &Parts, case: &Case) -> Layout {
-    let mut search = Search::new(table, image, parts, case.checksum);
+    let mut search = Search::new(table, image, parts);
     let mut layout = Layout::default();
     let mut until = 0;
     let last = case.steps.last().copied().unwrap_or(u16::MAX);
@@ -129,7 +129,7 @@ fn assert_consistent(layout: &Layout, parts: &Parts, image: &[u8]) {
             Area::Part(part) => {
                 let content = &parts.contents[part.part.0 as usize];
                 assert!(image[part.start as usize..part.end() as usize] == content[..], "{part:?} is not there");
-                assert_eq!(Some(part.sum), parts.sums[part.part.0 as usize]);
+                assert_eq!(Some(part.sum), parts.sums[part.part.0 as usize].map(|known| known.sum));
                 (part.start, part.end(), false)
             }
         };
@@ -146,7 +146,7 @@ fn reference(parts: &Parts, image: &[u8]) -> Option<Layout> {
     let mut matches = Vec::new();
     for part in parts.ids().filter(|&part| !parts.is_periodic(part)) {
         let content = &parts.contents[part.0 as usize];
-        let Some(sum) = parts.sums[part.0 as usize] else { continue };
+        let Some(PartSum { sum, .. }) = parts.sums[part.0 as usize] else { continue };
         // At nearly every offset, eight bytes tell, and comparing that many takes no call that the fuzzer records.
         let (first, front) = (content.first_chunk::<8>(), &content[..64]);
         for start in 0..(image.len() + 1).saturating_sub(content.len()) {

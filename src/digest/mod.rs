@@ -1,6 +1,7 @@
 //! Checksums: the strong sums that sets and SUMS files carry, and the rolling one that finds parts.
 //! Everything here takes slices and gives values; it knows no files.
 
+mod content;
 mod hasher;
 #[allow(unsafe_code)]
 mod lanes;
@@ -10,6 +11,7 @@ mod rsync64_table;
 mod sha2;
 mod stream;
 
+pub use content::{Content, ContentHasher};
 pub use hasher::{Hasher, update_all};
 pub use rsync64::Rsync64;
 pub use stream::Job;

@@ -22,7 +22,7 @@ mod verify;
 use std::io;
 use std::ops::{Deref, Range};
 
-use crate::digest::{Rsync64, Sum};
+use crate::digest::{Checksum, Content, Rsync64, Sum};
 use head::Head;
 
 /// Bytes that are looked at through windows.
@@ -66,10 +66,25 @@ pub struct Signature {
     pub first: Rsync64,
 }
 
+/// What proves that a part stands in an image, and what is recorded then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartSum {
+    pub content: Content,
+    /// Of the same bytes, read at the same time.
+    pub sum: Sum,
+}
+
+impl PartSum {
+    /// Both of a part's bytes.
+    pub fn of(checksum: Checksum, bytes: &[u8]) -> Self {
+        Self { content: Content::of(bytes), sum: Sum::of(checksum, bytes) }
+    }
+}
+
 /// Gives what must be known of parts beyond their signatures, reading the parts if it must.
 pub trait PartSums: Sync {
-    /// The sum of each of these parts; `None` for one that cannot be had, which then is not matched.
-    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>>;
+    /// The sums of each of these parts; `None` for one that cannot be had, which then is not matched.
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>>;
 
     /// Gives a part's bytes to `take`, unless they cannot be had. Only asked for where sums do not tell enough.
     fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8]));

@@ -206,13 +206,14 @@ impl Hasher for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Rsync64, Sum};
+    use crate::digest::Rsync64;
+    use crate::matcher::PartSum;
     use proptest::prelude::*;
 
     struct Contents(Vec<Vec<u8>>);
 
     impl PartSums for Contents {
-        fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+        fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
             vec![None; parts.len()]
         }
 

@@ -9,7 +9,6 @@ use super::table::SignatureTable;
 use super::thorough::Thorough;
 use super::verify::Reach;
 use super::{Area, Bytes, Layout, PartSums};
-use crate::digest::Checksum;
 
 /// A search that goes through an image from front to back.
 pub struct Search<'a, B: Bytes + ?Sized> {
@@ -29,15 +28,15 @@ enum Way<'a, B: Bytes + ?Sized> {
 }
 
 impl<'a, B: Bytes + ?Sized> Search<'a, B> {
-    /// A search at the front of `image`, for the parts of `table`, with `sums` of the kind `checksum`.
-    pub fn new(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums, checksum: Checksum) -> Self {
-        let subject = Subject { table, image, sums, checksum };
+    /// A search at the front of `image`, for the parts of `table`, whose sums `sums` gives.
+    pub fn new(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums) -> Self {
+        let subject = Subject { table, image, sums };
         Self { subject, scanned: 0, settled: 0, runs: Runs::default(), way: Way::Quick(Quick::default()) }
     }
 
     /// The same, in the thorough way from the beginning.
-    pub fn thorough(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums, checksum: Checksum) -> Self {
-        let mut search = Self::new(table, image, sums, checksum);
+    pub fn thorough(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums) -> Self {
+        let mut search = Self::new(table, image, sums);
         search.turn_thorough();
         search
     }
@@ -122,14 +121,9 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
 ///
 /// # Errors
 /// When the image cannot be read.
-pub fn search<B: Bytes + ?Sized>(
-    table: &SignatureTable,
-    image: &B,
-    sums: &dyn PartSums,
-    checksum: Checksum,
-) -> io::Result<Layout> {
+pub fn search<B: Bytes + ?Sized>(table: &SignatureTable, image: &B, sums: &dyn PartSums) -> io::Result<Layout> {
     let mut layout = Layout::default();
-    for area in Search::new(table, image, sums, checksum).advance(image.length())? {
+    for area in Search::new(table, image, sums).advance(image.length())? {
         layout.push(area);
     }
     Ok(layout)

@@ -7,7 +7,7 @@ use super::head::{Head, repetition};
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
 use super::{Bytes, Match, PartId, PartSums};
-use crate::digest::{Checksum, Rsync64};
+use crate::digest::Rsync64;
 
 /// How many bytes are looked at together outside of the window at hand.
 pub const STRETCH: u64 = 4 << 20;
@@ -20,7 +20,6 @@ pub struct Subject<'a, B: Bytes + ?Sized> {
     pub table: &'a SignatureTable,
     pub image: &'a B,
     pub sums: &'a dyn PartSums,
-    pub checksum: Checksum,
 }
 
 impl<B: Bytes + ?Sized> Clone for Subject<'_, B> {
@@ -59,7 +58,7 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
 
     /// For each assumption the candidates that it holds for: see [`verify`].
     pub fn verify(&self, assumptions: &[Assumption], reach: &Reach<'_, B>) -> io::Result<Vec<Vec<Match>>> {
-        verify(assumptions, reach, self.sums, self.checksum)
+        verify(assumptions, reach, self.sums)
     }
 
     /// Gives each block that begins in `stretch` and that parts have to `take`, which says from where on to look for

@@ -5,8 +5,8 @@ use std::ops::{Deref, Range};
 
 use rayon::prelude::*;
 
-use super::{Bytes, Match, PartId, PartSums};
-use crate::digest::{self, Checksum, Job, Sum};
+use super::{Bytes, Match, PartId, PartSum, PartSums};
+use crate::digest::Content;
 
 /// Parts that may begin at one offset of the image, because a block there has their sum.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,26 +77,25 @@ pub fn verify<B: Bytes + ?Sized>(
     assumptions: &[Assumption],
     reach: &Reach<'_, B>,
     sums: &dyn PartSums,
-    checksum: Checksum,
 ) -> io::Result<Vec<Vec<Match>>> {
     let mut verdicts = Vec::with_capacity(assumptions.len());
     for assumptions in assumptions.chunks(AT_ONCE) {
         // Most assumptions are of one part: its sum is looked up, or read, while the region is hashed.
         let candidates = assumptions.iter().flat_map(|assumption| &assumption.candidates);
         let favourites: Vec<PartId> = candidates.filter_map(|(_, parts)| parts.first().copied()).collect();
-        let (regions, favourites) =
-            rayon::join(|| sums_of_regions(assumptions, reach, checksum), || sums.sums(&favourites));
+        let (regions, favourites) = rayon::join(|| contents_of_regions(assumptions, reach), || sums.sums(&favourites));
         let mut favourites = favourites.into_iter();
         for (assumption, regions) in assumptions.iter().zip(regions?) {
             let mut matches = Vec::new();
             for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
-                let is_equal = |sum: Option<Sum>| sum == Some(region);
-                let part = if is_equal(favourites.next().flatten()) {
-                    parts.first()
-                } else {
-                    parts.iter().skip(1).find(|&&part| is_equal(sums.sums(&[part]).pop().flatten()))
-                };
-                matches.extend(part.map(|&part| Match { start: assumption.start, length: *length, part, sum: region }));
+                let sum_if_equal =
+                    |sum: Option<PartSum>| sum.filter(|sum| sum.content == region).map(|PartSum { sum, .. }| sum);
+                let favourite = sum_if_equal(favourites.next().flatten()).map(|sum| (parts[0], sum));
+                let found = favourite.or_else(|| {
+                    let mut others = parts.iter().skip(1);
+                    others.find_map(|&part| Some((part, sum_if_equal(sums.sums(&[part]).pop().flatten())?)))
+                });
+                matches.extend(found.map(|(part, sum)| Match { start: assumption.start, length: *length, part, sum }));
             }
             verdicts.push(matches);
         }
@@ -104,17 +103,16 @@ pub fn verify<B: Bytes + ?Sized>(
     Ok(verdicts)
 }
 
-/// For each assumption the sums of the image's bytes in its place, one for each length of its candidates.
-fn sums_of_regions<B: Bytes + ?Sized>(
+/// For each assumption the content hashes of the image's bytes in its place, one for each length of its candidates.
+fn contents_of_regions<B: Bytes + ?Sized>(
     assumptions: &[Assumption],
     reach: &Reach<'_, B>,
-    checksum: Checksum,
-) -> io::Result<Vec<Vec<Sum>>> {
-    let region = |assumption: &Assumption| {
+) -> io::Result<Vec<Vec<Content>>> {
+    let contents = |assumption: &Assumption| {
+        let region = reach.bytes(assumption.start..assumption.end())?;
         let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize);
-        Ok((reach.bytes(assumption.start..assumption.end())?, lengths.collect::<Vec<_>>()))
+        Ok(Content::of_beginnings(&region, lengths))
     };
-    let regions = assumptions.par_iter().map(region).collect::<io::Result<Vec<_>>>()?;
-    let jobs: Vec<Job> = regions.iter().map(|(data, lengths)| Job { data, lengths }).collect();
-    Ok(digest::sums(checksum, &jobs))
+    // One region may be as long as all others together: each is a task.
+    assumptions.par_iter().with_max_len(1).map(contents).collect()
 }

@@ -368,7 +368,7 @@ impl Catalogue {
 
     /// Takes sums that the index knows, if these are all that are wanted.
     pub(super) fn take_sums(&self, file: FileId, sums: Sums) {
-        if self.checksums.iter().all(|&checksum| sums.sum(checksum).is_some()) {
+        if self.checksums.iter().all(|&checksum| sums.part(checksum).is_some()) {
             self.sums[self.content(file)].get_or_init(|| Ok(sums));
         }
     }

@@ -16,6 +16,7 @@ CREATE TABLE file (
     device INTEGER NOT NULL,            -- not compared: it may change when the machine starts anew
     md5 BLOB,                           -- each sum is NULL until an image that wants it may contain the file
     sha256 BLOB,
+    blake3 BLOB,                        -- of the same bytes: what an image's bytes are compared by
     sums_from TEXT,                     -- 'bytes': read from the file
     PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;

@@ -17,7 +17,7 @@ use crate::matcher::head::Head;
 use crate::stamp::Stamp;
 
 /// The layout in `schema.sql`, in the file's `user_version`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// "jigp": tells an index from other SQLite files.
 const APPLICATION_ID: i64 = 0x6a69_6770;
@@ -190,7 +190,7 @@ impl Reader<'_> {
     /// Gives the rows of the files below `root` to `take`, in the order of their paths' bytes.
     pub fn files(&self, root: &str, mut take: impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
-            "SELECT id, path, size, mtime_ns, inode, md5, sha256 FROM file
+            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3 FROM file
              WHERE tree = (SELECT id FROM tree WHERE root = ?1) ORDER BY path",
         )?;
         let mut rows = query.query([root])?;
@@ -201,7 +201,7 @@ impl Reader<'_> {
                 size: row.get::<_, i64>(2)?.cast_unsigned(),
                 mtime_ns: row.get(3)?,
                 inode: row.get::<_, i64>(4)?.cast_unsigned(),
-                sums: Sums { md5: row.get(5)?, sha256: row.get(6)? },
+                sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, content: row.get(7)? },
             });
         }
         Ok(())
@@ -246,14 +246,14 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
         let add = connection.prepare_cached(
-            "INSERT INTO file (tree, path, size, mtime_ns, inode, device, md5, sha256, sums_from, id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO file (tree, path, size, mtime_ns, inode, device, md5, sha256, blake3, sums_from, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT DO NOTHING",
         )?;
         let update = connection.prepare_cached(
             "UPDATE file SET
                  device = ?6, md5 = coalesce(?7, md5), sha256 = coalesce(?8, sha256),
-                 sums_from = coalesce(?9, sums_from)
+                 blake3 = coalesce(?9, blake3), sums_from = coalesce(?10, sums_from)
              WHERE tree = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4 AND inode = ?5
              RETURNING id",
         )?;
@@ -281,12 +281,13 @@ impl<'a> Writer<'a> {
     pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
         let (md5, sha256) = (sums.and_then(|sums| sums.md5), sums.and_then(|sums| sums.sha256));
+        let content = sums.and_then(|sums| sums.content);
         let from = sums.map(|_| "bytes");
         let id = self.last_file + 1;
-        let new = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from, id];
+        let new = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, content, from, id];
         // Nearly always there is no row yet.
         if self.add.execute(new)? == 0 {
-            let row = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, from];
+            let row = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, content, from];
             if let Some(id) = self.update.query_row(row, |row| row.get(0)).optional()? {
                 return Ok(id);
             }

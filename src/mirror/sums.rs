@@ -7,19 +7,25 @@ use rayon::prelude::*;
 
 use super::FileError;
 use super::read::{Reading, has_stamp};
-use crate::digest::{self, Checksum, Hasher, Sum};
+use crate::digest::{self, Checksum, Content, ContentHasher, Hasher, Sum};
+use crate::matcher::PartSum;
 use crate::stamp::Stamp;
 
-/// Strong sums of a file.
+/// What is known of a file's bytes, all from one read of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sums {
     pub md5: Option<[u8; 16]>,
     pub sha256: Option<[u8; 32]>,
+    pub content: Option<[u8; 32]>,
 }
 
 impl Sums {
-    /// The sum of the given kind, if it is known.
-    pub fn sum(&self, checksum: Checksum) -> Option<Sum> {
+    /// The content hash and the sum of the given kind, if both are known.
+    pub fn part(&self, checksum: Checksum) -> Option<PartSum> {
+        Some(PartSum { content: Content(self.content?), sum: self.sum(checksum)? })
+    }
+
+    fn sum(&self, checksum: Checksum) -> Option<Sum> {
         match checksum {
             Checksum::Md5 => self.md5.map(Sum::Md5),
             Checksum::Sha256 => self.sha256.map(Sum::Sha256),
@@ -86,6 +92,7 @@ struct Lane<'a> {
     number: usize,
     reading: Reading<'a>,
     hashers: Vec<Hasher>,
+    content: ContentHasher,
     buffer: Vec<u8>,
     /// How much of the buffer was read last.
     filled: usize,
@@ -99,6 +106,7 @@ impl<'a> Lane<'a> {
             number,
             reading: Reading::open(&file.path, file.stamp)?,
             hashers: hashers(checksums),
+            content: ContentHasher::default(),
             buffer: vec![0; PIECE],
             filled: 0,
             is_again: false,
@@ -106,7 +114,7 @@ impl<'a> Lane<'a> {
     }
 
     fn sums(&mut self, checksums: &[Checksum]) -> Sums {
-        let mut sums = Sums::default();
+        let mut sums = Sums { content: Some(self.content.finish().0), ..Sums::default() };
         for (hasher, &checksum) in self.hashers.drain(..).zip(checksums) {
             sums.set(Sum::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind"));
         }
@@ -120,6 +128,7 @@ impl<'a> Lane<'a> {
         }
         let Ok(reading) = Reading::open(&file.path, file.stamp) else { return false };
         (self.reading, self.hashers, self.is_again) = (reading, hashers(checksums), true);
+        self.content = ContentHasher::default();
         true
     }
 }
@@ -141,6 +150,7 @@ fn advance<'a>(
             false
         }
         Ok(filled) => {
+            lane.content.update(&lane.buffer[..filled]);
             lane.filled = filled;
             true
         }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::digest::{Checksum, Rsync64, Sum};
+use crate::matcher::PartSum;
 use crate::matcher::head::{Head, HeadFinder};
 use crate::progress::{Event, Progress};
 
@@ -143,7 +144,7 @@ fn a_catalogue_says_of_each_file_what_its_bytes_say() {
         assert_eq!(catalogue.known_sums(file), None);
         let sums = catalogue.sums(&[file], &Log::default())[0].clone().unwrap();
         for checksum in Checksum::ALL {
-            assert_eq!(sums.sum(checksum), Some(Sum::of(checksum, bytes)));
+            assert_eq!(sums.part(checksum), Some(PartSum::of(checksum, bytes)));
         }
         assert_eq!(catalogue.known_sums(file), Some(sums));
         assert!(catalogue.unchanged(file));
@@ -200,7 +201,7 @@ fn only_the_sums_that_are_wanted_are_read_and_the_index_keeps_those_of_other_run
         let catalogue = place.index().refresh(&place.trees(), &[256], wanted, &Log::default()).unwrap();
         assert_eq!(catalogue.known_sums(FileId(0)).is_some(), known_before, "{wanted:?}");
         let sums = catalogue.sums(&[FileId(0)], &Log::default())[0].clone().unwrap();
-        assert!(wanted.iter().all(|&checksum| sums.sum(checksum) == Some(Sum::of(checksum, &bytes))));
+        assert!(wanted.iter().all(|&checksum| sums.part(checksum) == Some(PartSum::of(checksum, &bytes))));
     }
 }
 
@@ -234,7 +235,7 @@ fn only_what_changed_between_runs_is_read_again() {
         [("changed", false), ("replaced", false), ("same", true)]
     );
     let (read, _) = sums(&second);
-    assert_eq!(read[0].as_ref().unwrap().sum(Checksum::Md5), Some(Sum::of(Checksum::Md5, &noise(2, 5000))));
+    assert_eq!(read[0].as_ref().unwrap().part(Checksum::Md5), Some(PartSum::of(Checksum::Md5, &noise(2, 5000))));
     assert_eq!(place.query("SELECT path FROM file ORDER BY path"), ["\"changed\"", "\"replaced\"", "\"same\""]);
 }
 
@@ -461,8 +462,8 @@ fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it
     for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
         let file = find(&catalogue, name);
         assert_eq!(catalogue.head(file, 256).unwrap().1, Rsync64::of(&bytes[..256]));
-        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().sum(Checksum::Md5);
-        assert_eq!(md5, Some(Sum::of(Checksum::Md5, &bytes)));
+        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().part(Checksum::Md5);
+        assert_eq!(md5, Some(PartSum::of(Checksum::Md5, &bytes)));
     }
 }
 

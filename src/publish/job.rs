@@ -185,7 +185,7 @@ impl Job<'_, '_> {
         let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
 
         let sums = SelectionSums::new(self.selection, self.catalogue, settings.checksum, self.progress);
-        let mut search = Search::new(&self.selection.table, &**image, &sums, settings.checksum);
+        let mut search = Search::new(&self.selection.table, &**image, &sums);
         let image_sums = self.streams.open(image, &self.algorithms());
         let mut layout = Layout::default();
         let mut found = Vec::new();

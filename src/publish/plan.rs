@@ -8,10 +8,10 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use super::report::{Stage, Stopwatch};
-use crate::digest::{Checksum, Rsync64, Sum, hex};
+use crate::digest::{Checksum, Rsync64, hex};
 use crate::manifest::{Image, Mirror, Release};
 use crate::matcher::table::SignatureTable;
-use crate::matcher::{PartId, PartSums, Signature};
+use crate::matcher::{PartId, PartSum, PartSums, Signature};
 use crate::mirror::{Catalogue, FileId, Tree};
 use crate::progress::Progress;
 use crate::stamp::Stamp;
@@ -181,7 +181,7 @@ impl<'a> SelectionSums<'a> {
 }
 
 impl PartSums for SelectionSums<'_> {
-    fn sums(&self, parts: &[PartId]) -> Vec<Option<Sum>> {
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         let files: Vec<FileId> = parts.iter().map(|&part| self.selection.file(part)).collect();
         let unknown = files.iter().filter(|&&file| !self.catalogue.is_read(file));
         let bytes: u64 = unknown.map(|&file| self.catalogue.length(file)).sum();
@@ -193,7 +193,7 @@ impl PartSums for SelectionSums<'_> {
             reading.1 += bytes;
         }
         // What went wrong with a file was reported as a warning; it is left out.
-        sums.into_iter().map(|sums| sums.ok()?.sum(self.checksum)).collect()
+        sums.into_iter().map(|sums| sums.ok()?.part(self.checksum)).collect()
     }
 
     fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
