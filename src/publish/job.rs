@@ -15,7 +15,7 @@ use super::proof;
 use super::record::{Record, jigdo_name, template_name};
 use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::staging::OutputDirectory;
-use super::streams::{MOST_WAITING, Streams};
+use super::streams::Streams;
 use super::{Error, GENERATOR};
 use crate::digest::{Algorithm, Checksum, Hasher, Sum, hex};
 use crate::format::jigdo::{self, Jigdo, Location};
@@ -27,9 +27,8 @@ use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
 use crate::stamp::Stamp;
 
-/// How much of an image is worked on at a time: enough for the parts that begin there to fill all lanes while they are
-/// verified.
-const WINDOW: u64 = 32 << 20;
+/// How much unmatched data is given to the template at a time, in bytes.
+const STRETCH: u64 = 16 << 20;
 
 /// What the work on an image needs.
 pub struct Job<'a, 's> {
@@ -41,6 +40,8 @@ pub struct Job<'a, 's> {
     pub selection: &'a Selection,
     pub directory: &'a OutputDirectory,
     pub pool: &'a ThreadPool,
+    /// How much of the image is worked on at a time, in bytes.
+    pub window: u64,
     pub streams: &'s Streams,
     pub scope: &'a Scope<'s>,
     /// How many pieces of the template are compressed side by side.
@@ -191,8 +192,8 @@ impl Job<'_, '_> {
         let mut found = Vec::new();
         let mut offset = 0;
         loop {
-            let window = offset..image.length().min(offset + WINDOW);
-            image.expect(window.end..window.end + WINDOW);
+            let window = offset..image.length().min(offset + self.window);
+            image.expect(window.end..window.end + self.window);
             image_sums.push(self.scope, window.clone());
             let Clocks { matching, template, .. } = clocks;
             // What was found before is written while the search goes on.
@@ -205,8 +206,8 @@ impl Job<'_, '_> {
             written?;
             found = searched.map_err(|source| self.image_error(source))?;
             found.iter().cloned().for_each(|area| layout.push(area));
-            // By now the sums are beyond this.
-            image.let_go(0..offset.saturating_sub((MOST_WAITING as u64 + 1) * WINDOW));
+            // The sums are at most two windows behind.
+            image.let_go(0..offset.saturating_sub(2 * self.window));
             offset = window.end;
             self.progress.report(Event::ImageAdvanced { image: self.number, offset });
             if offset == image.length() {
@@ -245,8 +246,8 @@ impl Job<'_, '_> {
                     writer.part(part.length, first, part.sum).map_err(failed)?;
                 }
                 Area::Unmatched(range) => {
-                    for start in range.clone().step_by(WINDOW as usize) {
-                        let window = image.window(start..range.end.min(start + WINDOW));
+                    for start in range.clone().step_by(STRETCH as usize) {
+                        let window = image.window(start..range.end.min(start + STRETCH));
                         let window = window.map_err(|source| self.image_error(source))?;
                         writer.unmatched(&window).map_err(failed)?;
                     }

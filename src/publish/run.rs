@@ -30,6 +30,11 @@ const PIECES_IN_MEMORY: usize = 64;
 const LEAST_AT_ONCE: usize = 16;
 const MOST_AT_ONCE: usize = 64;
 
+/// How long the windows of all images in work are together, and of one image, in bytes.
+const WINDOWS: u64 = 1 << 30;
+const SHORTEST_WINDOW: u64 = 32 << 20;
+const LONGEST_WINDOW: u64 = 256 << 20;
+
 /// A run over all images of a plan.
 pub struct Run<'a> {
     plan: &'a Plan<'a>,
@@ -189,6 +194,7 @@ impl<'a> Run<'a> {
             selection,
             directory,
             pool: self.pool,
+            window: self.window(),
             streams,
             scope,
             pieces_at_once: self.pieces_at_once(),
@@ -205,6 +211,12 @@ impl<'a> Run<'a> {
     /// busy. Each has a thread of its own, which does no more than lead the work on it.
     fn images_at_once(&self) -> usize {
         self.pool.current_num_threads().clamp(LEAST_AT_ONCE, MOST_AT_ONCE).min(self.images.len())
+    }
+
+    /// How much of an image is worked on at a time, in bytes: the more, the fuller are the lanes in which the parts that
+    /// begin there are read. All images together have as much of their bytes in use as most machines can keep in memory.
+    fn window(&self) -> u64 {
+        (WINDOWS / self.images_at_once() as u64).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
     }
 
     /// Enough pieces of an image's template for every thread, as far as the images in work share the budget.

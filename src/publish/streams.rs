@@ -17,8 +17,8 @@ use crate::digest::{self, Algorithm, Hasher};
 use crate::image::Mapped;
 use crate::matcher::Bytes as _;
 
-/// How many windows of an image may wait for their sum.
-pub const MOST_WAITING: usize = 3;
+/// How much of a stream one task takes, in bytes.
+const PIECE: u64 = 32 << 20;
 
 /// The sums of all images in work.
 pub struct Streams {
@@ -158,12 +158,12 @@ pub struct ImageSums<'s> {
 }
 
 impl<'s> ImageSums<'s> {
-    /// Gives the image's next window. Waits while too many of its windows wait.
-    pub fn push(&self, scope: &Scope<'s>, range: Range<u64>) {
-        let mut open = self.wait(scope, |stream| stream.waiting.len() < MOST_WAITING);
-        for stream in self.of(&mut open) {
-            stream.waiting.push_back(range.clone());
-        }
+    /// Gives the image's next window. Waits while more of the image waits than the window has.
+    pub fn push(&self, scope: &Scope<'s>, window: Range<u64>) {
+        let most = (window.end - window.start).div_ceil(PIECE) as usize;
+        let mut open = self.wait(scope, |stream| stream.waiting.len() <= most);
+        let pieces = || window.clone().step_by(PIECE as usize).map(|start| start..window.end.min(start + PIECE));
+        self.of(&mut open).for_each(|stream| stream.waiting.extend(pieces()));
         self.streams.start(scope, &mut open);
     }
 
