@@ -3,9 +3,30 @@
 //! A strong sum would prove it too, but is one chain of steps from the first byte to the last. BLAKE3 is a tree, whose
 //! branches a core computes side by side, so that one file alone is hashed as fast as many together.
 
+use serde::{Deserialize, Serialize};
+
 /// The BLAKE3 of some bytes. Bytes with the same one are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Content(pub [u8; 32]);
+
+/// Lower-case hexadecimal.
+impl From<Content> for String {
+    fn from(content: Content) -> Self {
+        super::hex(&content.0)
+    }
+}
+
+impl TryFrom<String> for Content {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(digits).collect();
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or("a content hash has 64 hexadecimal digits")
+    }
+}
 
 impl Content {
     /// The hash of `data`.
@@ -52,6 +73,16 @@ mod tests {
         let lengths = [0, 1, 1024, 1024, 5000, 10_000];
         let expected: Vec<_> = lengths.iter().map(|&length| Content::of(&data[..length])).collect();
         assert_eq!(Content::of_beginnings(&data, lengths), expected);
+    }
+
+    #[test]
+    fn a_hash_is_written_and_read() {
+        let content = Content::of(b"x");
+        let json = serde_json::to_string(&content).unwrap();
+        assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content);
+        for wrong in ["", "0g", "00", &json[1..64]] {
+            assert!(Content::try_from(wrong.to_owned()).is_err());
+        }
     }
 
     #[test]

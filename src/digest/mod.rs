@@ -19,11 +19,13 @@ pub use stream::Job;
 use std::fmt;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use stream::BlockHash;
 
 /// A whole-file checksum algorithm, as SUMS files and jigdo comments name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     Md5,
     Sha1,

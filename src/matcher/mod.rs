@@ -37,6 +37,11 @@ pub trait Bytes: Sync {
 
     /// Those in `range`; an error if they cannot be read, or some of them do not exist.
     fn window(&self, range: Range<u64>) -> io::Result<Self::Window<'_>>;
+
+    /// The content hash of those in `range`, if it is known without reading them.
+    fn known_content(&self, _range: Range<u64>) -> Option<Content> {
+        None
+    }
 }
 
 impl Bytes for [u8] {

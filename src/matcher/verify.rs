@@ -109,9 +109,13 @@ fn contents_of_regions<B: Bytes + ?Sized>(
     reach: &Reach<'_, B>,
 ) -> io::Result<Vec<Vec<Content>>> {
     let contents = |assumption: &Assumption| {
+        let lengths = || assumption.candidates.iter().map(|(length, _)| *length);
+        let known = |length| reach.image.known_content(assumption.start..assumption.start + length);
+        if let Some(contents) = lengths().map(known).collect() {
+            return Ok(contents);
+        }
         let region = reach.bytes(assumption.start..assumption.end())?;
-        let lengths = assumption.candidates.iter().map(|(length, _)| *length as usize);
-        Ok(Content::of_beginnings(&region, lengths))
+        Ok(Content::of_beginnings(&region, lengths().map(|length| length as usize)))
     };
     // One region may be as long as all others together: each is a task.
     assumptions.par_iter().with_max_len(1).map(contents).collect()

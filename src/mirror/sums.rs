@@ -22,7 +22,12 @@ pub struct Sums {
 impl Sums {
     /// The content hash and the sum of the given kind, if both are known.
     pub fn part(&self, checksum: Checksum) -> Option<PartSum> {
-        Some(PartSum { content: Content(self.content?), sum: self.sum(checksum)? })
+        Some(PartSum { content: self.content()?, sum: self.sum(checksum)? })
+    }
+
+    /// The content hash, if it is known.
+    pub fn content(&self) -> Option<Content> {
+        self.content.map(Content)
     }
 
     fn sum(&self, checksum: Checksum) -> Option<Sum> {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use rayon::{Scope, ThreadPool};
 
+use super::known::{Image, Known};
 use super::plan::{Plan, Planned, Selection, SelectionSums};
 use super::proof;
 use super::record::{Record, jigdo_name, template_name};
@@ -22,7 +22,7 @@ use crate::format::jigdo::{self, Jigdo, Location};
 use crate::format::template::{self, ImageEntry};
 use crate::image::Mapped;
 use crate::matcher::search::Search;
-use crate::matcher::{Area, Bytes as _, Layout};
+use crate::matcher::{Area, Bytes as _, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
 use crate::stamp::Stamp;
@@ -105,7 +105,7 @@ struct WrittenTemplate {
 struct Clocks {
     matching: Stopwatch,
     mirror: Stage,
-    sums: Duration,
+    sums: Stage,
     template: Stopwatch,
     proof: Stopwatch,
 }
@@ -115,22 +115,22 @@ impl Job<'_, '_> {
     ///
     /// # Errors
     /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
-    pub fn run(&self, image: &Arc<Mapped>, inputs: String) -> Result<Record, Error> {
+    pub fn run(&self, image: &Image, inputs: String) -> Result<(Record, Known), Error> {
         let start = Instant::now();
         let mut clocks = Clocks::default();
         let name = &self.planned.image.name;
         let template = self.write_template(image, &mut clocks)?;
-        let jigdo = self.jigdo(image, &template);
+        let jigdo = self.jigdo(&image.mapped, &template);
         let (jigdo_stamp, jigdo_length, jigdo_sums) = self.write_jigdo(&jigdo)?;
         clocks.proof.time(|| {
             let staged = |file: String| self.directory.staged(&file);
             let staged = (staged(template_name(name)), staged(jigdo_name(name)));
             let checksum = self.planned.image.settings.checksum;
             let sum = set_sum(&template.image_sums, checksum);
-            let proof = || proof::prove(&staged.0, &staged.1, image, &template.layout, sum);
+            let proof = || proof::prove(&staged.0, &staged.1, &image.mapped, &template.layout, sum);
             self.pool.install(proof).map_err(|reason| Error::Proof { path: staged.0.clone(), reason })
         })?;
-        self.check_unchanged(image, &template.layout)?;
+        self.check_unchanged(&image.mapped, &template.layout)?;
 
         let hexadecimal = |sums: &Sums| -> BTreeMap<String, String> {
             let wanted = |(algorithm, _): &(&Algorithm, _)| self.planned.image.settings.sums.contains(algorithm);
@@ -151,15 +151,13 @@ impl Job<'_, '_> {
             stages: Stages {
                 matching: clocks.matching.stage(image.length()),
                 mirror: clocks.mirror,
-                sums: Stage {
-                    seconds: clocks.sums.as_secs_f64(),
-                    bytes: image.length() * self.algorithms().len() as u64,
-                },
+                sums: clocks.sums,
                 template: clocks.template.stage(unmatched_bytes),
                 proof: clocks.proof.stage(unmatched_bytes),
             },
         };
-        Ok(Record { inputs, template: template.stamp, jigdo: jigdo_stamp, report })
+        let known = self.known(image, &template);
+        Ok((Record { inputs, template: template.stamp, jigdo: jigdo_stamp, report }, known))
     }
 
     /// Everything that is summed over a file of the set, or the image.
@@ -172,7 +170,7 @@ impl Job<'_, '_> {
         Error::Image { path: self.planned.image.path.clone(), source }
     }
 
-    fn write_template(&self, image: &Arc<Mapped>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
+    fn write_template(&self, image: &Image, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
         let settings = &self.planned.image.settings;
         let name = template_name(&self.planned.image.name);
         let failed = |source| Error::Output { path: self.directory.staged(&name), source };
@@ -186,20 +184,25 @@ impl Job<'_, '_> {
         let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
 
         let sums = SelectionSums::new(self.selection, self.catalogue, settings.checksum, self.progress);
-        let mut search = Search::new(&self.selection.table, &**image, &sums);
-        let image_sums = self.streams.open(image, &self.algorithms());
+        let mut search = Search::new(&self.selection.table, image, &sums);
+        let mut algorithms = self.algorithms();
+        algorithms.retain(|&algorithm| image.sum(algorithm).is_none());
+        let image_sums = self.streams.open(&image.mapped, &algorithms);
         let mut layout = Layout::default();
         let mut found = Vec::new();
         let mut offset = 0;
         loop {
             let window = offset..image.length().min(offset + self.window);
-            image.expect(window.end..window.end + self.window);
+            // Of an image whose sums are known, little is read.
+            if !algorithms.is_empty() {
+                image.mapped.expect(window.end..window.end + self.window);
+            }
             image_sums.push(self.scope, window.clone());
             let Clocks { matching, template, .. } = clocks;
             // What was found before is written while the search goes on.
             let (written, searched) = self.pool.install(|| {
                 rayon::join(
-                    || template.time(|| self.write_areas(&mut writer, image, &found)),
+                    || template.time(|| self.write_areas(&mut writer, &image.mapped, &found)),
                     || matching.time(|| search.advance(window.end)),
                 )
             });
@@ -207,16 +210,20 @@ impl Job<'_, '_> {
             found = searched.map_err(|source| self.image_error(source))?;
             found.iter().cloned().for_each(|area| layout.push(area));
             // The sums are at most two windows behind.
-            image.let_go(0..offset.saturating_sub(2 * self.window));
+            image.mapped.let_go(0..offset.saturating_sub(2 * self.window));
             offset = window.end;
             self.progress.report(Event::ImageAdvanced { image: self.number, offset });
             if offset == image.length() {
                 break;
             }
         }
-        clocks.template.time(|| self.pool.install(|| self.write_areas(&mut writer, image, &found)))?;
-        let (image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
-        (clocks.sums, clocks.mirror) = (spent, sums.reading());
+        clocks.template.time(|| self.pool.install(|| self.write_areas(&mut writer, &image.mapped, &found)))?;
+        let (mut image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
+        let known = |algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
+        image_sums.extend(self.algorithms().into_iter().filter_map(known));
+        let summed = image.length() * algorithms.len() as u64;
+        clocks.sums = Stage { seconds: spent.as_secs_f64(), bytes: summed };
+        clocks.mirror = sums.reading();
         let entry = ImageEntry {
             length: image.length(),
             sum: set_sum(&image_sums, settings.checksum),
@@ -255,6 +262,19 @@ impl Job<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// What is now known of the image.
+    fn known(&self, image: &Image, template: &WrittenTemplate) -> Known {
+        let content = |part: &Match| {
+            let file = self.selection.file(part.part);
+            Some((part.start..part.end(), self.catalogue.known_sums(file)?.content()?))
+        };
+        Known {
+            image: image.mapped.stamp(),
+            sums: template.image_sums.clone(),
+            contents: template.layout.parts().filter_map(content).collect(),
+        }
     }
 
     /// What the set's jigdo file says.

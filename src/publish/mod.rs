@@ -6,6 +6,7 @@
 //! set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
 
 mod job;
+mod known;
 mod plan;
 mod proof;
 mod record;

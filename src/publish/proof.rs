@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use crate::digest::{Checksum, Hasher, Sum};
@@ -42,6 +42,14 @@ fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Res
     if areas.clone().count() != layout.areas.len() || !areas.zip(&layout.areas).all(same) {
         return Err("the template's areas are not those that were found".to_owned());
     }
+    let (same, sum) =
+        rayon::join(|| compare_unmatched(&mut template, image, layout), || sum_of_file(path, sum.checksum()));
+    same?;
+    sum.map_err(|error| error.to_string())
+}
+
+/// An error if the template does not carry the image's unmatched data.
+fn compare_unmatched(template: &mut Template<impl Read + Seek>, image: &Mapped, layout: &Layout) -> Result<(), String> {
     let mut carried = template.unmatched();
     let mut buffer = vec![0; WINDOW as usize];
     for area in &layout.areas {
@@ -55,7 +63,7 @@ fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Res
             }
         }
     }
-    sum_of_file(path, sum.checksum()).map_err(|error| error.to_string())
+    Ok(())
 }
 
 fn sum_of_file(path: &Path, checksum: Checksum) -> io::Result<Sum> {

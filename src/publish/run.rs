@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::{Scope, ThreadPool};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Error;
 use super::job::{self, Job};
+use super::known::Image;
 use super::plan::{Plan, Planned, Selection};
 use super::record::{Found, Record, jigdo_name, template_name};
 use super::report::{ImageReport, Outcome, Outputs, SetReport};
@@ -170,13 +173,15 @@ impl<'a> Run<'a> {
             Ok(directory) => directory,
             Err(error) => return Ok(State::failed(error)),
         };
-        let image = Arc::new(job::open(&planned.image.path)?);
+        let image = job::open(&planned.image.path)?;
         lock(&self.images[number]).bytes = Some(image.length());
         self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
         let selection = &self.selections[self.selection_of[number]];
-        let is_lasting = selection.is_settled && !image.stamp().is_young(now_ns());
+        let is_image_lasting = !image.stamp().is_young(now_ns());
+        let is_lasting = selection.is_settled && is_image_lasting;
         let inputs = planned.fingerprint(&image.stamp(), selection);
-        if let Some(record) = self.known(&planned).filter(|record| record.inputs == inputs) {
+        let record: Option<Record> = self.recall(&record_key(&planned));
+        if let Some(record) = record.filter(|record| record.inputs == inputs) {
             let found = record.find(&planned.image.name, directory);
             // A dry run does not publish what a run that was killed has left staged.
             if found == Found::Published || (found == Found::Staged && !self.dry_run) {
@@ -200,9 +205,13 @@ impl<'a> Run<'a> {
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
         };
-        let record = job.run(&image, inputs)?;
+        let image = Image::new(image, self.recall(&known_key(&planned)));
+        let (record, known) = job.run(&image, inputs)?;
+        if is_image_lasting {
+            self.remember(&known_key(&planned), &known);
+        }
         if is_lasting {
-            self.remember(&planned, &record);
+            self.remember(&record_key(&planned), &record);
         }
         Ok(State::Made(Made { record, found: Found::Staged, is_lasting }))
     }
@@ -265,21 +274,21 @@ impl<'a> Run<'a> {
             && (template, jigdo) != (record.template, record.jigdo)
         {
             (record.template, record.jigdo) = (template, jigdo);
-            self.remember(planned, record);
+            self.remember(&record_key(planned), record);
         }
     }
 
-    /// What is on record of the image's set.
-    fn known(&self, planned: &Planned<'_>) -> Option<Record> {
-        let known = self.index.record(&record_key(planned));
+    /// What the index has under this key.
+    fn recall<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let known = self.index.record(key);
         // A record that cannot be had, or was written by another version, costs time only.
         serde_json::from_str(&known.ok()??).ok()
     }
 
-    fn remember(&self, planned: &Planned<'_>, record: &Record) {
-        let json = serde_json::to_string(record).expect("a record is plain data");
-        if let Err(error) = self.index.set_record(&record_key(planned), &json) {
-            self.progress.report(Event::Warning(&format!("the set will be made again next time: {error}")));
+    fn remember(&self, key: &str, value: &impl Serialize) {
+        let json = serde_json::to_string(value).expect("a record is plain data");
+        if let Err(error) = self.index.set_record(key, &json) {
+            self.progress.report(Event::Warning(&format!("what was done will be done again next time: {error}")));
         }
     }
 }
@@ -322,6 +331,11 @@ fn absolute(path: &Path) -> PathBuf {
 /// The name under which the index keeps the record of an image's set.
 fn record_key(planned: &Planned<'_>) -> String {
     absolute(&planned.image.output).join(&planned.image.name).display().to_string()
+}
+
+/// The name under which the index keeps what is known of an image.
+fn known_key(planned: &Planned<'_>) -> String {
+    format!("image {}", absolute(&planned.image.path).display())
 }
 
 /// Publishes sets of one directory: of each the template, then the jigdo file; then the sums of all.

@@ -20,7 +20,7 @@ pub const GZIP_PIECE: usize = 1 << 20;
 
 /// A piece that bzip2 compresses fits into one block of its level with this many bytes to spare: its own run-length
 /// coding comes first, and may make data longer.
-const BZIP2_SLACK: usize = 1000;
+const BZIP2_SLACK: usize = 50;
 
 /// What goes into a template besides areas.
 #[derive(Debug, Clone, PartialEq, Eq)]
