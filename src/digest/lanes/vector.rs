@@ -17,12 +17,15 @@ pub(in crate::digest) trait Vector: Copy {
     fn load(words: &[u32]) -> Self;
     /// Into the first `LANES` of `words`.
     fn store(self, words: &mut [u32]);
-    /// From a block of sixteen little-endian words for each lane the words, in their order.
+    /// From each lane's data, `offset` bytes behind its address, four little-endian words, in their order.
     ///
     /// # Safety
-    /// Each of the first `LANES` addresses is that of a block that can be read.
-    unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16];
+    /// Behind each of the first `LANES` addresses these sixteen bytes can be read.
+    unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4];
     fn swap_bytes(self) -> Self;
+    /// The same words, of which the compiler no longer knows whence they come. It would add up the terms of a sum in
+    /// another order than they are written, with no thought for which of them is known last.
+    fn opaque(self) -> Self;
 
     fn add(self, other: Self) -> Self;
     fn and(self, other: Self) -> Self;
@@ -78,10 +81,20 @@ impl Vector for u32 {
         words[0] = self;
     }
     #[inline(always)]
-    unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16] {
+    unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
         // SAFETY: the caller says so; an array of bytes needs no alignment.
-        let words = unsafe { &*blocks[0].add(offset).cast::<[[u8; 4]; 16]>() };
+        let words = unsafe { &*data[0].add(offset).cast::<[[u8; 4]; 4]>() };
         words.map(u32::from_le_bytes)
+    }
+    #[inline(always)]
+    #[cfg_attr(any(target_arch = "x86_64", target_arch = "aarch64"), allow(asm_sub_register, unused_mut))]
+    fn opaque(mut self) -> Self {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        // SAFETY: there is no instruction.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) self, options(pure, nomem, nostack, preserves_flags))
+        }
+        self
     }
     #[inline(always)]
     fn swap_bytes(self) -> Self {
@@ -159,13 +172,14 @@ impl<V: Vector> Vector for Two<V> {
         self.1.store(&mut words[V::LANES..]);
     }
     #[inline(always)]
-    unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16] {
+    unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
         // SAFETY: the caller says so for both halves.
-        let halves = unsafe { (V::columns(blocks, offset), V::columns(&blocks[V::LANES..], offset)) };
+        let halves = unsafe { (V::four_words(data, offset), V::four_words(&data[V::LANES..], offset)) };
         std::array::from_fn(|word| Self(halves.0[word], halves.1[word]))
     }
     both! {
         fn swap_bytes(self);
+        fn opaque(self);
         fn add(self, other);
         fn and(self, other);
         fn or(self, other);

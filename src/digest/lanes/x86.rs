@@ -3,6 +3,7 @@
 //! Every operation here needs these features: the types are only used in functions that are compiled for them, and
 //! those are only called where the processor has them.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::Kernel;
@@ -40,7 +41,7 @@ pub(in crate::digest) fn complete<W>(sets: Vec<Vec<Option<Kernel<W>>>>) -> Vec<V
 
 /// What all vectors have: how they are made, and where they go.
 macro_rules! words {
-    ($lanes:literal, $splat:ident $load:ident $store:ident $columns:ident) => {
+    ($lanes:literal, $splat:ident $load:ident $store:ident $four_words:ident) => {
         const LANES: usize = $lanes;
 
         #[inline(always)]
@@ -61,9 +62,9 @@ macro_rules! words {
             unsafe { $store(words.as_mut_ptr().cast(), self.0) }
         }
         #[inline(always)]
-        unsafe fn columns(blocks: &[*const u8], offset: usize) -> [Self; 16] {
-            // SAFETY: the caller says that the blocks can be read; a vector has the layout of what it wraps.
-            unsafe { std::mem::transmute($columns(blocks, offset)) }
+        unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
+            // SAFETY: the caller says that the data can be read, and has the features.
+            unsafe { $four_words(data, offset) }.map(Self)
         }
     };
 }
@@ -110,11 +111,31 @@ swaps! {
     swap_in_128 __m128i _mm_shuffle_epi8 std::convert::identity;
 }
 
+/// The same vector for the processor, any for the compiler.
+macro_rules! opaques {
+    ($($name:ident $features:literal $register:ident $class:ident;)*) => {
+        $(#[inline]
+        #[target_feature(enable = $features)]
+        fn $name(mut words: $register) -> $register {
+            // SAFETY: there is no instruction.
+            unsafe { asm!("/* {0} */", inout($class) words, options(pure, nomem, nostack, preserves_flags)) };
+            words
+        })*
+    };
+}
+
+opaques! {
+    opaque_512 "avx512f" __m512i zmm_reg;
+    opaque_256 "avx512f,avx512vl" __m256i ymm_reg;
+    opaque_128 "avx512f,avx512vl" __m128i xmm_reg;
+    opaque_avx2 "avx2" __m256i ymm_reg;
+}
+
 /// A vector type of AVX-512.
 macro_rules! avx512 {
     (
         $(#[$doc:meta])* $name:ident($register:ident): $lanes:literal,
-        $splat:ident $load:ident $store:ident $columns:ident $swap:ident,
+        $splat:ident $load:ident $store:ident $four_words:ident $swap:ident $opaque:ident,
         $add:ident $and:ident $or:ident $xor:ident $andnot:ident,
         $ternary:ident $rolv:ident $rorv:ident $srl:ident
     ) => {
@@ -124,10 +145,11 @@ macro_rules! avx512 {
         pub(in crate::digest) struct $name($register);
 
         impl Vector for $name {
-            words! { $lanes, $splat $load $store $columns }
+            words! { $lanes, $splat $load $store $four_words }
             const TERNARY: bool = true;
             operations! {
                 swap_bytes() $swap;
+                opaque() $opaque;
                 add(other) $add;
                 and(other) $and;
                 or(other) $or;
@@ -151,7 +173,7 @@ macro_rules! avx512 {
 macro_rules! avx2 {
     (
         $(#[$doc:meta])* $name:ident: $lanes:literal,
-        $splat:ident $columns:ident $swap:ident, $add:ident $sll:ident $srl:ident
+        $splat:ident $four_words:ident $swap:ident $opaque:ident, $add:ident $sll:ident $srl:ident
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
@@ -159,10 +181,11 @@ macro_rules! avx2 {
         pub(in crate::digest) struct $name(__m256i);
 
         impl Vector for $name {
-            words! { $lanes, $splat _mm256_loadu_si256 _mm256_storeu_si256 $columns }
+            words! { $lanes, $splat _mm256_loadu_si256 _mm256_storeu_si256 $four_words }
             const TERNARY: bool = false;
             operations! {
                 swap_bytes() $swap;
+                opaque() $opaque;
                 add(other) $add;
                 and(other) _mm256_and_si256;
                 or(other) _mm256_or_si256;
@@ -189,120 +212,72 @@ macro_rules! avx2 {
 avx512! {
     /// Sixteen words.
     Zmm(__m512i): 16,
-    _mm512_set1_epi32 _mm512_loadu_si512 _mm512_storeu_si512 sixteen_columns swap_in_512,
+    _mm512_set1_epi32 _mm512_loadu_si512 _mm512_storeu_si512 four_words_512 swap_in_512 opaque_512,
     _mm512_add_epi32 _mm512_and_si512 _mm512_or_si512 _mm512_xor_si512 _mm512_andnot_si512,
     _mm512_ternarylogic_epi32 _mm512_rolv_epi32 _mm512_rorv_epi32 _mm512_srl_epi32
 }
 avx512! {
     /// Eight words.
     Ymm(__m256i): 8,
-    _mm256_set1_epi32 _mm256_loadu_si256 _mm256_storeu_si256 eight_columns swap_in_256,
+    _mm256_set1_epi32 _mm256_loadu_si256 _mm256_storeu_si256 four_words_256 swap_in_256 opaque_256,
     _mm256_add_epi32 _mm256_and_si256 _mm256_or_si256 _mm256_xor_si256 _mm256_andnot_si256,
     _mm256_ternarylogic_epi32 _mm256_rolv_epi32 _mm256_rorv_epi32 _mm256_srl_epi32
 }
 avx512! {
     /// Four words.
     Xmm(__m128i): 4,
-    _mm_set1_epi32 _mm_loadu_si128 _mm_storeu_si128 four_columns swap_in_128,
+    _mm_set1_epi32 _mm_loadu_si128 _mm_storeu_si128 four_words_128 swap_in_128 opaque_128,
     _mm_add_epi32 _mm_and_si128 _mm_or_si128 _mm_xor_si128 _mm_andnot_si128,
     _mm_ternarylogic_epi32 _mm_rolv_epi32 _mm_rorv_epi32 _mm_srl_epi32
 }
 avx2! {
     /// Eight words.
     Avx2: 8,
-    _mm256_set1_epi32 eight_columns swap_in_256, _mm256_add_epi32 _mm256_sll_epi32 _mm256_srl_epi32
+    _mm256_set1_epi32 four_words_256 swap_in_256 opaque_avx2, _mm256_add_epi32 _mm256_sll_epi32 _mm256_srl_epi32
 }
 
-/// From sixteen rows of sixteen words to the columns.
+/// Four words of each lane, transposed in each quarter of the registers: a quarter's rows are those of four lanes.
+macro_rules! transposed {
+    ($low32:ident $high32:ident $low64:ident $high64:ident, $rows:expr) => {{
+        let [a, b, c, d] = $rows;
+        let (low, high) = (($low32(a, b), $high32(a, b)), ($low32(c, d), $high32(c, d)));
+        [$low64(low.0, high.0), $high64(low.0, high.0), $low64(low.1, high.1), $high64(low.1, high.1)]
+    }};
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn sixteen_columns(blocks: &[*const u8], offset: usize) -> [__m512i; 16] {
-    // SAFETY: the caller says that the blocks can be read, and has the features.
+unsafe fn four_words_512(data: &[*const u8], offset: usize) -> [__m512i; 4] {
+    // SAFETY: the caller says that the data can be read, and has the features.
     unsafe {
-        let rows: [__m512i; 16] = std::array::from_fn(|lane| _mm512_loadu_si512(blocks[lane].add(offset).cast()));
-        let mut pairs = rows;
-        for row in (0..16).step_by(2) {
-            pairs[row] = _mm512_unpacklo_epi32(rows[row], rows[row + 1]);
-            pairs[row + 1] = _mm512_unpackhi_epi32(rows[row], rows[row + 1]);
-        }
-        // In `fours[4 * i + j]`, quarter `q` has column `4 * q + j` of the rows from `4 * i` on.
-        let mut fours = pairs;
-        for row in (0..16).step_by(4) {
-            fours[row] = _mm512_unpacklo_epi64(pairs[row], pairs[row + 2]);
-            fours[row + 1] = _mm512_unpackhi_epi64(pairs[row], pairs[row + 2]);
-            fours[row + 2] = _mm512_unpacklo_epi64(pairs[row + 1], pairs[row + 3]);
-            fours[row + 3] = _mm512_unpackhi_epi64(pairs[row + 1], pairs[row + 3]);
-        }
-        let mut columns = fours;
-        for column in 0..4 {
-            let upper_even = _mm512_shuffle_i32x4::<0x88>(fours[column], fours[4 + column]);
-            let upper_odd = _mm512_shuffle_i32x4::<0xdd>(fours[column], fours[4 + column]);
-            let lower_even = _mm512_shuffle_i32x4::<0x88>(fours[8 + column], fours[12 + column]);
-            let lower_odd = _mm512_shuffle_i32x4::<0xdd>(fours[8 + column], fours[12 + column]);
-            columns[column] = _mm512_shuffle_i32x4::<0x88>(upper_even, lower_even);
-            columns[4 + column] = _mm512_shuffle_i32x4::<0x88>(upper_odd, lower_odd);
-            columns[8 + column] = _mm512_shuffle_i32x4::<0xdd>(upper_even, lower_even);
-            columns[12 + column] = _mm512_shuffle_i32x4::<0xdd>(upper_odd, lower_odd);
-        }
-        columns
+        let row = |lane: usize| _mm_loadu_si128(data[lane].add(offset).cast());
+        let rows: [__m512i; 4] = std::array::from_fn(|lane| {
+            let first = _mm512_castsi128_si512(row(lane));
+            let two = _mm512_inserti32x4::<1>(first, row(lane + 4));
+            let three = _mm512_inserti32x4::<2>(two, row(lane + 8));
+            _mm512_inserti32x4::<3>(three, row(lane + 12))
+        });
+        transposed!(_mm512_unpacklo_epi32 _mm512_unpackhi_epi32 _mm512_unpacklo_epi64 _mm512_unpackhi_epi64, rows)
     }
 }
 
-/// From eight rows of sixteen words to the columns.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn eight_columns(blocks: &[*const u8], offset: usize) -> [__m256i; 16] {
-    // SAFETY: the caller says that the blocks can be read, and has the features.
+unsafe fn four_words_256(data: &[*const u8], offset: usize) -> [__m256i; 4] {
+    // SAFETY: the caller says that the data can be read, and has the features.
     unsafe {
-        let half = |from: usize| {
-            let rows: [__m256i; 8] =
-                std::array::from_fn(|lane| _mm256_loadu_si256(blocks[lane].add(offset + from).cast()));
-            let mut pairs = rows;
-            for row in (0..8).step_by(2) {
-                pairs[row] = _mm256_unpacklo_epi32(rows[row], rows[row + 1]);
-                pairs[row + 1] = _mm256_unpackhi_epi32(rows[row], rows[row + 1]);
-            }
-            // In `fours[4 * i + j]`, half `q` has column `4 * q + j` of the rows from `4 * i` on.
-            let mut fours = pairs;
-            for row in (0..8).step_by(4) {
-                fours[row] = _mm256_unpacklo_epi64(pairs[row], pairs[row + 2]);
-                fours[row + 1] = _mm256_unpackhi_epi64(pairs[row], pairs[row + 2]);
-                fours[row + 2] = _mm256_unpacklo_epi64(pairs[row + 1], pairs[row + 3]);
-                fours[row + 3] = _mm256_unpackhi_epi64(pairs[row + 1], pairs[row + 3]);
-            }
-            let mut columns = fours;
-            for column in 0..4 {
-                columns[column] = _mm256_permute2x128_si256::<0x20>(fours[column], fours[4 + column]);
-                columns[4 + column] = _mm256_permute2x128_si256::<0x31>(fours[column], fours[4 + column]);
-            }
-            columns
-        };
-        let halves = [half(0), half(32)];
-        std::array::from_fn(|word| halves[word / 8][word % 8])
+        let row = |lane: usize| _mm_loadu_si128(data[lane].add(offset).cast());
+        let rows: [__m256i; 4] = std::array::from_fn(|lane| _mm256_set_m128i(row(lane + 4), row(lane)));
+        transposed!(_mm256_unpacklo_epi32 _mm256_unpackhi_epi32 _mm256_unpacklo_epi64 _mm256_unpackhi_epi64, rows)
     }
 }
 
-/// From four rows of sixteen words to the columns.
 #[inline]
 #[target_feature(enable = "sse2")]
-unsafe fn four_columns(blocks: &[*const u8], offset: usize) -> [__m128i; 16] {
-    // SAFETY: the caller says that the blocks can be read, and has the features.
+unsafe fn four_words_128(data: &[*const u8], offset: usize) -> [__m128i; 4] {
+    // SAFETY: the caller says that the data can be read, and has the features.
     unsafe {
-        let quarter = |number: usize| {
-            let row = |lane: usize| _mm_loadu_si128(blocks[lane].add(offset + 16 * number).cast());
-            let (even, odd) = ((row(0), row(1)), (row(2), row(3)));
-            let (even, odd) = (
-                (_mm_unpacklo_epi32(even.0, even.1), _mm_unpackhi_epi32(even.0, even.1)),
-                (_mm_unpacklo_epi32(odd.0, odd.1), _mm_unpackhi_epi32(odd.0, odd.1)),
-            );
-            [
-                _mm_unpacklo_epi64(even.0, odd.0),
-                _mm_unpackhi_epi64(even.0, odd.0),
-                _mm_unpacklo_epi64(even.1, odd.1),
-                _mm_unpackhi_epi64(even.1, odd.1),
-            ]
-        };
-        let quarters = [quarter(0), quarter(1), quarter(2), quarter(3)];
-        std::array::from_fn(|word| quarters[word / 4][word % 4])
+        let rows: [__m128i; 4] = std::array::from_fn(|lane| _mm_loadu_si128(data[lane].add(offset).cast()));
+        transposed!(_mm_unpacklo_epi32 _mm_unpackhi_epi32 _mm_unpacklo_epi64 _mm_unpackhi_epi64, rows)
     }
 }

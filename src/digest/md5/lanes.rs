@@ -43,29 +43,35 @@ fn i<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
     sum.add(c.xor_or_not(b, d))
 }
 
-/// The 64 steps. `$w` has the block's 16 words.
-macro_rules! steps {
-    ($a:ident $b:ident $c:ident $d:ident, $sines:ident $w:ident) => {
-        steps!(@round $a $b $c $d, $sines $w, f, 0, 1, 0, 7 12 17 22);
-        steps!(@round $a $b $c $d, $sines $w, g, 16, 5, 1, 5 9 14 20);
-        steps!(@round $a $b $c $d, $sines $w, h, 32, 3, 5, 4 11 16 23);
-        steps!(@round $a $b $c $d, $sines $w, i, 48, 7, 0, 6 10 15 21);
+/// The sixteen steps of one of the four rounds. `$w` has the block's 16 words.
+macro_rules! round {
+    (0, $a:ident $b:ident $c:ident $d:ident, $w:ident) => {
+        round!(@round $a $b $c $d, $w, f, 0, 1, 0, 7 12 17 22);
     };
-    (@round $a:ident $b:ident $c:ident $d:ident, $sines:ident $w:ident, $mix:ident, $first:expr, $factor:expr, $offset:expr, $($by:literal)*) => {
-        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 0, $($by)*);
-        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 4, $($by)*);
-        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 8, $($by)*);
-        steps!(@four $a $b $c $d, $sines $w, $mix, $first, $factor, $offset, 12, $($by)*);
+    (1, $a:ident $b:ident $c:ident $d:ident, $w:ident) => {
+        round!(@round $a $b $c $d, $w, g, 16, 5, 1, 5 9 14 20);
     };
-    (@four $a:ident $b:ident $c:ident $d:ident, $sines:ident $w:ident, $mix:ident, $first:expr, $factor:expr, $offset:expr, $at:expr, $r0:literal $r1:literal $r2:literal $r3:literal) => {
-        steps!(@step $a $b $c $d, $sines $mix, $w[($at * $factor + $offset) % 16], $first + $at, $r0);
-        steps!(@step $d $a $b $c, $sines $mix, $w[(($at + 1) * $factor + $offset) % 16], $first + $at + 1, $r1);
-        steps!(@step $c $d $a $b, $sines $mix, $w[(($at + 2) * $factor + $offset) % 16], $first + $at + 2, $r2);
-        steps!(@step $b $c $d $a, $sines $mix, $w[(($at + 3) * $factor + $offset) % 16], $first + $at + 3, $r3);
+    (2, $a:ident $b:ident $c:ident $d:ident, $w:ident) => {
+        round!(@round $a $b $c $d, $w, h, 32, 3, 5, 4 11 16 23);
+    };
+    (3, $a:ident $b:ident $c:ident $d:ident, $w:ident) => {
+        round!(@round $a $b $c $d, $w, i, 48, 7, 0, 6 10 15 21);
+    };
+    (@round $a:ident $b:ident $c:ident $d:ident, $w:ident, $mix:ident, $first:expr, $factor:expr, $offset:expr, $($by:literal)*) => {
+        round!(@four $a $b $c $d, $w, $mix, $first, $factor, $offset, 0, $($by)*);
+        round!(@four $a $b $c $d, $w, $mix, $first, $factor, $offset, 4, $($by)*);
+        round!(@four $a $b $c $d, $w, $mix, $first, $factor, $offset, 8, $($by)*);
+        round!(@four $a $b $c $d, $w, $mix, $first, $factor, $offset, 12, $($by)*);
+    };
+    (@four $a:ident $b:ident $c:ident $d:ident, $w:ident, $mix:ident, $first:expr, $factor:expr, $offset:expr, $at:expr, $r0:literal $r1:literal $r2:literal $r3:literal) => {
+        round!(@step $a $b $c $d, $mix, $w[($at * $factor + $offset) % 16], $first + $at, $r0);
+        round!(@step $d $a $b $c, $mix, $w[(($at + 1) * $factor + $offset) % 16], $first + $at + 1, $r1);
+        round!(@step $c $d $a $b, $mix, $w[(($at + 2) * $factor + $offset) % 16], $first + $at + 2, $r2);
+        round!(@step $b $c $d $a, $mix, $w[(($at + 3) * $factor + $offset) % 16], $first + $at + 3, $r3);
     };
     // A step leaves its result in `$a`; the next one calls the same four words by names moved on by one.
-    (@step $a:ident $b:ident $c:ident $d:ident, $sines:ident $mix:ident, $word:expr, $number:expr, $by:literal) => {
-        let sum = $a.add($word.add(V::splat($sines[$number])));
+    (@step $a:ident $b:ident $c:ident $d:ident, $mix:ident, $word:expr, $number:expr, $by:literal) => {
+        let sum = $a.add($word.add(V::splat(SINES[$number]))).opaque();
         $a = $b.add($mix(sum, $b, $c, $d).rotate_left($by));
     };
 }
@@ -78,18 +84,41 @@ macro_rules! steps {
 #[inline(always)]
 pub(super) unsafe fn run<V: Vector>(states: &mut [[u32; 4]], data: &[&[u8]]) {
     let (addresses, blocks) = addresses(data, BLOCK);
-    // A compiler that knew the constants would add them last, where they make the chain of steps longer.
-    let sines = std::hint::black_box(&SINES);
     let words = |number: usize| {
         let of_lane = |lane| states.get(lane).unwrap_or(&states[0])[number];
         V::load(&std::array::from_fn::<u32, MOST_LANES, _>(of_lane))
     };
     let (mut a, mut b, mut c, mut d) = (words(0), words(1), words(2), words(3));
+    macro_rules! fetch {
+        ($w:ident, $quarter:literal of $block:expr) => {
+            // SAFETY: each lane has the block: there are as many as the shortest has.
+            let words = unsafe { V::four_words(&addresses, $block * BLOCK + 16 * $quarter) };
+            $w[4 * $quarter..][..4].copy_from_slice(&words);
+        };
+    }
+    if blocks == 0 {
+        return;
+    }
+    let mut w = [V::splat(0); 16];
+    fetch!(w, 0 of 0);
+    fetch!(w, 1 of 0);
+    fetch!(w, 2 of 0);
+    fetch!(w, 3 of 0);
     for block in 0..blocks {
-        // SAFETY: each lane has this block: there are as many as the shortest has.
-        let w = unsafe { V::columns(&addresses, block * BLOCK) };
         let before = (a, b, c, d);
-        steps!(a b c d, sines w);
+        // The processor sees only some steps ahead. What it is to do while these wait for each other, the bringing of
+        // the next block's words from rows into columns, must stand among them.
+        let mut next = w;
+        let next_block = (block + 1).min(blocks - 1);
+        round!(0, a b c d, w);
+        fetch!(next, 0 of next_block);
+        round!(1, a b c d, w);
+        fetch!(next, 1 of next_block);
+        round!(2, a b c d, w);
+        fetch!(next, 2 of next_block);
+        round!(3, a b c d, w);
+        fetch!(next, 3 of next_block);
+        w = next;
         a = a.add(before.0);
         b = b.add(before.1);
         c = c.add(before.2);

@@ -51,9 +51,12 @@ pub(super) unsafe fn run<V: Vector>(states: &mut [[u32; 8]], data: &[&[u8]]) {
     };
     let mut state: [V; 8] = std::array::from_fn(words);
     for block in 0..blocks {
-        // SAFETY: each lane has this block: there are as many as the shortest has.
-        let columns = unsafe { V::columns(&addresses, block * BLOCK) };
-        let mut w = columns.map(V::swap_bytes);
+        let mut w = [V::splat(0); 16];
+        for quarter in 0..4 {
+            // SAFETY: each lane has this block: there are as many as the shortest has.
+            let words = unsafe { V::four_words(&addresses, block * BLOCK + 16 * quarter) };
+            w[4 * quarter..][..4].copy_from_slice(&words.map(V::swap_bytes));
+        }
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
         macro_rules! round {
             ($constants:ident $at:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
