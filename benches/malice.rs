@@ -63,8 +63,8 @@ impl Parts {
         let signature = |part: &Vec<u8>| {
             let mut finder = HeadFinder::new(BLOCK as u32);
             finder.push(part);
-            let (head, first) = finder.finish().expect("parts are longer than a block");
-            Signature { length: part.len() as u64, head, first }
+            let marks = finder.finish().expect("parts are longer than a block");
+            Signature { length: part.len() as u64, marks }
         };
         SignatureTable::new(BLOCK as u32, self.contents.iter().map(signature).collect())
     }

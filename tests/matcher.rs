@@ -2,7 +2,7 @@
 
 use jigpress::digest::{Checksum, Sum};
 use jigpress::matcher::cover::cover;
-use jigpress::matcher::head::{Head, HeadFinder};
+use jigpress::matcher::head::{Head, HeadFinder, Marks};
 use jigpress::matcher::search::{Search, search};
 use jigpress::matcher::table::SignatureTable;
 use jigpress::matcher::{Area, Layout, Match, PartId, PartSum, PartSums, Signature};
@@ -42,8 +42,7 @@ impl Parts {
         let signature = |part: &Vec<u8>| {
             let mut finder = HeadFinder::new(self.block_length);
             finder.push(part);
-            let (head, first) = finder.finish().unwrap();
-            Signature { length: part.len() as u64, head, first }
+            Signature { length: part.len() as u64, marks: finder.finish().unwrap() }
         };
         SignatureTable::new(self.block_length, self.contents.iter().map(signature).collect())
     }
@@ -188,7 +187,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 fn is_periodic(part: &[u8], block_length: u32) -> bool {
     let mut finder = HeadFinder::new(block_length);
     finder.push(part);
-    matches!(finder.finish(), Some((Head::Periodic { .. }, _)))
+    matches!(finder.finish(), Some(Marks { head: Head::Periodic { .. }, .. }))
 }
 
 fn cook(recipes: &[Recipe], block_length: u32) -> Parts {

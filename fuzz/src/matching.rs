@@ -51,11 +51,11 @@ impl Parts {
 
     /// The rolling sum of a part's first block.
     pub fn first(&self, part: PartId) -> Rsync64 {
-        self.signatures[part.0 as usize].first
+        self.signatures[part.0 as usize].marks.first
     }
 
     fn is_periodic(&self, part: PartId) -> bool {
-        matches!(self.signatures[part.0 as usize].head, Head::Periodic { .. })
+        matches!(self.signatures[part.0 as usize].marks.head, Head::Periodic { .. })
     }
 
     fn ids(&self) -> impl Iterator<Item = PartId> {
@@ -67,8 +67,8 @@ fn signature(content: &[u8], block_length: u32) -> Signature {
     let mut finder = HeadFinder::new(block_length);
     // In pieces of an odd length, as short reads would give them.
     content.chunks(999).any(|piece| finder.push(piece));
-    let (head, first) = finder.finish().expect("a part has a block at least");
-    Signature { length: content.len() as u64, head, first }
+    let marks = finder.finish().expect("a part has a block at least");
+    Signature { length: content.len() as u64, marks }
 }
 
 /// The layout of `image`, which is the same however far the search advances at a time.

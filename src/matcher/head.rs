@@ -4,7 +4,19 @@
 //! offset of a like run in an image, so it finds nothing: the head then is a block around the first byte that breaks
 //! the repetition, a quarter of it before that byte. A part that nothing breaks is periodic as a whole.
 
+use super::anchors::{Anchor, Anchors};
 use crate::digest::Rsync64;
+
+/// What the scan must know of a part's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Marks {
+    pub head: Head,
+    /// The sum of the first block.
+    pub first: Rsync64,
+    /// The anchor of the head's block, or of the first one of a part that is periodic as a whole. `None` if that block
+    /// has none.
+    pub anchor: Option<Anchor>,
+}
 
 /// Where a part's signature is taken. All offsets and lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,24 +56,26 @@ pub fn repetition(bytes: &[u8], period: usize) -> usize {
 /// Finds the head of a part whose bytes are pushed in order.
 pub struct HeadFinder {
     block_length: usize,
+    anchors: Anchors,
     /// The last `block_length` bytes pushed, or fewer at the start.
     tail: Vec<u8>,
     /// How many bytes were pushed.
     length: u64,
-    /// The sum of the first block.
-    first: Option<Rsync64>,
+    /// The part's marks, as far as its first block gives them.
+    first: Option<Marks>,
     period: u32,
     /// How many more bytes belong to the head's block, once the repetition is broken.
     wanted: Option<usize>,
-    found: Option<Head>,
+    found: Option<Marks>,
 }
 
 impl HeadFinder {
     /// A finder for blocks of `block_length` bytes.
     pub fn new(block_length: u32) -> Self {
+        let anchors = Anchors::new(block_length);
         let block_length = block_length as usize;
         let tail = Vec::with_capacity(block_length);
-        Self { block_length, tail, length: 0, first: None, period: 0, wanted: None, found: None }
+        Self { block_length, anchors, tail, length: 0, first: None, period: 0, wanted: None, found: None }
     }
 
     /// Takes the part's next bytes. `true` once the head is known and no more bytes are needed.
@@ -78,9 +92,11 @@ impl HeadFinder {
                 return false;
             }
             let rsync64 = Rsync64::of(&self.tail);
-            self.first = Some(rsync64);
-            match period(&self.tail) {
-                None => self.found = Some(Head::Block { offset: 0, rsync64 }),
+            let (anchor, period) = (self.anchors.best_of(&self.tail), period(&self.tail));
+            let head = period.map_or(Head::Block { offset: 0, rsync64 }, |period| Head::Periodic { period });
+            self.first = Some(Marks { head, first: rsync64, anchor });
+            match period {
+                None => self.found = self.first,
                 Some(period) => self.period = period,
             }
         }
@@ -109,7 +125,7 @@ impl HeadFinder {
             self.keep(&bytes[..kept]);
             self.wanted = Some(wanted - kept);
             if kept == wanted {
-                self.found = Some(self.last_block());
+                self.found = self.last_block();
             }
         }
     }
@@ -123,17 +139,21 @@ impl HeadFinder {
     /// The last block, which holds the byte that breaks the repetition behind at least a quarter of it. It cannot have
     /// a short period of its own: that would be one of the repetition before the byte too (Fine and Wilf), and the
     /// byte would not break that.
-    fn last_block(&self) -> Head {
+    fn last_block(&self) -> Option<Marks> {
         let offset = self.length - self.block_length as u64;
-        Head::Block { offset, rsync64: Rsync64::of(&self.tail) }
+        let head = Head::Block { offset, rsync64: Rsync64::of(&self.tail) };
+        let anchor = self.anchors.best_of(&self.tail);
+        self.first.map(|Marks { first, .. }| Marks { head, first, anchor })
     }
 
-    /// The head and the sum of the first block, after the last byte, or as soon as `push` said that no more is
-    /// needed. `None` for a part shorter than the block length.
-    pub fn finish(self) -> Option<(Head, Rsync64)> {
-        let unbroken = Head::Periodic { period: self.period };
-        let head = self.found.unwrap_or_else(|| self.wanted.map_or(unbroken, |_| self.last_block()));
-        self.first.map(|first| (head, first))
+    /// The part's marks, after its last byte, or as soon as `push` said that no more is needed. `None` for a part
+    /// shorter than the block length.
+    pub fn finish(self) -> Option<Marks> {
+        match self.wanted {
+            _ if self.found.is_some() => self.found,
+            Some(_) => self.last_block(),
+            None => self.first,
+        }
     }
 }
 
@@ -141,7 +161,7 @@ impl HeadFinder {
 mod tests {
     use super::*;
 
-    fn head(bytes: &[u8], pieces: usize) -> Option<(Head, Rsync64)> {
+    fn marks(bytes: &[u8], pieces: usize) -> Option<Marks> {
         let mut finder = HeadFinder::new(256);
         for piece in bytes.chunks(pieces) {
             if finder.push(piece) {
@@ -157,14 +177,16 @@ mod tests {
 
     #[test]
     fn a_part_shorter_than_a_block_has_no_head() {
-        assert_eq!(head(&noise(255), 100), None);
+        assert_eq!(marks(&noise(255), 100), None);
     }
 
     #[test]
     fn the_head_is_the_first_block_where_that_does_not_repeat_itself() {
         let part = noise(1000);
         let rsync64 = Rsync64::of(&part[..256]);
-        assert_eq!(head(&part, 100), Some((Head::Block { offset: 0, rsync64 }, rsync64)));
+        let anchor = Anchors::new(256).best_of(&part[..256]);
+        let expected = Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor };
+        assert_eq!(marks(&part, 100), Some(expected));
     }
 
     #[test]
@@ -173,9 +195,12 @@ mod tests {
             let run: Vec<u8> = noise(period).into_iter().cycle().take(1280).collect();
             let part = [run.clone(), vec![!run[1280 - period]], noise(behind)].concat();
             let offset = (1280 - 64).min(part.len() - 256);
-            let expected = Head::Block { offset: offset as u64, rsync64: Rsync64::of(&part[offset..offset + 256]) };
+            let block = &part[offset..offset + 256];
+            let head = Head::Block { offset: offset as u64, rsync64: Rsync64::of(block) };
+            let anchor = Anchors::new(256).best_of(block);
+            let expected = Marks { head, first: Rsync64::of(&part[..256]), anchor };
             for pieces in [1, 3, 255, 256, 257, 5000] {
-                assert_eq!(head(&part, pieces), Some((expected, Rsync64::of(&part[..256]))), "{period} {pieces}");
+                assert_eq!(marks(&part, pieces), Some(expected), "{period} {pieces}");
             }
         }
     }
@@ -195,7 +220,9 @@ mod tests {
     #[test]
     fn a_part_that_nothing_breaks_is_periodic() {
         let part = [1, 2, 3].repeat(500);
-        assert_eq!(head(&part, 64).unwrap().0, Head::Periodic { period: 3 });
-        assert_eq!(head(&[0; 256], 64).unwrap().0, Head::Periodic { period: 1 });
+        let first = Rsync64::of(&part[..256]);
+        let anchor = Anchors::new(256).best_of(&part[..256]);
+        assert_eq!(marks(&part, 64), Some(Marks { head: Head::Periodic { period: 3 }, first, anchor }));
+        assert_eq!(marks(&[0; 256], 64).unwrap().head, Head::Periodic { period: 1 });
     }
 }

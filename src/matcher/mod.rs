@@ -7,12 +7,14 @@
 //! many assumptions are wrong, asks fingerprints at every block that parts have. [`cover`] chooses among the matches
 //! that overlap. Nothing here knows files: an image is [`Bytes`], parts are reached through [`PartSums`].
 
+pub mod anchors;
 pub mod cover;
 mod fingerprint;
 pub mod head;
 mod prefixes;
 mod quick;
 mod runs;
+pub mod scan;
 pub mod search;
 mod subject;
 pub mod table;
@@ -22,8 +24,8 @@ mod verify;
 use std::io;
 use std::ops::{Deref, Range};
 
-use crate::digest::{Checksum, Content, Rsync64, Sum};
-use head::Head;
+use crate::digest::{Checksum, Content, Sum};
+use head::Marks;
 
 /// Bytes that are looked at through windows.
 pub trait Bytes: Sync {
@@ -66,9 +68,7 @@ pub struct PartId(pub u32);
 pub struct Signature {
     /// In bytes; at least the block length.
     pub length: u64,
-    pub head: Head,
-    /// The sum of the first block.
-    pub first: Rsync64,
+    pub marks: Marks,
 }
 
 /// What proves that a part stands in an image, and what is recorded then.

@@ -58,7 +58,7 @@ impl Prefixes {
         block_length: u32,
         sums: &dyn PartSums,
     ) -> Self {
-        let body_of = |&part: &PartId| match signature(part).head {
+        let body_of = |&part: &PartId| match signature(part).marks.head {
             Head::Block { offset, .. } => Some((signature(part).length - offset, offset, part)),
             Head::Periodic { .. } => None,
         };
@@ -208,6 +208,7 @@ mod tests {
     use super::*;
     use crate::digest::Rsync64;
     use crate::matcher::PartSum;
+    use crate::matcher::head::Marks;
     use proptest::prelude::*;
 
     struct Contents(Vec<Vec<u8>>);
@@ -237,7 +238,8 @@ mod tests {
             let key = Key::random();
             let rsync64 = Rsync64::default();
             let signatures: Vec<_> = bodies.iter().map(|body| {
-                Signature { length: body.len() as u64, head: Head::Block { offset: 0, rsync64 }, first: rsync64 }
+                let head = Head::Block { offset: 0, rsync64 };
+                Signature { length: body.len() as u64, marks: Marks { head, first: rsync64, anchor: None } }
             }).collect();
             let parts: Vec<_> = (0..bodies.len() as u32).map(PartId).collect();
             let contents = Contents(bodies);

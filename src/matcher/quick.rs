@@ -232,7 +232,7 @@ fn assume<B: Bytes + ?Sized>(subject: &Subject<'_, B>, position: u64, parts: &[P
     let mut by_start: BTreeMap<u64, BTreeMap<u64, Vec<PartId>>> = BTreeMap::new();
     for &part in parts {
         let signature = subject.table.signature(part);
-        let Head::Block { offset, .. } = signature.head else { continue };
+        let Head::Block { offset, .. } = signature.marks.head else { continue };
         let start = position.checked_sub(offset).filter(|start| signature.length <= subject.image.length() - start);
         if let Some(start) = start {
             by_start.entry(start).or_default().entry(signature.length).or_default().push(part);

@@ -310,7 +310,7 @@ fn greedy<B: Bytes + ?Sized>(
     refuted: &HashSet<PartId>,
 ) -> Vec<Placement> {
     let period = u64::from(run.period);
-    let is_periodic = |part: PartId| subject.table.signature(part).head == Head::Periodic { period: run.period };
+    let is_periodic = |part: PartId| subject.table.signature(part).marks.head == Head::Periodic { period: run.period };
     let longest_of = |phase: &Phase<'_>, at: u64| {
         let behind = (at - run.start).saturating_sub(phase.offset).next_multiple_of(period);
         let start = run.start + phase.offset + behind;

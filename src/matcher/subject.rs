@@ -3,17 +3,13 @@
 use std::io;
 use std::ops::Range;
 
-use super::head::{Head, repetition};
+use super::head::Head;
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
 use super::{Bytes, Match, PartId, PartSums};
-use crate::digest::Rsync64;
 
 /// How many bytes are looked at together outside of the window at hand.
 pub const STRETCH: u64 = 4 << 20;
-
-/// How many blocks are looked up between two looks at whether what follows is one byte repeated.
-const PIECE: u64 = 1 << 16;
 
 /// An image, the parts that are searched for in it, and where more of these can be known.
 pub struct Subject<'a, B: Bytes + ?Sized> {
@@ -43,7 +39,7 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
 
     /// Whether a part is periodic as a whole.
     pub fn is_periodic(&self, part: PartId) -> bool {
-        matches!(self.table.signature(part).head, Head::Periodic { .. })
+        matches!(self.table.signature(part).marks.head, Head::Periodic { .. })
     }
 
     /// Where the scan goes on behind a part, or a run, that ends at `end`: the next part may begin in its last bytes.
@@ -81,30 +77,15 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
 
     /// The same for all blocks of `bytes`; offsets are from the first of these.
     fn each_hit_in(&self, bytes: &[u8], mut take: impl FnMut(u64, &'a [PartId]) -> io::Result<u64>) -> io::Result<u64> {
-        let block = self.block() as usize;
-        let piece = (PIECE as usize).max(16 * block);
+        let mut hits = self.table.hits(bytes, 0);
         let mut at = 0;
-        while at + block <= bytes.len() {
-            let constant = repetition(&bytes[at..], 1);
-            if constant >= piece && self.table.parts(Rsync64::of(&bytes[at..at + block])).is_empty() {
-                at += constant + 1 - block;
-                continue;
+        while let Some((offset, parts)) = hits.next() {
+            at = take(offset as u64, parts)?;
+            if at >= bytes.len() as u64 {
+                return Ok(at);
             }
-            let end = bytes.len().min(at + piece + block - 1);
-            let mut jump = None;
-            for (offset, parts) in self.table.hits(&bytes[..end], at) {
-                let next = take(offset as u64, parts)?;
-                if next > offset as u64 + 1 {
-                    jump = Some(next);
-                    break;
-                }
-            }
-            match jump {
-                Some(next) if next >= bytes.len() as u64 => return Ok(next),
-                Some(next) => at = next as usize,
-                None => at = end + 1 - block,
-            }
+            hits.go_on(at as usize);
         }
-        Ok(at as u64)
+        Ok(at.max((bytes.len() + 1).saturating_sub(self.block() as usize) as u64))
     }
 }

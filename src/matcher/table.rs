@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use super::anchors::KnownAnchors;
 use super::fingerprint::Key;
 use super::head::{Head, repetition};
 use super::prefixes::Prefixes;
+use super::scan::Hits;
 use super::{PartId, PartSums, Signature};
 use crate::digest::Rsync64;
-use crate::digest::rsync64::TABLE;
 
 /// The signatures of all parts of an image's mirrors.
 pub struct SignatureTable {
@@ -28,6 +29,7 @@ pub struct SignatureTable {
     /// One bit for each value of the top bits of `lo` and `hi` together.
     bitmap: Vec<u64>,
     bitmap_shift: u32,
+    anchors: KnownAnchors,
     /// How far before its signature's block a part may begin, at the most; in bytes.
     longest_lead: u64,
     /// For each part that was met, where inside it blocks of other parts begin.
@@ -39,9 +41,9 @@ pub struct SignatureTable {
 
 /// The sum under which the table knows a part.
 fn key(signature: &Signature) -> u64 {
-    match signature.head {
+    match signature.marks.head {
         Head::Block { rsync64, .. } => rsync64,
-        Head::Periodic { .. } => signature.first,
+        Head::Periodic { .. } => signature.marks.first,
     }
     .to_u64()
 }
@@ -87,18 +89,19 @@ impl SignatureTable {
             }
             slots[slot] = group as u32 + 1;
         }
-        let period = |&part: &PartId| match of(part).head {
+        let period = |&part: &PartId| match of(part).marks.head {
             Head::Periodic { period } => Some(period),
             Head::Block { .. } => None,
         };
         let parts = |ends: &[u32]| &by_key[ends[0] as usize..ends[1] as usize];
         let groups_of_parts = groups.windows(2).map(parts);
         let periods = groups_of_parts.filter_map(|parts| Some((parts[0], parts.iter().find_map(period)?))).collect();
-        let lead = |signature: &Signature| match signature.head {
+        let lead = |signature: &Signature| match signature.marks.head {
             Head::Block { offset, .. } => offset,
             Head::Periodic { .. } => 0,
         };
         let longest_lead = signatures.iter().map(lead).max().unwrap_or(0);
+        let anchors = KnownAnchors::new(signatures.iter().map(|signature| signature.marks.anchor));
         let inner = vec![OnceLock::new(); signatures.len()];
         Self {
             block_length,
@@ -109,6 +112,7 @@ impl SignatureTable {
             periods,
             bitmap,
             bitmap_shift,
+            anchors,
             longest_lead,
             inner,
             prefixes: OnceLock::new(),
@@ -160,8 +164,8 @@ impl SignatureTable {
             let mut hits = self.hits(bytes, 1);
             while let Some((at, parts)) = hits.next() {
                 if let Some(length) = self.run_at(&bytes[at..], parts) {
-                    hits = self.hits(bytes, at + length + 1 - self.block_length as usize);
-                } else if parts.iter().any(|&part| matches!(self.signature(part).head, Head::Block { .. })) {
+                    hits.go_on(at + length + 1 - self.block_length as usize);
+                } else if parts.iter().any(|&part| matches!(self.signature(part).marks.head, Head::Block { .. })) {
                     offsets.push(at as u64);
                 }
             }
@@ -206,107 +210,20 @@ impl SignatureTable {
         place.get_or_init(|| made)
     }
 
+    /// The anchors of the blocks under whose sums the table knows its parts.
+    pub fn anchors(&self) -> &KnownAnchors {
+        &self.anchors
+    }
+
+    /// Whether [`SignatureTable::parts`] may give any: three sums of a hundred that no part has are taken for one's.
     #[inline(always)]
-    fn may_have(&self, rsync64: Rsync64) -> bool {
+    pub fn may_have(&self, rsync64: Rsync64) -> bool {
         let bit = bit_of(rsync64, self.bitmap_shift);
         self.bitmap[bit / 64] >> (bit % 64) & 1 != 0
     }
 
     /// The blocks of `bytes` that begin at `from` or later and that parts have, in order.
     pub fn hits<'t, 'b>(&'t self, bytes: &'b [u8], from: usize) -> Hits<'t, 'b> {
-        Hits { table: self, bytes, next: from, sum: None, last: None }
-    }
-}
-
-/// The blocks of a range of bytes that parts have: where they begin, and these parts.
-pub struct Hits<'t, 'b> {
-    table: &'t SignatureTable,
-    bytes: &'b [u8],
-    /// Where the block begins that is to be looked up next.
-    next: usize,
-    /// The sum of the block before that one, if there was one.
-    sum: Option<Rsync64>,
-    /// The last sum that was looked up, and the parts that have it: where blocks collide, it comes again and again.
-    last: Option<(Rsync64, &'t [PartId])>,
-}
-
-impl<'t> Hits<'t, '_> {
-    /// The parts that have a block with this sum, if there are any.
-    fn parts(&mut self, sum: Rsync64) -> Option<&'t [PartId]> {
-        let last = match self.last {
-            Some(last) if last.0 == sum => last,
-            _ => *self.last.insert((sum, self.table.parts(sum))),
-        };
-        (!last.1.is_empty()).then_some(last.1)
-    }
-}
-
-impl<'t> Iterator for Hits<'t, '_> {
-    type Item = (usize, &'t [PartId]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (table, length) = (self.table, self.table.block_length as usize);
-        let mut sum = match self.sum {
-            Some(sum) => sum,
-            None => {
-                let sum = Rsync64::of(self.bytes.get(self.next..self.next + length)?);
-                self.sum = Some(sum);
-                self.next += 1;
-                if let Some(parts) = self.parts(sum) {
-                    return Some((self.next - 1, parts));
-                }
-                sum
-            }
-        };
-        let backs = self.bytes.get(self.next + length - 1..)?;
-        let fronts = &self.bytes[self.next - 1..];
-        for (at, (&front, &back)) in fronts.iter().zip(backs).enumerate() {
-            let dropped = TABLE[front as usize];
-            sum.hi = sum.hi.wrapping_sub(table.block_length.wrapping_mul(dropped));
-            sum.lo = sum.lo.wrapping_add(TABLE[back as usize].wrapping_sub(dropped));
-            sum.hi = sum.hi.wrapping_add(sum.lo);
-            if table.may_have(sum)
-                && let Some(parts) = self.parts(sum)
-            {
-                let position = self.next + at;
-                (self.next, self.sum) = (position + 1, Some(sum));
-                return Some((position, parts));
-            }
-        }
-        self.next = self.bytes.len();
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn signature(block: &[u8], length: u64) -> Signature {
-        let rsync64 = Rsync64::of(block);
-        Signature { length, head: Head::Block { offset: 0, rsync64 }, first: rsync64 }
-    }
-
-    proptest! {
-        #[test]
-        fn every_block_that_a_part_has_is_found(bytes in prop::collection::vec(0u8..4, 300..2000), at in prop::collection::vec(0usize..40, 1..5)) {
-            let signatures: Vec<_> = at.iter().map(|&at| signature(&bytes[at..at + 256], 256 + at as u64)).collect();
-            let table = SignatureTable::new(256, signatures.clone());
-            let found: Vec<_> = table.hits(&bytes, 0).map(|(at, parts)| (at, parts.to_vec())).collect();
-            let expected: Vec<_> = (0..=bytes.len() - 256).filter_map(|at| {
-                let first = Rsync64::of(&bytes[at..at + 256]);
-                let mut parts: Vec<_> = (0..signatures.len()).filter(|&part| signatures[part].first == first).collect();
-                parts.sort_by_key(|&part| (std::cmp::Reverse(signatures[part].length), part));
-                let parts: Vec<_> = parts.into_iter().map(|part| PartId(part as u32)).collect();
-                (!parts.is_empty()).then_some((at, parts))
-            }).collect();
-            prop_assert_eq!(found, expected);
-        }
-    }
-
-    #[test]
-    fn a_table_without_parts_finds_nothing() {
-        assert_eq!(SignatureTable::new(256, Vec::new()).hits(&[0; 1000], 0).next(), None);
+        Hits::new(self, bytes, from)
     }
 }

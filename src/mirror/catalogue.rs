@@ -16,10 +16,10 @@ use super::heads::FileHead;
 use super::store::Store;
 use super::walk::{Listing, Span};
 use super::{Error, FileError, Sums, Tree, read, sums};
-use crate::digest::{Checksum, Rsync64};
+use crate::digest::Checksum;
 use crate::image::Mapped;
 use crate::matcher::Bytes as _;
-use crate::matcher::head::Head;
+use crate::matcher::head::Marks;
 use crate::progress::{Event, Progress};
 use crate::stamp::{Stamp, now_ns};
 
@@ -183,9 +183,9 @@ impl Catalogue {
         self.files[file.0 as usize].content as usize
     }
 
-    /// The file's head for blocks of this length, and the sum of its first block. `None` if the file is shorter, or if
-    /// `block_length` is none of those that the catalogue was made for.
-    pub fn head(&self, file: FileId, block_length: u32) -> Option<(Head, Rsync64)> {
+    /// The file's marks for blocks of this length. `None` if the file is shorter, or if `block_length` is none of those
+    /// that the catalogue was made for.
+    pub fn marks(&self, file: FileId, block_length: u32) -> Option<Marks> {
         let at = self.block_lengths.iter().position(|&length| length == block_length)?;
         self.heads_of(self.content(file))[at]
     }

@@ -4,12 +4,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{FileError, read};
-use crate::digest::Rsync64;
-use crate::matcher::head::{Head, HeadFinder};
+use crate::matcher::head::{HeadFinder, Marks};
 use crate::stamp::Stamp;
 
-/// A file's head and the sum of its first block; `None` if the file is shorter than a block.
-pub type FileHead = Option<(Head, Rsync64)>;
+/// A file's head, and what else the scan must know; `None` if the file is shorter than a block.
+pub type FileHead = Option<Marks>;
 
 /// A buffer in which [`read_heads`] usually finds the first block of each of these lengths with one read.
 pub fn buffer(block_lengths: &[u32]) -> Vec<u8> {

@@ -35,6 +35,8 @@ CREATE TABLE head (
     block_offset INTEGER,               -- the first block that has no short period of its own, and its sum,
     block_rsync64 INTEGER,
     period INTEGER,                     -- or, if there is none, the period of the whole file
+    anchor_offset INTEGER,              -- the anchor of that block, or of the first one of a file with a period: its
+    anchor_key INTEGER,                 -- place in the block, and what stands for the bytes there; NULL if it has none
     PRIMARY KEY (file, block_length)
 ) WITHOUT ROWID;
 
@@ -56,5 +58,6 @@ CREATE VIEW file_sums AS
 
 CREATE VIEW file_heads AS
     SELECT root, path, block_length, printf('%016x', first_rsync64) AS first_rsync64,
-           block_offset, printf('%016x', block_rsync64) AS block_rsync64, period
+           block_offset, printf('%016x', block_rsync64) AS block_rsync64, period,
+           anchor_offset, printf('%08x', anchor_key) AS anchor_key
     FROM head JOIN file ON file.id = head.file JOIN tree ON tree.id = file.tree;

@@ -2,6 +2,7 @@
 //! It knows rows, not what they are for.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,8 @@ use rusqlite::{
 
 use super::{Error, Sums};
 use crate::digest::Rsync64;
-use crate::matcher::head::Head;
+use crate::matcher::anchors::Anchor;
+use crate::matcher::head::{Head, Marks};
 use crate::stamp::Stamp;
 
 /// The layout in `schema.sql`, in the file's `user_version`.
@@ -48,11 +50,11 @@ impl Row<'_> {
     }
 }
 
-/// A file's head for one block length, and the sum of its first block.
+/// A file's marks for one block length.
 pub struct HeadRow {
     pub file: i64,
     pub block_length: u32,
-    pub head: (Head, Rsync64),
+    pub marks: Marks,
 }
 
 impl Store {
@@ -210,8 +212,8 @@ impl Reader<'_> {
     /// Gives the heads of the files with these ids to `take`, in the order of the ids.
     pub fn heads(&self, files: RangeInclusive<i64>, mut take: impl FnMut(HeadRow)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
-            "SELECT file, block_length, first_rsync64, block_offset, block_rsync64, period FROM head
-             WHERE file BETWEEN ?1 AND ?2 ORDER BY file",
+            "SELECT file, block_length, first_rsync64, block_offset, block_rsync64, period, anchor_offset, anchor_key
+             FROM head WHERE file BETWEEN ?1 AND ?2 ORDER BY file",
         )?;
         let mut rows = query.query([files.start(), files.end()])?;
         let rsync64 = |word: i64| Rsync64::from_u64(word.cast_unsigned());
@@ -220,7 +222,10 @@ impl Reader<'_> {
                 Some(period) => Head::Periodic { period },
                 None => Head::Block { offset: row.get::<_, i64>(3)?.cast_unsigned(), rsync64: rsync64(row.get(4)?) },
             };
-            take(HeadRow { file: row.get(0)?, block_length: row.get(1)?, head: (head, rsync64(row.get(2)?)) });
+            let (offset, key) = (row.get::<_, Option<u32>>(6)?, row.get::<_, Option<u32>>(7)?);
+            let anchor = offset.zip(key.and_then(NonZeroU32::new)).map(|(offset, key)| Anchor { key, offset });
+            let marks = Marks { head, first: rsync64(row.get(2)?), anchor };
+            take(HeadRow { file: row.get(0)?, block_length: row.get(1)?, marks });
         }
         Ok(())
     }
@@ -257,7 +262,7 @@ impl<'a> Writer<'a> {
              WHERE tree = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4 AND inode = ?5
              RETURNING id",
         )?;
-        let head = connection.prepare_cached("INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        let head = connection.prepare_cached("INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
         let last_file = connection.query_row("SELECT id FROM last_file", [], |row| row.get(0))?;
         Ok(Self { connection, add, update, head, last_file, last_file_before: last_file })
     }
@@ -300,13 +305,14 @@ impl<'a> Writer<'a> {
 
     /// Stores a file's head.
     pub fn head(&mut self, row: &HeadRow) -> rusqlite::Result<()> {
-        let (head, first) = row.head;
+        let Marks { head, first, anchor } = row.marks;
         let word = |sum: Rsync64| sum.to_u64().cast_signed();
         let (offset, rsync64, period) = match head {
             Head::Block { offset, rsync64 } => (Some(offset.cast_signed()), Some(word(rsync64)), None),
             Head::Periodic { period } => (None, None, Some(period)),
         };
-        self.head.execute(params![row.file, row.block_length, word(first), offset, rsync64, period])?;
+        let (at, key) = (anchor.map(|anchor| anchor.offset), anchor.map(|anchor| anchor.key.get()));
+        self.head.execute(params![row.file, row.block_length, word(first), offset, rsync64, period, at, key])?;
         Ok(())
     }
 

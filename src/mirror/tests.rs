@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::digest::{Checksum, Rsync64, Sum};
 use crate::matcher::PartSum;
-use crate::matcher::head::{Head, HeadFinder};
+use crate::matcher::anchors::Anchors;
+use crate::matcher::head::{Head, HeadFinder, Marks};
 use crate::progress::{Event, Progress};
 
 /// A directory with a mirror and an index.
@@ -133,14 +134,18 @@ fn a_catalogue_says_of_each_file_what_its_bytes_say() {
 
     assert_eq!(paths(&catalogue), ["pool-x/c.deb", "pool/a.deb", "pool/b.deb"]);
     assert_eq!((seen.to_read, seen.read, seen.warnings), (2, 2, vec![]));
-    let head = |bytes: &[u8]| Some((Head::Block { offset: 0, rsync64: Rsync64::of(bytes) }, Rsync64::of(bytes)));
+    let marks = |block: &[u8]| {
+        let first = Rsync64::of(block);
+        let anchor = Anchors::new(block.len() as u32).best_of(block);
+        Some(Marks { head: Head::Block { offset: 0, rsync64: first }, first, anchor })
+    };
     for (file, bytes) in catalogue.files().zip([&long, &short, &middle]) {
         assert_eq!(catalogue.length(file), bytes.len() as u64);
         assert_eq!(catalogue.label(catalogue.tree(file)), "Debian");
         assert_eq!(&fs::read(catalogue.full_path(file)).unwrap(), bytes);
-        assert_eq!(catalogue.head(file, 256), bytes.get(..256).and_then(head));
-        assert_eq!(catalogue.head(file, 1024), bytes.get(..1024).and_then(head));
-        assert_eq!(catalogue.head(file, 512), None);
+        assert_eq!(catalogue.marks(file, 256), bytes.get(..256).and_then(marks));
+        assert_eq!(catalogue.marks(file, 1024), bytes.get(..1024).and_then(marks));
+        assert_eq!(catalogue.marks(file, 512), None);
         assert_eq!(catalogue.known_sums(file), None);
         let sums = catalogue.sums(&[file], &Log::default())[0].clone().unwrap();
         for checksum in Checksum::ALL {
@@ -159,13 +164,13 @@ fn what_a_run_read_the_next_does_not_read_again() {
     }
     let (first, _) = place.refresh();
     let (read, _) = sums(&first);
-    let heads: Vec<_> = first.files().map(|file| first.head(file, 256)).collect();
+    let heads: Vec<_> = first.files().map(|file| first.marks(file, 256)).collect();
     let fingerprint = first.fingerprint(0);
     drop(first);
 
     let (second, seen) = place.refresh();
     assert_eq!(seen.read, 0);
-    assert_eq!(second.files().map(|file| second.head(file, 256)).collect::<Vec<_>>(), heads);
+    assert_eq!(second.files().map(|file| second.marks(file, 256)).collect::<Vec<_>>(), heads);
     assert_eq!(second.fingerprint(0), fingerprint);
     assert!(second.is_settled(0));
     for (file, sums) in second.files().zip(read) {
@@ -183,7 +188,7 @@ fn a_new_block_length_reads_heads_again_and_keeps_sums() {
     let log = Log::default();
     let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
     assert_eq!(log.0.lock().unwrap().read, 1);
-    assert!(catalogue.head(FileId(0), 2048).is_some());
+    assert!(catalogue.marks(FileId(0), 2048).is_some());
     assert!(catalogue.known_sums(FileId(0)).is_some());
     assert_eq!(place.query("SELECT block_length || '' FROM file_heads").len(), 3);
     place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
@@ -245,7 +250,7 @@ fn a_file_written_moments_ago_is_usable_but_not_remembered() {
     place.write_young("young", &noise(1, 5000));
     let (first, seen) = place.refresh();
     assert_eq!(seen.read, 1);
-    assert!(first.head(FileId(0), 1024).is_some());
+    assert!(first.marks(FileId(0), 1024).is_some());
     assert!(sums(&first).0[0].is_ok());
     assert!(!first.is_settled(0));
     drop(first);
@@ -265,7 +270,7 @@ fn links_to_files_and_directories_are_followed_and_each_file_is_read_once() {
     let (catalogue, seen) = place.refresh();
     assert_eq!(paths(&catalogue), ["pool/a", "pool/hard", "pool/soft", "stable/a", "stable/hard", "stable/soft"]);
     assert_eq!((seen.read, seen.warnings), (1, vec![]));
-    assert!(catalogue.files().all(|file| catalogue.content(file) == 0 && catalogue.head(file, 1024).is_some()));
+    assert!(catalogue.files().all(|file| catalogue.content(file) == 0 && catalogue.marks(file, 1024).is_some()));
     catalogue.sums(&[FileId(3)], &Log::default());
     assert!(catalogue.files().all(|file| catalogue.known_sums(file).is_some()));
     drop(catalogue);
@@ -378,8 +383,13 @@ fn trees_with_one_root_share_what_is_remembered() {
     connection
         .execute_batch("CREATE TRIGGER refuse BEFORE UPDATE ON file BEGIN SELECT raise(ABORT, 'written'); END")
         .unwrap();
+<<<<<<< HEAD
     let catalogue = place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert!(catalogue.files().all(|file| catalogue.head(file, 1024).is_some()));
+=======
+    let catalogue = place.index().refresh(&trees, &[256, 1024], &log).unwrap();
+    assert!(catalogue.files().all(|file| catalogue.marks(file, 1024).is_some()));
+>>>>>>> 5b0a719 (Scan by anchors instead of rolling over every byte)
     assert_eq!((catalogue.len(), log.0.into_inner().unwrap().read), (2, 1));
 }
 
@@ -409,12 +419,12 @@ fn the_head_of_a_file_that_begins_with_a_run_is_found_behind_it() {
         let (catalogue, seen) = place.refresh();
         assert_eq!(seen.read, [3, 0][round]);
         let zeros = find(&catalogue, "zeros");
-        assert!(matches!(catalogue.head(zeros, 256), Some((Head::Periodic { period: 1 }, _))));
+        assert!(matches!(catalogue.marks(zeros, 256), Some(Marks { head: Head::Periodic { period: 1 }, .. })));
         for (name, length) in [("late", 256), ("late", 1024), ("short-run", 256), ("short-run", 1024)] {
             let bytes = fs::read(place.root().join(name)).unwrap();
             let mut finder = HeadFinder::new(length);
             finder.push(&bytes);
-            assert_eq!(catalogue.head(find(&catalogue, name), length), finder.finish(), "{name} {length}");
+            assert_eq!(catalogue.marks(find(&catalogue, name), length), finder.finish(), "{name} {length}");
         }
     }
 }
@@ -461,9 +471,15 @@ fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it
     assert_eq!(meddler.1.0.into_inner().unwrap().warnings.len(), 1);
     for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
         let file = find(&catalogue, name);
+<<<<<<< HEAD
         assert_eq!(catalogue.head(file, 256).unwrap().1, Rsync64::of(&bytes[..256]));
         let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().part(Checksum::Md5);
         assert_eq!(md5, Some(PartSum::of(Checksum::Md5, &bytes)));
+=======
+        assert_eq!(catalogue.marks(file, 256).unwrap().first, Rsync64::of(&bytes[..256]));
+        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().sum(crate::digest::Checksum::Md5);
+        assert_eq!(md5, Sum::of(crate::digest::Checksum::Md5, &bytes));
+>>>>>>> 5b0a719 (Scan by anchors instead of rolling over every byte)
     }
 }
 

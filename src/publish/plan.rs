@@ -125,13 +125,11 @@ pub struct Selection {
 
 impl Selection {
     fn new(catalogue: &Catalogue, block_length: u32, trees: &[usize]) -> Self {
-        let head = |file| catalogue.head(file, block_length).map(|(head, first)| (file, head, first));
-        let (files, signatures) = trees
-            .iter()
-            .flat_map(|&tree| catalogue.files_of(tree))
-            .filter_map(head)
-            .map(|(file, head, first)| (file, Signature { length: catalogue.length(file), head, first }))
-            .unzip();
+        let signature = |file| {
+            let marks = catalogue.marks(file, block_length)?;
+            Some((file, Signature { length: catalogue.length(file), marks }))
+        };
+        let (files, signatures) = trees.iter().flat_map(|&tree| catalogue.files_of(tree)).filter_map(signature).unzip();
         let mut hasher = Sha256::new();
         trees.iter().for_each(|&tree| hasher.update(catalogue.fingerprint(tree)));
         Self {
@@ -149,7 +147,7 @@ impl Selection {
 
     /// The sum of a part's first block.
     pub fn first_block(&self, part: PartId) -> Rsync64 {
-        self.table.signature(part).first
+        self.table.signature(part).marks.first
     }
 }
 

@@ -1,0 +1,121 @@
+//! The anchors by which parts are known: from the key of an anchor to the offsets at which blocks have it.
+
+use std::num::NonZeroU32;
+
+use super::Anchor;
+
+/// How many anchors share a place in the table of beginnings, about.
+const IN_A_BUCKET: usize = 4;
+
+/// The anchors of some blocks. It stores no anchors but their blocks' numbers; whoever asks gives the anchors.
+pub struct KnownAnchors {
+    /// One block for each different anchor, in the order of these.
+    blocks: Box<[u32]>,
+    /// Where in `blocks` the keys with each value of their top bits begin, and at last where they end.
+    starts: Box<[u32]>,
+    /// How many bits of a key are below those.
+    start_shift: u32,
+    /// A Bloom filter: a key sets two bits of one word.
+    filter: Box<[u64]>,
+    /// How many bits of a key are below those that choose the word.
+    filter_shift: u32,
+    longest_offset: usize,
+    are_all: bool,
+}
+
+impl KnownAnchors {
+    /// Of these blocks, in the order of their numbers. `None` is the anchor of a block that has none.
+    pub fn new(anchors: impl Iterator<Item = Option<Anchor>> + Clone) -> Self {
+        let are_all = anchors.clone().all(|anchor| anchor.is_some());
+        let mut known: Vec<(Anchor, u32)> =
+            anchors.zip(0..).filter_map(|(anchor, block)| Some((anchor?, block))).collect();
+        known.sort_unstable();
+        known.dedup_by_key(|(anchor, _)| *anchor);
+
+        let buckets = (known.len() / IN_A_BUCKET).next_power_of_two();
+        let start_shift = u32::BITS - buckets.trailing_zeros();
+        let bucket = |(anchor, _): &(Anchor, u32)| u64::from(anchor.key.get()) >> start_shift;
+        let starts = (0..=buckets as u64).map(|at| known.partition_point(|known| bucket(known) < at) as u32).collect();
+
+        let words = (known.len() / 2).next_power_of_two().clamp(1 << 6, 1 << 20);
+        let filter_shift = u32::BITS - words.trailing_zeros();
+        let mut filter = vec![0; words].into_boxed_slice();
+        for (anchor, _) in &known {
+            let (word, bits) = place(anchor.key, filter_shift);
+            filter[word] |= bits;
+        }
+        Self {
+            longest_offset: known.iter().map(|(anchor, _)| anchor.offset as usize).max().unwrap_or(0),
+            blocks: known.into_iter().map(|(_, block)| block).collect(),
+            starts,
+            start_shift,
+            filter,
+            filter_shift,
+            are_all,
+        }
+    }
+
+    /// Whether every block has an anchor.
+    pub fn are_all(&self) -> bool {
+        self.are_all
+    }
+
+    /// How far behind its block's first byte an anchor may be, at the most.
+    pub fn longest_offset(&self) -> usize {
+        self.longest_offset
+    }
+
+    /// Whether a block may have an anchor with this key: one of a hundred that have none is taken for one.
+    #[inline(always)]
+    pub fn may_have(&self, key: NonZeroU32) -> bool {
+        let (word, bits) = place(key, self.filter_shift);
+        self.filter[word] & bits == bits
+    }
+
+    /// The offsets at which blocks have an anchor with this key. `anchor` gives that of a block.
+    pub fn offsets(&self, key: NonZeroU32, anchor: impl Fn(u32) -> Option<Anchor>) -> impl Iterator<Item = usize> {
+        let bucket = (u64::from(key.get()) >> self.start_shift) as usize;
+        let blocks = &self.blocks[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
+        let first = blocks.partition_point(|&block| anchor(block).is_some_and(|anchor| anchor.key < key));
+        let anchors = blocks[first..].iter().map_while(move |&block| anchor(block));
+        anchors.take_while(move |anchor| anchor.key == key).map(|anchor| anchor.offset as usize)
+    }
+}
+
+/// The filter's word for a key, and its bits in that.
+#[inline(always)]
+fn place(key: NonZeroU32, shift: u32) -> (usize, u64) {
+    let key = key.get();
+    ((key >> shift) as usize, 1 << (key & 63) | 1 << (key >> 6 & 63))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_offsets_of_a_key_are_those_of_the_blocks_that_have_it(
+            anchors in prop::collection::vec(prop::option::of((1u32..40, 0u32..5)), 0..100),
+            far in any::<u32>(),
+        ) {
+            let anchor = |(key, offset): (u32, u32)| Anchor {
+                key: NonZeroU32::new(key.wrapping_mul(far | 1)).unwrap_or(NonZeroU32::MIN),
+                offset,
+            };
+            let anchors: Vec<_> = anchors.into_iter().map(|known| known.map(anchor)).collect();
+            let known = KnownAnchors::new(anchors.iter().copied());
+            prop_assert_eq!(known.are_all(), anchors.iter().all(Option::is_some));
+            for key in (0..60).filter_map(|key: u32| NonZeroU32::new(key.wrapping_mul(far | 1))) {
+                let mut expected: Vec<_> =
+                    anchors.iter().flatten().filter(|anchor| anchor.key == key).map(|anchor| anchor.offset as usize).collect();
+                expected.sort_unstable();
+                expected.dedup();
+                prop_assert!(expected.is_empty() || known.may_have(key));
+                let offsets: Vec<_> = known.offsets(key, |block| anchors[block as usize]).collect();
+                prop_assert_eq!(offsets, expected);
+            }
+        }
+    }
+}
