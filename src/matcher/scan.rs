@@ -90,16 +90,17 @@ impl<'t, 'b> Hits<'t, 'b> {
         (!last.1.is_empty()).then_some(last.1)
     }
 
-    /// The sum of the block at `at`, from that of one before it if that is less work.
-    fn sum_at(&self, at: usize) -> Rsync64 {
+    /// The sum of a block from which rolling on is the least work, and where it begins: at `at`, or before it if that
+    /// one was looked up.
+    fn sum_before(&self, at: usize) -> (usize, Rsync64) {
         let block = self.block();
         match self.sum {
-            Some((known, mut sum)) if known <= at && at - known < block / 2 => {
-                let (fronts, backs) = (&self.bytes[known..at], &self.bytes[known + block..at + block]);
+            Some((known, mut sum)) if known < at && at - known <= block / 2 => {
+                let (fronts, backs) = (&self.bytes[known..at - 1], &self.bytes[known + block..at - 1 + block]);
                 fronts.iter().zip(backs).for_each(|(&front, &back)| sum.roll(front, back, block as u32));
-                sum
+                (at - 1, sum)
             }
-            _ => Rsync64::of(&self.bytes[at..at + block]),
+            _ => (at, Rsync64::of(&self.bytes[at..at + block])),
         }
     }
 
@@ -110,24 +111,18 @@ impl<'t, 'b> Hits<'t, 'b> {
             return None;
         }
         let (table, block) = (self.table, self.block());
-        let mut sum = self.sum_at(start);
-        let mut found = None;
-        if table.may_have(sum) {
-            found = self.parts(sum).map(|parts| (start, parts));
-        }
-        let mut at = start;
-        if found.is_none() {
-            let (fronts, backs) = (&self.bytes[start..end - 1], &self.bytes[start + block..end - 1 + block]);
-            for (&front, &back) in fronts.iter().zip(backs) {
-                let dropped = TABLE[front as usize];
-                sum.hi = sum.hi.wrapping_sub(table.block_length().wrapping_mul(dropped));
-                sum.lo = sum.lo.wrapping_add(TABLE[back as usize].wrapping_sub(dropped));
-                sum.hi = sum.hi.wrapping_add(sum.lo);
-                at += 1;
-                if table.may_have(sum)
-                    && let Some(parts) = self.parts(sum)
-                {
-                    found = Some((at, parts));
+        let (mut at, mut sum) = self.sum_before(start);
+        let mut found = if at == start { self.parts(sum) } else { None };
+        let fronts = &self.bytes[at..if found.is_some() { at } else { end - 1 }];
+        for (&front, &back) in fronts.iter().zip(&self.bytes[at + block..]) {
+            let dropped = TABLE[front as usize];
+            sum.hi = sum.hi.wrapping_sub(table.block_length().wrapping_mul(dropped));
+            sum.lo = sum.lo.wrapping_add(TABLE[back as usize].wrapping_sub(dropped));
+            sum.hi = sum.hi.wrapping_add(sum.lo);
+            at += 1;
+            if table.may_have(sum) {
+                found = self.parts(sum);
+                if found.is_some() {
                     break;
                 }
             }
@@ -135,7 +130,7 @@ impl<'t, 'b> Hits<'t, 'b> {
         self.sum = Some((at, sum));
         self.next = at + 1;
         self.current.start = at + 1;
-        found
+        found.map(|parts| (at, parts))
     }
 
     /// Goes over to the blocks that are due next. `false` if there are none before those that may still become due.
@@ -152,7 +147,8 @@ impl<'t, 'b> Hits<'t, 'b> {
         if self.current.len() > block {
             // Runs of one byte that no part has a block of are passed over at the speed of memory.
             let constant = repetition(&self.bytes[self.current.start..end - 1 + block], 1);
-            if constant >= 2 * block && self.parts(self.sum_at(self.current.start)).is_none() {
+            let first = &self.bytes[self.current.start..][..block];
+            if constant >= 2 * block && self.parts(Rsync64::of(first)).is_none() {
                 self.current.start += constant + 1 - block;
             }
         }
