@@ -22,6 +22,9 @@ pub const GZIP_PIECE: usize = 1 << 20;
 /// coding comes first, and may make data longer.
 const BZIP2_SLACK: usize = 50;
 
+/// Data shorter than this are compressed with more effort, in bytes.
+const SHORT: usize = 256 << 10;
+
 /// What goes into a template besides areas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -277,11 +280,10 @@ fn compress(piece: &[u8], options: &Options) -> io::Result<Compressed> {
 
 /// `data` as one zlib stream. `level` is 0, which stores, to 9.
 ///
-/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write.
+/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write. Of short
+/// data they are not always; there its level 10 is used, which takes four times as long.
 fn zlib(data: &[u8], level: u8) -> io::Result<Vec<u8>> {
-    // From 10 on, libdeflate weighs all ways to write what repeats; 11 and 12 take up to two and four times as long,
-    // to gain a thousandth.
-    let level = if level == 9 { 10 } else { i32::from(level) };
+    let level = if level == 9 && data.len() < SHORT { 10 } else { i32::from(level) };
     let level = CompressionLvl::new(level).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut compressor = Compressor::new(level);
     let mut compressed = vec![0; compressor.zlib_compress_bound(data.len())];
