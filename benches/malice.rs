@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jigpress::digest::Checksum;
+use jigpress::matcher::anchors::{Anchors, WINDOW};
 use jigpress::matcher::head::HeadFinder;
 use jigpress::matcher::search::search;
 use jigpress::matcher::table::SignatureTable;
@@ -102,6 +103,12 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 fn woven(seed: u64, length: usize) -> Vec<u8> {
     let order = |byte: &u8| if byte & 1 == 0 { *b"abba" } else { *b"baab" };
     noise(seed, length.div_ceil(4)).iter().flat_map(order).take(length).collect()
+}
+
+/// The bytes of the anchor by which a block is known.
+fn anchor(block: &[u8]) -> Vec<u8> {
+    let anchor = Anchors::new(block.len() as u32).best_of(block).expect("noise has anchors");
+    block[anchor.offset as usize..][..WINDOW].to_vec()
 }
 
 /// `unit` again and again.
@@ -216,6 +223,25 @@ fn cases(image: usize, of_parts: usize) -> Vec<Box<dyn Fn() -> Case>> {
             "the same image; 1000 such parts",
             |length| woven(1, length),
             |number| woven(number + 2, 60_000 + number as usize),
+        ),
+        make(
+            "the anchors of all parts between noise; parts that are noise",
+            |length| {
+                let anchors: Vec<_> = (0..1000).map(|number| anchor(&noise(number + 2, BLOCK))).collect();
+                pieces(length, |number| [&anchors[number as usize % 1000][..], &noise(number + 2000, 60)].concat())
+            },
+            |number| noise(number + 2, 10_000),
+        ),
+        make(
+            "one anchor again and again between noise; parts that have it at other places",
+            |length| {
+                let anchor = anchor(&noise(1, BLOCK));
+                pieces(length, |number| [&anchor[..], &noise(number + 2000, 60)].concat())
+            },
+            |number| {
+                let (before, anchor) = (noise(number + 2, number as usize % 1000), anchor(&noise(1, BLOCK)));
+                [before, anchor, vec![0; BLOCK], noise(number + 2, 10_000)].concat()
+            },
         ),
     ]
 }

@@ -253,11 +253,12 @@ fn look_inside<B: Bytes + ?Sized>(
 ) -> io::Result<Vec<Vec<Assumption>>> {
     let block = subject.block() as usize;
     let inside = |outer: &Match| {
-        if subject.table.inner(outer.part).is_some_and(<[u64]>::is_empty) {
+        if subject.table.inner(outer.part).is_some_and(|inner| inner.is_empty()) {
             return Ok(Vec::new());
         }
         let bytes = reach.bytes(outer.start..outer.end())?;
-        let assumptions = subject.table.learn_inner(outer.part, &bytes).iter().map(|&offset| {
+        let inner = subject.table.learn_inner(outer.part, &bytes);
+        let assumptions = inner.iter().map(|&offset| {
             let parts = subject.table.parts(Rsync64::of(&bytes[offset as usize..][..block]));
             assume(subject, outer.start + offset, parts)
         });

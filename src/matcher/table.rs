@@ -4,7 +4,7 @@
 //! with one load; only the others reach the hash table behind it.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::anchors::KnownAnchors;
 use super::fingerprint::Key;
@@ -33,7 +33,7 @@ pub struct SignatureTable {
     /// How far before its signature's block a part may begin, at the most; in bytes.
     longest_lead: u64,
     /// For each part that was met, where inside it blocks of other parts begin.
-    inner: Vec<OnceLock<Box<[u64]>>>,
+    inner: RwLock<HashMap<PartId, Arc<[u64]>>>,
     /// What tells parts with one key apart, at the place of the first of them; made when first asked for.
     prefixes: OnceLock<Box<[OnceLock<Prefixes>]>>,
     fingerprints: OnceLock<Key>,
@@ -101,8 +101,7 @@ impl SignatureTable {
             Head::Periodic { .. } => 0,
         };
         let longest_lead = signatures.iter().map(lead).max().unwrap_or(0);
-        let anchors = KnownAnchors::new(signatures.iter().map(|signature| signature.marks.anchor));
-        let inner = vec![OnceLock::new(); signatures.len()];
+        let anchors = KnownAnchors::new(count, |part| of(PartId(part)).marks.anchor);
         Self {
             block_length,
             signatures,
@@ -114,7 +113,7 @@ impl SignatureTable {
             bitmap_shift,
             anchors,
             longest_lead,
-            inner,
+            inner: RwLock::default(),
             prefixes: OnceLock::new(),
             fingerprints: OnceLock::new(),
         }
@@ -153,24 +152,27 @@ impl SignatureTable {
 
     /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that periodic parts
     /// have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
-    pub fn inner(&self, part: PartId) -> Option<&[u64]> {
-        self.inner[part.0 as usize].get().map(|offsets| &**offsets)
+    pub fn inner(&self, part: PartId) -> Option<Arc<[u64]>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).get(&part).cloned()
     }
 
     /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
-    pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> &[u64] {
-        self.inner[part.0 as usize].get_or_init(|| {
-            let mut offsets = Vec::new();
-            let mut hits = self.hits(bytes, 1);
-            while let Some((at, parts)) = hits.next() {
-                if let Some(length) = self.run_at(&bytes[at..], parts) {
-                    hits.go_on(at + length + 1 - self.block_length as usize);
-                } else if parts.iter().any(|&part| matches!(self.signature(part).marks.head, Head::Block { .. })) {
-                    offsets.push(at as u64);
-                }
+    pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> Arc<[u64]> {
+        if let Some(known) = self.inner(part) {
+            return known;
+        }
+        let mut offsets = Vec::new();
+        let mut hits = self.hits(bytes, 1);
+        while let Some((at, parts)) = hits.next() {
+            if let Some(length) = self.run_at(&bytes[at..], parts) {
+                hits.go_on(at + length + 1 - self.block_length as usize);
+            } else if parts.iter().any(|&part| matches!(self.signature(part).marks.head, Head::Block { .. })) {
+                offsets.push(at as u64);
             }
-            offsets.into()
-        })
+        }
+        // Another thread may have found out the same meanwhile.
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(inner.entry(part).or_insert_with(|| offsets.into()))
     }
 
     /// After how many bytes those of `parts`, all that have one key, repeat themselves that are periodic as a whole.

@@ -22,8 +22,9 @@ pub const GZIP_PIECE: usize = 1 << 20;
 /// coding comes first, and may make data longer.
 const BZIP2_SLACK: usize = 50;
 
-/// Data shorter than this are compressed with more effort, in bytes.
+/// Data shorter than this, in bytes, or that compress to less than this part of them, are compressed with more effort.
 const SHORT: usize = 256 << 10;
+const REPETITIVE: usize = 16;
 
 /// What goes into a template besides areas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -280,10 +281,21 @@ fn compress(piece: &[u8], options: &Options) -> io::Result<Compressed> {
 
 /// `data` as one zlib stream. `level` is 0, which stores, to 9.
 ///
-/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write. Of short
-/// data they are not always; there its level 10 is used, which takes four times as long.
+/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write. Of data that
+/// are short, or nearly nothing but repetitions, they are not always; of these those of its level 10 are, which take four
+/// times as long.
 fn zlib(data: &[u8], level: u8) -> io::Result<Vec<u8>> {
-    let level = if level == 9 && data.len() < SHORT { 10 } else { i32::from(level) };
+    let stream = deflate(data, level.into())?;
+    let is_odd = data.len() < SHORT || stream.len() < data.len() / REPETITIVE;
+    if level < 9 || !is_odd {
+        return Ok(stream);
+    }
+    let squeezed = deflate(data, 10)?;
+    Ok(if squeezed.len() < stream.len() { squeezed } else { stream })
+}
+
+/// `data` as one zlib stream by libdeflate.
+fn deflate(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
     let level = CompressionLvl::new(level).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut compressor = Compressor::new(level);
     let mut compressed = vec![0; compressor.zlib_compress_bound(data.len())];

@@ -1,4 +1,4 @@
-//! The anchors by which parts are known: from the key of an anchor to the offsets at which blocks have it.
+//! The anchors by which blocks are known: from the key of an anchor to the offsets at which blocks have it.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use super::Anchor;
 /// How many anchors share a place in the table of beginnings, about.
 const IN_A_BUCKET: usize = 4;
 
-/// The anchors of some blocks. It stores no anchors but their blocks' numbers; whoever asks gives the anchors.
+/// The anchors of some blocks. These are known by their numbers; whoever asks gives the anchors themselves.
 pub struct KnownAnchors {
     /// One block for each different anchor, in the order of these.
     blocks: Box<[u32]>,
@@ -24,35 +24,34 @@ pub struct KnownAnchors {
 }
 
 impl KnownAnchors {
-    /// Of these blocks, in the order of their numbers. `None` is the anchor of a block that has none.
-    pub fn new(anchors: impl Iterator<Item = Option<Anchor>> + Clone) -> Self {
-        let are_all = anchors.clone().all(|anchor| anchor.is_some());
-        let mut known: Vec<(Anchor, u32)> =
-            anchors.zip(0..).filter_map(|(anchor, block)| Some((anchor?, block))).collect();
-        known.sort_unstable();
-        known.dedup_by_key(|(anchor, _)| *anchor);
+    /// Of as many blocks. `anchor` gives that of a block, by its number; `None` where it has none.
+    pub fn new(count: u32, anchor: impl Fn(u32) -> Option<Anchor>) -> Self {
+        let mut blocks: Vec<u32> = (0..count).filter(|&block| anchor(block).is_some()).collect();
+        let are_all = blocks.len() == count as usize;
+        blocks.sort_unstable_by_key(|&block| anchor(block));
+        blocks.dedup_by_key(|block| anchor(*block));
 
-        let buckets = (known.len() / IN_A_BUCKET).next_power_of_two();
-        let start_shift = u32::BITS - buckets.trailing_zeros();
-        let bucket = |(anchor, _): &(Anchor, u32)| u64::from(anchor.key.get()) >> start_shift;
-        let starts = (0..=buckets as u64).map(|at| known.partition_point(|known| bucket(known) < at) as u32).collect();
-
-        let words = (known.len() / 2).next_power_of_two().clamp(1 << 6, 1 << 20);
+        let anchors = || blocks.iter().filter_map(|&block| anchor(block));
+        let longest_offset = anchors().map(|anchor| anchor.offset as usize).max().unwrap_or(0);
+        let words = (blocks.len() / 2).next_power_of_two().clamp(1 << 6, 1 << 20);
         let filter_shift = u32::BITS - words.trailing_zeros();
         let mut filter = vec![0; words].into_boxed_slice();
-        for (anchor, _) in &known {
-            let (word, bits) = place(anchor.key, filter_shift);
+        for Anchor { key, .. } in anchors() {
+            let (word, bits) = place(key, filter_shift);
             filter[word] |= bits;
         }
-        Self {
-            longest_offset: known.iter().map(|(anchor, _)| anchor.offset as usize).max().unwrap_or(0),
-            blocks: known.into_iter().map(|(_, block)| block).collect(),
-            starts,
-            start_shift,
-            filter,
-            filter_shift,
-            are_all,
+
+        let buckets = (blocks.len() / IN_A_BUCKET).next_power_of_two();
+        let start_shift = u32::BITS - buckets.trailing_zeros();
+        let mut starts = vec![0; buckets + 1].into_boxed_slice();
+        for Anchor { key, .. } in anchors() {
+            starts[bucket(key, start_shift) + 1] += 1;
         }
+        for bucket in 0..buckets {
+            starts[bucket + 1] += starts[bucket];
+        }
+        let blocks = blocks.into_boxed_slice();
+        Self { blocks, starts, start_shift, filter, filter_shift, longest_offset, are_all }
     }
 
     /// Whether every block has an anchor.
@@ -74,12 +73,17 @@ impl KnownAnchors {
 
     /// The offsets at which blocks have an anchor with this key. `anchor` gives that of a block.
     pub fn offsets(&self, key: NonZeroU32, anchor: impl Fn(u32) -> Option<Anchor>) -> impl Iterator<Item = usize> {
-        let bucket = (u64::from(key.get()) >> self.start_shift) as usize;
+        let bucket = bucket(key, self.start_shift);
         let blocks = &self.blocks[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
         let first = blocks.partition_point(|&block| anchor(block).is_some_and(|anchor| anchor.key < key));
         let anchors = blocks[first..].iter().map_while(move |&block| anchor(block));
         anchors.take_while(move |anchor| anchor.key == key).map(|anchor| anchor.offset as usize)
     }
+}
+
+/// The bucket of a key.
+fn bucket(key: NonZeroU32, shift: u32) -> usize {
+    (u64::from(key.get()) >> shift) as usize
 }
 
 /// The filter's word for a key, and its bits in that.
@@ -105,7 +109,7 @@ mod tests {
                 offset,
             };
             let anchors: Vec<_> = anchors.into_iter().map(|known| known.map(anchor)).collect();
-            let known = KnownAnchors::new(anchors.iter().copied());
+            let known = KnownAnchors::new(anchors.len() as u32, |block| anchors[block as usize]);
             prop_assert_eq!(known.are_all(), anchors.iter().all(Option::is_some));
             for key in (0..60).filter_map(|key: u32| NonZeroU32::new(key.wrapping_mul(far | 1))) {
                 let mut expected: Vec<_> =
