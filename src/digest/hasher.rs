@@ -1,11 +1,10 @@
 //! Sums in the making, of any algorithm.
 
-use ::sha2::Sha512;
 use sha1::Digest as _;
 
 use super::Algorithm;
 use super::md5::Md5;
-use super::sha2::Sha256;
+use super::sha2::{Sha256, Sha512};
 use super::stream::{self, Stream};
 
 /// A sum in the making, fed piece by piece.
@@ -17,7 +16,7 @@ enum State {
     Md5(Stream<Md5>),
     Sha1(sha1::Sha1),
     Sha256(Stream<Sha256>),
-    Sha512(Sha512),
+    Sha512(Stream<Sha512>),
 }
 
 impl Hasher {
@@ -27,7 +26,7 @@ impl Hasher {
             Algorithm::Md5 => State::Md5(Stream::new()),
             Algorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             Algorithm::Sha256 => State::Sha256(Stream::new()),
-            Algorithm::Sha512 => State::Sha512(Sha512::new()),
+            Algorithm::Sha512 => State::Sha512(Stream::new()),
         })
     }
 
@@ -37,7 +36,7 @@ impl Hasher {
             State::Md5(stream) => stream.update(data),
             State::Sha1(state) => state.update(data),
             State::Sha256(stream) => stream.update(data),
-            State::Sha512(state) => state.update(data),
+            State::Sha512(stream) => stream.update(data),
         }
     }
 
@@ -47,7 +46,7 @@ impl Hasher {
             State::Md5(stream) => stream.finish(),
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha256(stream) => stream.finish(),
-            State::Sha512(state) => state.finalize().to_vec(),
+            State::Sha512(stream) => stream.finish(),
         }
     }
 }
@@ -55,17 +54,18 @@ impl Hasher {
 /// Adds to each hasher the data that comes with it, in this thread: those of one algorithm go side by side, which is
 /// several times faster than one after the other. The hashers may be in any state, and the data of any lengths.
 pub fn update_all(updates: &mut [(&mut Hasher, &[u8])]) {
-    let (mut md5, mut sha256) = (Vec::new(), Vec::new());
+    let (mut md5, mut sha256, mut sha512) = (Vec::new(), Vec::new(), Vec::new());
     for (hasher, data) in updates {
         match &mut hasher.0 {
             State::Md5(stream) => md5.push((stream, *data)),
             State::Sha256(stream) => sha256.push((stream, *data)),
+            State::Sha512(stream) => sha512.push((stream, *data)),
             State::Sha1(state) => state.update(data),
-            State::Sha512(state) => state.update(data),
         }
     }
     stream::update_all(md5);
     stream::update_all(sha256);
+    stream::update_all(sha512);
 }
 
 #[cfg(test)]

@@ -6,22 +6,25 @@ use super::lanes::{self, Chain, Kernel, Stops};
 pub(super) trait BlockHash: 'static {
     /// What a block changes.
     type Words: Copy;
+    /// Bytes of a block: at most [`MOST_BLOCK`].
+    const BLOCK: usize;
     /// Before the first block.
     const START: Self::Words;
     /// How this machine computes blocks: see [`lanes::run`].
     fn kernels() -> &'static [Kernel<Self::Words>];
-    /// The length of the input, in bits, as the last block has it at its end; zeros stand before it.
+    /// The length of the input, in bits, as the last block has it at its end. Zeros stand before it: an eighth of a
+    /// block is for the length.
     fn length_field(bits: u64) -> [u8; 8];
     /// The sum that these words stand for.
     fn sum(words: &Self::Words) -> Vec<u8>;
 }
 
-/// Bytes of a block.
-pub(super) const BLOCK: usize = 64;
+/// Bytes of the largest block of any hash.
+const MOST_BLOCK: usize = 128;
 
 /// As many of the first bytes of `data` as are whole blocks.
-fn whole_blocks(data: &[u8]) -> &[u8] {
-    &data[..data.len() - data.len() % BLOCK]
+fn whole_blocks<H: BlockHash>(data: &[u8]) -> &[u8] {
+    &data[..data.len() - data.len() % H::BLOCK]
 }
 
 /// A hash in the making.
@@ -29,7 +32,7 @@ pub(super) struct Stream<H: BlockHash> {
     /// After the last whole block.
     words: H::Words,
     /// What came behind the last whole block.
-    rest: [u8; BLOCK],
+    rest: [u8; MOST_BLOCK],
     /// How many bytes came.
     length: u64,
 }
@@ -42,12 +45,12 @@ impl<H: BlockHash> Clone for Stream<H> {
 
 impl<H: BlockHash> Stream<H> {
     pub fn new() -> Self {
-        Self { words: H::START, rest: [0; BLOCK], length: 0 }
+        Self { words: H::START, rest: [0; MOST_BLOCK], length: 0 }
     }
 
     pub fn update(&mut self, data: &[u8]) {
         let data = self.fill_block(data);
-        self.compress(whole_blocks(data));
+        self.compress(whole_blocks::<H>(data));
         self.keep_rest(data);
     }
 
@@ -60,7 +63,7 @@ impl<H: BlockHash> Stream<H> {
 
     /// How many bytes wait in `rest`.
     fn waiting(&self) -> usize {
-        (self.length % BLOCK as u64) as usize
+        (self.length % H::BLOCK as u64) as usize
     }
 
     /// Completes the block that waits with the first of `data`; gives what is left.
@@ -69,19 +72,19 @@ impl<H: BlockHash> Stream<H> {
         if waiting == 0 {
             return data;
         }
-        let (first, left) = data.split_at(data.len().min(BLOCK - waiting));
+        let (first, left) = data.split_at(data.len().min(H::BLOCK - waiting));
         self.rest[waiting..][..first.len()].copy_from_slice(first);
         self.length += first.len() as u64;
         if self.waiting() == 0 {
             let block = self.rest;
-            self.compress(&block);
+            self.compress(&block[..H::BLOCK]);
         }
         left
     }
 
     /// Counts `data`, whose whole blocks are in the words, and keeps what is behind these.
     fn keep_rest(&mut self, data: &[u8]) {
-        let rest = &data[whole_blocks(data).len()..];
+        let rest = &data[whole_blocks::<H>(data).len()..];
         self.rest[..rest.len()].copy_from_slice(rest);
         self.length += data.len() as u64;
     }
@@ -100,9 +103,9 @@ pub(super) fn update_all<H: BlockHash>(mut updates: Vec<(&mut Stream<H>, &[u8])>
     }
     let chains: Vec<_> = updates
         .iter()
-        .map(|(stream, data)| Chain { start: stream.words, blocks: whole_blocks(data), stops: Stops::End })
+        .map(|(stream, data)| Chain { start: stream.words, blocks: whole_blocks::<H>(data), stops: Stops::End })
         .collect();
-    lanes::run(H::kernels(), BLOCK, &chains, |chain, _, words| updates[chain].0.words = words);
+    lanes::run(H::kernels(), H::BLOCK, &chains, |chain, _, words| updates[chain].0.words = words);
     for (stream, data) in updates {
         stream.keep_rest(data);
     }
@@ -127,17 +130,17 @@ fn finish<H: BlockHash>(endings: &[Ending<'_, H>]) -> Vec<H::Words> {
         stops: Stops::End,
     });
     let chains: Vec<_> = chains.collect();
-    lanes::run(H::kernels(), BLOCK, &chains, |chain, _, state| words[chain] = state);
+    lanes::run(H::kernels(), H::BLOCK, &chains, |chain, _, state| words[chain] = state);
     words
 }
 
 impl<H: BlockHash> Ending<'_, H> {
     /// The one or two blocks that end the input, and how many bytes they have.
-    fn last_blocks(&self) -> ([u8; 2 * BLOCK], usize) {
-        let mut bytes = [0; 2 * BLOCK];
+    fn last_blocks(&self) -> ([u8; 2 * MOST_BLOCK], usize) {
+        let mut bytes = [0; 2 * MOST_BLOCK];
         bytes[..self.rest.len()].copy_from_slice(self.rest);
         bytes[self.rest.len()] = 0x80;
-        let length = (self.rest.len() + 1 + size_of::<u64>()).next_multiple_of(BLOCK);
+        let length = (self.rest.len() + 1 + H::BLOCK / 8).next_multiple_of(H::BLOCK);
         bytes[length - size_of::<u64>()..length].copy_from_slice(&H::length_field(self.length.wrapping_mul(8)));
         (bytes, length)
     }
@@ -159,13 +162,13 @@ pub(super) fn prefixes<H: BlockHash>(jobs: &[Job<'_>]) -> Vec<H::Words> {
         firsts.push(endings.len());
         endings.extend(job.lengths.iter().map(|&length| Ending::<H> {
             words: H::START,
-            rest: &job.data[length - length % BLOCK..length],
+            rest: &job.data[length - length % H::BLOCK..length],
             length: length as u64,
         }));
     }
     let chains: Vec<_> =
         jobs.iter().map(|job| Chain { start: H::START, blocks: job.data, stops: Stops::Within(job.lengths) }).collect();
-    lanes::run(H::kernels(), BLOCK, &chains, |chain, stop, state| endings[firsts[chain] + stop].words = state);
+    lanes::run(H::kernels(), H::BLOCK, &chains, |chain, stop, state| endings[firsts[chain] + stop].words = state);
     finish(&endings)
 }
 

@@ -125,11 +125,10 @@ pub(super) fn run<W: Copy>(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::digest::stream::BLOCK;
     use proptest::prelude::*;
 
     /// Compares `kernel` with an `oracle`, on as many streams as it has lanes and on fewer.
-    pub fn assert_kernel_is_right<W: Copy + PartialEq + std::fmt::Debug>(
+    pub fn assert_kernel_is_right<W: Copy + PartialEq + std::fmt::Debug, const BLOCK: usize>(
         kernel: &Kernel<W>,
         seed: u64,
         blocks: usize,

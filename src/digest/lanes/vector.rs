@@ -1,4 +1,4 @@
-//! Vectors of 32-bit words, one word a lane. A kernel that is written once for any of them runs on all of them.
+//! Vectors of words, one word a lane. A kernel that is written once for any of them runs on all of them.
 
 /// Words on which the same is done at once.
 ///
@@ -7,20 +7,23 @@
 // Elsewhere SHA-256 has no lanes.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(in crate::digest) trait Vector: Copy {
+    type Word: Copy + Default;
     const LANES: usize;
     /// Whether any function of three words' bits is one operation.
     const TERNARY: bool;
 
     /// `word` in all lanes.
-    fn splat(word: u32) -> Self;
+    fn splat(word: Self::Word) -> Self;
+    /// All bits in all lanes.
+    fn ones() -> Self;
     /// The first `LANES` of `words`.
-    fn load(words: &[u32]) -> Self;
+    fn load(words: &[Self::Word]) -> Self;
     /// Into the first `LANES` of `words`.
-    fn store(self, words: &mut [u32]);
+    fn store(self, words: &mut [Self::Word]);
     /// From each lane's data, `offset` bytes behind its address, four little-endian words, in their order.
     ///
     /// # Safety
-    /// Behind each of the first `LANES` addresses these sixteen bytes can be read.
+    /// Behind each of the first `LANES` addresses the bytes of these words can be read.
     unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4];
     fn swap_bytes(self) -> Self;
     /// The same words, of which the compiler no longer knows whence they come. It would add up the terms of a sum in
@@ -58,19 +61,23 @@ pub(in crate::digest) trait Vector: Copy {
     /// `self` exclusive or with what `b` has or `c` has not.
     #[inline(always)]
     fn xor_or_not(self, b: Self, c: Self) -> Self {
-        let ones = Self::splat(!0);
-        self.xor(b.or(c.xor(ones)))
+        self.xor(b.or(c.xor(Self::ones())))
     }
 }
 
 /// One lane: the processor's own words.
 impl Vector for u32 {
+    type Word = u32;
     const LANES: usize = 1;
     const TERNARY: bool = false;
 
     #[inline(always)]
     fn splat(word: u32) -> Self {
         word
+    }
+    #[inline(always)]
+    fn ones() -> Self {
+        !0
     }
     #[inline(always)]
     fn load(words: &[u32]) -> Self {
@@ -155,19 +162,24 @@ macro_rules! both {
 }
 
 impl<V: Vector> Vector for Two<V> {
+    type Word = V::Word;
     const LANES: usize = 2 * V::LANES;
     const TERNARY: bool = V::TERNARY;
 
     #[inline(always)]
-    fn splat(word: u32) -> Self {
+    fn splat(word: V::Word) -> Self {
         Self(V::splat(word), V::splat(word))
     }
     #[inline(always)]
-    fn load(words: &[u32]) -> Self {
+    fn ones() -> Self {
+        Self(V::ones(), V::ones())
+    }
+    #[inline(always)]
+    fn load(words: &[V::Word]) -> Self {
         Self(V::load(words), V::load(&words[V::LANES..]))
     }
     #[inline(always)]
-    fn store(self, words: &mut [u32]) {
+    fn store(self, words: &mut [V::Word]) {
         self.0.store(words);
         self.1.store(&mut words[V::LANES..]);
     }

@@ -1,8 +1,9 @@
 //! The blocks of MD5 (RFC 1321, 3.4) on vectors of any kind.
 
+use super::Md5;
 use crate::digest::lanes::vector::{Two, Vector};
 use crate::digest::lanes::{Kernel, MOST_LANES, addresses};
-use crate::digest::stream::BLOCK;
+use crate::digest::stream::BlockHash;
 
 /// The constants of the 64 steps: the whole part of 2^32 times the absolute sine of 1 to 64.
 #[rustfmt::skip]
@@ -82,11 +83,12 @@ macro_rules! round {
 /// # Safety
 /// The processor, and the function that this becomes part of, have the features of `V`.
 #[inline(always)]
-pub(super) unsafe fn run<V: Vector>(states: &mut [[u32; 4]], data: &[&[u8]]) {
+pub(super) unsafe fn run<V: Vector<Word = u32>>(states: &mut [[u32; 4]], data: &[&[u8]]) {
+    const BLOCK: usize = Md5::BLOCK;
     let (addresses, blocks) = addresses(data, BLOCK);
     let words = |number: usize| {
         let of_lane = |lane| states.get(lane).unwrap_or(&states[0])[number];
-        V::load(&std::array::from_fn::<u32, MOST_LANES, _>(of_lane))
+        V::load(&std::array::from_fn::<_, MOST_LANES, _>(of_lane))
     };
     let (mut a, mut b, mut c, mut d) = (words(0), words(1), words(2), words(3));
     macro_rules! fetch {

@@ -15,6 +15,7 @@ pub(super) enum Md5 {}
 
 impl BlockHash for Md5 {
     type Words = [u32; 4];
+    const BLOCK: usize = 64;
 
     /// RFC 1321, 3.3.
     const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::K256;
+use super::constants::K256;
 
 /// Takes each stream's data, a whole number of blocks, as many for each, into its state. There may be fewer than `N`;
 /// the idle ones repeat the first one's work.

@@ -1,15 +1,14 @@
-//! SHA-256 in the vectors of x86-64, and with the instructions for it.
+//! SHA-256 and SHA-512 in the vectors of x86-64, and SHA-256 with the instructions for it.
 
 use super::lanes::run;
 use super::sha_ni;
 use crate::digest::lanes::Kernel;
-use crate::digest::lanes::x86::{Avx2, Ymm, Zmm, complete, kernel};
+use crate::digest::lanes::x86::{Avx2, LongAvx2, LongYmm, LongZmm, Ymm, Zmm, complete, kernel};
 
-type Words = [u32; 8];
-
-/// The sets of kernels for several streams that this machine can run, the fastest set first, by what they need; in each
-/// the narrowest first. For few streams the instructions for SHA-256 are faster than any vectors.
-pub(super) fn sets() -> Vec<Vec<Kernel<Words>>> {
+/// The sets of kernels of SHA-256 for several streams that this machine can run, the fastest set first, by what they
+/// need; in each the narrowest first. For few streams the instructions for SHA-256 are faster than any vectors.
+pub(super) fn sets_256() -> Vec<Vec<Kernel<[u32; 8]>>> {
+    type Words = [u32; 8];
     let sha = || [kernel!(sha 2, sha_ni::run::<2>), kernel!(sha 4, sha_ni::run::<4>)];
     let avx512 = || [kernel!(avx512 8, run::<Ymm>), kernel!(avx512 16, run::<Zmm>)];
     complete(vec![
@@ -17,5 +16,14 @@ pub(super) fn sets() -> Vec<Vec<Kernel<Words>>> {
         sha().into(),
         avx512().into(),
         vec![kernel!(avx2 8, run::<Avx2>)],
+    ])
+}
+
+/// The same of SHA-512.
+pub(super) fn sets_512() -> Vec<Vec<Kernel<[u64; 8]>>> {
+    type Words = [u64; 8];
+    complete(vec![
+        vec![kernel!(avx512 4, run::<LongYmm>), kernel!(avx512 8, run::<LongZmm>)],
+        vec![kernel!(avx2 4, run::<LongAvx2>)],
     ])
 }

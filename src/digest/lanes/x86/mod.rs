@@ -8,6 +8,9 @@ use std::arch::x86_64::*;
 
 use super::Kernel;
 use super::vector::Vector;
+use rows::*;
+
+mod rows;
 
 /// A kernel that is compiled for the features of a processor: `None` where they are missing. `Words` is its state.
 macro_rules! kernel {
@@ -41,22 +44,27 @@ pub(in crate::digest) fn complete<W>(sets: Vec<Vec<Option<Kernel<W>>>>) -> Vec<V
 
 /// What all vectors have: how they are made, and where they go.
 macro_rules! words {
-    ($lanes:literal, $splat:ident $load:ident $store:ident $four_words:ident) => {
+    ($lanes:literal $word:ident $signed:ident, $splat:ident $load:ident $store:ident $four_words:ident) => {
+        type Word = $word;
         const LANES: usize = $lanes;
 
         #[inline(always)]
-        fn splat(word: u32) -> Self {
+        fn splat(word: $word) -> Self {
             // SAFETY: the processor has the features.
-            Self(unsafe { $splat(word as i32) })
+            Self(unsafe { $splat(word as $signed) })
         }
         #[inline(always)]
-        fn load(words: &[u32]) -> Self {
+        fn ones() -> Self {
+            Self::splat(!0)
+        }
+        #[inline(always)]
+        fn load(words: &[$word]) -> Self {
             let words = &words[..$lanes];
             // SAFETY: the slice has the vector's words, and the load needs no alignment.
             Self(unsafe { $load(words.as_ptr().cast()) })
         }
         #[inline(always)]
-        fn store(self, words: &mut [u32]) {
+        fn store(self, words: &mut [$word]) {
             let words = &mut words[..$lanes];
             // SAFETY: the slice has the vector's words, and the store needs no alignment.
             unsafe { $store(words.as_mut_ptr().cast(), self.0) }
@@ -91,24 +99,27 @@ macro_rules! moves {
     };
 }
 
-/// Which byte of sixteen goes where when each word's bytes are swapped.
+/// Which byte of sixteen goes where when the bytes of each word of four are swapped, or of each word of eight.
 const SWAP: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
+const SWAP_LONG: [u8; 16] = [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8];
 
 /// A vector with each word's bytes swapped, in registers of each size.
 macro_rules! swaps {
-    ($($name:ident $register:ident $shuffle:ident $broadcast:expr;)*) => {
+    ($($name:ident $order:ident $register:ident $shuffle:ident $broadcast:expr;)*) => {
         $(#[inline(always)]
         unsafe fn $name(words: $register) -> $register {
             // SAFETY: the caller's processor has the features; the array has the load's sixteen bytes.
-            unsafe { $shuffle(words, $broadcast(_mm_loadu_si128(SWAP.as_ptr().cast()))) }
+            unsafe { $shuffle(words, $broadcast(_mm_loadu_si128($order.as_ptr().cast()))) }
         })*
     };
 }
 
 swaps! {
-    swap_in_512 __m512i _mm512_shuffle_epi8 _mm512_broadcast_i32x4;
-    swap_in_256 __m256i _mm256_shuffle_epi8 _mm256_broadcastsi128_si256;
-    swap_in_128 __m128i _mm_shuffle_epi8 std::convert::identity;
+    swap_in_512 SWAP __m512i _mm512_shuffle_epi8 _mm512_broadcast_i32x4;
+    swap_in_256 SWAP __m256i _mm256_shuffle_epi8 _mm256_broadcastsi128_si256;
+    swap_in_128 SWAP __m128i _mm_shuffle_epi8 std::convert::identity;
+    swap_long_in_512 SWAP_LONG __m512i _mm512_shuffle_epi8 _mm512_broadcast_i32x4;
+    swap_long_in_256 SWAP_LONG __m256i _mm256_shuffle_epi8 _mm256_broadcastsi128_si256;
 }
 
 /// The same vector for the processor, any for the compiler.
@@ -134,7 +145,7 @@ opaques! {
 /// A vector type of AVX-512.
 macro_rules! avx512 {
     (
-        $(#[$doc:meta])* $name:ident($register:ident): $lanes:literal,
+        $(#[$doc:meta])* $name:ident($register:ident): $lanes:literal $word:ident $signed:ident,
         $splat:ident $load:ident $store:ident $four_words:ident $swap:ident $opaque:ident,
         $add:ident $and:ident $or:ident $xor:ident $andnot:ident,
         $ternary:ident $rolv:ident $rorv:ident $srl:ident
@@ -145,7 +156,7 @@ macro_rules! avx512 {
         pub(in crate::digest) struct $name($register);
 
         impl Vector for $name {
-            words! { $lanes, $splat $load $store $four_words }
+            words! { $lanes $word $signed, $splat $load $store $four_words }
             const TERNARY: bool = true;
             operations! {
                 swap_bytes() $swap;
@@ -172,7 +183,7 @@ macro_rules! avx512 {
 /// A vector type of AVX2, which composes what AVX-512 has one operation for.
 macro_rules! avx2 {
     (
-        $(#[$doc:meta])* $name:ident: $lanes:literal,
+        $(#[$doc:meta])* $name:ident: $lanes:literal $word:ident $signed:ident,
         $splat:ident $four_words:ident $swap:ident $opaque:ident, $add:ident $sll:ident $srl:ident
     ) => {
         $(#[$doc])*
@@ -181,7 +192,7 @@ macro_rules! avx2 {
         pub(in crate::digest) struct $name(__m256i);
 
         impl Vector for $name {
-            words! { $lanes, $splat _mm256_loadu_si256 _mm256_storeu_si256 $four_words }
+            words! { $lanes $word $signed, $splat _mm256_loadu_si256 _mm256_storeu_si256 $four_words }
             const TERNARY: bool = false;
             operations! {
                 swap_bytes() $swap;
@@ -199,85 +210,58 @@ macro_rules! avx2 {
             fn rotate_left(self, by: u32) -> Self {
                 // SAFETY: the processor has the features.
                 let left = Self(unsafe { $sll(self.0, _mm_cvtsi32_si128(by as i32)) });
-                left.or(self.shift_right(u32::BITS - by))
+                left.or(self.shift_right($word::BITS - by))
             }
             #[inline(always)]
             fn rotate_right(self, by: u32) -> Self {
-                self.rotate_left(u32::BITS - by)
+                self.rotate_left($word::BITS - by)
             }
         }
     };
 }
 
 avx512! {
-    /// Sixteen words.
-    Zmm(__m512i): 16,
+    /// Sixteen words of 32 bits.
+    Zmm(__m512i): 16 u32 i32,
     _mm512_set1_epi32 _mm512_loadu_si512 _mm512_storeu_si512 four_words_512 swap_in_512 opaque_512,
     _mm512_add_epi32 _mm512_and_si512 _mm512_or_si512 _mm512_xor_si512 _mm512_andnot_si512,
     _mm512_ternarylogic_epi32 _mm512_rolv_epi32 _mm512_rorv_epi32 _mm512_srl_epi32
 }
 avx512! {
-    /// Eight words.
-    Ymm(__m256i): 8,
+    /// Eight words of 32 bits.
+    Ymm(__m256i): 8 u32 i32,
     _mm256_set1_epi32 _mm256_loadu_si256 _mm256_storeu_si256 four_words_256 swap_in_256 opaque_256,
     _mm256_add_epi32 _mm256_and_si256 _mm256_or_si256 _mm256_xor_si256 _mm256_andnot_si256,
     _mm256_ternarylogic_epi32 _mm256_rolv_epi32 _mm256_rorv_epi32 _mm256_srl_epi32
 }
 avx512! {
-    /// Four words.
-    Xmm(__m128i): 4,
+    /// Four words of 32 bits.
+    Xmm(__m128i): 4 u32 i32,
     _mm_set1_epi32 _mm_loadu_si128 _mm_storeu_si128 four_words_128 swap_in_128 opaque_128,
     _mm_add_epi32 _mm_and_si128 _mm_or_si128 _mm_xor_si128 _mm_andnot_si128,
     _mm_ternarylogic_epi32 _mm_rolv_epi32 _mm_rorv_epi32 _mm_srl_epi32
 }
+avx512! {
+    /// Eight words of 64 bits.
+    LongZmm(__m512i): 8 u64 i64,
+    _mm512_set1_epi64 _mm512_loadu_si512 _mm512_storeu_si512 four_long_words_512 swap_long_in_512 opaque_512,
+    _mm512_add_epi64 _mm512_and_si512 _mm512_or_si512 _mm512_xor_si512 _mm512_andnot_si512,
+    _mm512_ternarylogic_epi64 _mm512_rolv_epi64 _mm512_rorv_epi64 _mm512_srl_epi64
+}
+avx512! {
+    /// Four words of 64 bits.
+    LongYmm(__m256i): 4 u64 i64,
+    _mm256_set1_epi64x _mm256_loadu_si256 _mm256_storeu_si256 four_long_words_256 swap_long_in_256 opaque_256,
+    _mm256_add_epi64 _mm256_and_si256 _mm256_or_si256 _mm256_xor_si256 _mm256_andnot_si256,
+    _mm256_ternarylogic_epi64 _mm256_rolv_epi64 _mm256_rorv_epi64 _mm256_srl_epi64
+}
 avx2! {
-    /// Eight words.
-    Avx2: 8,
+    /// Eight words of 32 bits.
+    Avx2: 8 u32 i32,
     _mm256_set1_epi32 four_words_256 swap_in_256 opaque_avx2, _mm256_add_epi32 _mm256_sll_epi32 _mm256_srl_epi32
 }
-
-/// Four words of each lane, transposed in each quarter of the registers: a quarter's rows are those of four lanes.
-macro_rules! transposed {
-    ($low32:ident $high32:ident $low64:ident $high64:ident, $rows:expr) => {{
-        let [a, b, c, d] = $rows;
-        let (low, high) = (($low32(a, b), $high32(a, b)), ($low32(c, d), $high32(c, d)));
-        [$low64(low.0, high.0), $high64(low.0, high.0), $low64(low.1, high.1), $high64(low.1, high.1)]
-    }};
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn four_words_512(data: &[*const u8], offset: usize) -> [__m512i; 4] {
-    // SAFETY: the caller says that the data can be read, and has the features.
-    unsafe {
-        let row = |lane: usize| _mm_loadu_si128(data[lane].add(offset).cast());
-        let rows: [__m512i; 4] = std::array::from_fn(|lane| {
-            let first = _mm512_castsi128_si512(row(lane));
-            let two = _mm512_inserti32x4::<1>(first, row(lane + 4));
-            let three = _mm512_inserti32x4::<2>(two, row(lane + 8));
-            _mm512_inserti32x4::<3>(three, row(lane + 12))
-        });
-        transposed!(_mm512_unpacklo_epi32 _mm512_unpackhi_epi32 _mm512_unpacklo_epi64 _mm512_unpackhi_epi64, rows)
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn four_words_256(data: &[*const u8], offset: usize) -> [__m256i; 4] {
-    // SAFETY: the caller says that the data can be read, and has the features.
-    unsafe {
-        let row = |lane: usize| _mm_loadu_si128(data[lane].add(offset).cast());
-        let rows: [__m256i; 4] = std::array::from_fn(|lane| _mm256_set_m128i(row(lane + 4), row(lane)));
-        transposed!(_mm256_unpacklo_epi32 _mm256_unpackhi_epi32 _mm256_unpacklo_epi64 _mm256_unpackhi_epi64, rows)
-    }
-}
-
-#[inline]
-#[target_feature(enable = "sse2")]
-unsafe fn four_words_128(data: &[*const u8], offset: usize) -> [__m128i; 4] {
-    // SAFETY: the caller says that the data can be read, and has the features.
-    unsafe {
-        let rows: [__m128i; 4] = std::array::from_fn(|lane| _mm_loadu_si128(data[lane].add(offset).cast()));
-        transposed!(_mm_unpacklo_epi32 _mm_unpackhi_epi32 _mm_unpacklo_epi64 _mm_unpackhi_epi64, rows)
-    }
+avx2! {
+    /// Four words of 64 bits.
+    LongAvx2: 4 u64 i64,
+    _mm256_set1_epi64x four_long_words_256 swap_long_in_256 opaque_avx2, _mm256_add_epi64 _mm256_sll_epi64 _mm256_srl_epi64
 }
