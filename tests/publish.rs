@@ -347,6 +347,29 @@ fn what_changed_is_published_again_and_nothing_else() {
 }
 
 #[test]
+fn after_a_change_of_the_mirror_images_are_not_hashed_again_and_their_sets_are_those_of_a_run_from_nothing() {
+    let place = place();
+    place.publish(&[]).with(0);
+    for changed in [noise(5, 2000), [noise(2003, 333), part(3)].concat(), part(3)] {
+        place.write_aged("b/new.deb", &changed, 1000);
+        let images = place.publish(&["--format", "json"]).with(0).json()["images"].take();
+        for image in images.as_array().unwrap() {
+            assert_eq!(image["outcome"], "published");
+            assert_eq!(image["stages"]["sums"]["bytes"], 0, "{image}");
+        }
+        let again = contents(&place.path("out"));
+        fs::remove_dir_all(place.path("out")).unwrap();
+        fs::remove_file(place.path("index.sqlite")).unwrap();
+        let images = place.publish(&["--format", "json"]).with(0).json()["images"].take();
+        for image in images.as_array().unwrap() {
+            let algorithms = image["sums"]["image"].as_object().unwrap().len() as u64;
+            assert_eq!(image["stages"]["sums"]["bytes"], algorithms * image["bytes"].as_u64().unwrap(), "{image}");
+        }
+        assert_eq!(contents(&place.path("out")), again);
+    }
+}
+
+#[test]
 fn a_partial_run_keeps_the_other_sets_and_their_lines() {
     let place = place();
     let entry =

@@ -216,3 +216,82 @@ impl Drop for ImageSums<'_> {
         open.streams.values_mut().for_each(|of| drop(of.remove(&self.number)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn noise(seed: u64, length: u64) -> Vec<u8> {
+        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
+    }
+
+    fn image(bytes: &[u8]) -> (tempfile::NamedTempFile, Arc<Mapped>) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let mapped = Mapped::open(file.path()).unwrap();
+        (file, Arc::new(mapped))
+    }
+
+    fn sum(algorithm: Algorithm, bytes: &[u8]) -> Vec<u8> {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    fn sums_in_windows<'s>(
+        streams: &'s Streams,
+        scope: &Scope<'s>,
+        image: &Arc<Mapped>,
+        window: u64,
+    ) -> BTreeMap<Algorithm, Vec<u8>> {
+        let sums = streams.open(image, &Algorithm::ALL.into());
+        for start in (0..image.length()).step_by(window as usize) {
+            sums.push(scope, start..image.length().min(start + window));
+        }
+        sums.finish(scope).unwrap().0
+    }
+
+    #[test]
+    fn images_of_any_lengths_get_the_sums_of_their_bytes_with_any_number_of_threads() {
+        let lengths = (0..20).map(|number| [0, 1, 1000, 65_536, 300_001][number as usize % 5] * (number / 5 + 1));
+        let images: Vec<_> = lengths.enumerate().map(|(seed, length)| noise(seed as u64, length)).collect();
+        let files: Vec<_> = images.iter().map(|bytes| image(bytes)).collect();
+        for threads in [1, 2, 5] {
+            let streams = Streams::new(threads);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let sums: Vec<_> = pool.in_place_scope(|scope| {
+                std::thread::scope(|drivers| {
+                    let streams = &streams;
+                    let drive = |(number, (_, mapped)): (usize, &(_, Arc<Mapped>))| {
+                        let (mapped, window) = (Arc::clone(mapped), [4096, 20_000, 1 << 20][number % 3]);
+                        drivers.spawn(move || sums_in_windows(streams, scope, &mapped, window))
+                    };
+                    let drivers: Vec<_> = files.iter().enumerate().map(drive).collect();
+                    drivers.into_iter().map(|driver| driver.join().unwrap()).collect()
+                })
+            });
+            for (bytes, sums) in images.iter().zip(sums) {
+                let expected = Algorithm::ALL.map(|algorithm| (algorithm, sum(algorithm, bytes)));
+                assert_eq!(sums, expected.into());
+            }
+        }
+    }
+
+    #[test]
+    fn work_that_ends_early_holds_up_nobody() {
+        let (bytes, other) = (noise(1, 100_000), noise(2, 50_000));
+        let ((_file, left), (_other, kept)) = (image(&bytes), image(&other));
+        let md5 = BTreeSet::from([Algorithm::Md5]);
+        let streams = Streams::new(2);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let sums = pool.in_place_scope(|scope| {
+            let (left, kept) = (streams.open(&left, &md5), streams.open(&kept, &md5));
+            left.push(scope, 0..10_000);
+            kept.push(scope, 0..50_000);
+            drop(left);
+            kept.finish(scope).unwrap().0
+        });
+        assert_eq!(sums, BTreeMap::from([(Algorithm::Md5, sum(Algorithm::Md5, &other))]));
+    }
+}
