@@ -3,7 +3,8 @@
 /// Words on which the same is done at once.
 ///
 /// A type that stands for a processor's vectors is only to be used in functions that are compiled for that processor's
-/// features, so that everything here becomes part of them.
+/// features, so that everything here becomes part of them. For the same reason a kernel's loop calls no functions that
+/// take closures: what the compiler does not see fit to put into the loop lacks the features, and is slow.
 // Elsewhere SHA-256 has no lanes.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(in crate::digest) trait Vector: Copy {
@@ -90,8 +91,8 @@ impl Vector for u32 {
     #[inline(always)]
     unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
         // SAFETY: the caller says so; an array of bytes needs no alignment.
-        let words = unsafe { &*data[0].add(offset).cast::<[[u8; 4]; 4]>() };
-        words.map(u32::from_le_bytes)
+        let [a, b, c, d] = unsafe { *data[0].add(offset).cast::<[[u8; 4]; 4]>() };
+        [u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c), u32::from_le_bytes(d)]
     }
     #[inline(always)]
     #[cfg_attr(any(target_arch = "x86_64", target_arch = "aarch64"), allow(asm_sub_register, unused_mut))]
@@ -186,8 +187,9 @@ impl<V: Vector> Vector for Two<V> {
     #[inline(always)]
     unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
         // SAFETY: the caller says so for both halves.
-        let halves = unsafe { (V::four_words(data, offset), V::four_words(&data[V::LANES..], offset)) };
-        std::array::from_fn(|word| Self(halves.0[word], halves.1[word]))
+        let ([a, b, c, d], [e, f, g, h]) =
+            unsafe { (V::four_words(data, offset), V::four_words(&data[V::LANES..], offset)) };
+        [Self(a, e), Self(b, f), Self(c, g), Self(d, h)]
     }
     both! {
         fn swap_bytes(self);

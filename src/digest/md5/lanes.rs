@@ -95,7 +95,7 @@ pub(super) unsafe fn run<V: Vector<Word = u32>>(states: &mut [[u32; 4]], data: &
         ($w:ident, $quarter:literal of $block:expr) => {
             // SAFETY: each lane has the block: there are as many as the shortest has.
             let words = unsafe { V::four_words(&addresses, $block * BLOCK + 16 * $quarter) };
-            $w[4 * $quarter..][..4].copy_from_slice(&words);
+            [$w[4 * $quarter], $w[4 * $quarter + 1], $w[4 * $quarter + 2], $w[4 * $quarter + 3]] = words;
         };
     }
     if blocks == 0 {

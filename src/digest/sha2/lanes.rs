@@ -74,8 +74,10 @@ pub(super) unsafe fn run<V: Vector<Word: Sha2Word>>(states: &mut [[V::Word; 8]],
         for quarter in 0..4 {
             // SAFETY: each lane has this block: there are as many as the shortest has.
             let words = unsafe { V::four_words(&addresses, (4 * block + quarter) * quarter_block) };
-            // The compiler would merge swapping with the last exchange of words, and get more operations out of it.
-            w[4 * quarter..][..4].copy_from_slice(&words.map(|word| word.opaque().swap_bytes()));
+            for (word, column) in words.into_iter().enumerate() {
+                // The compiler would merge swapping with the last exchange of words, and make more operations of it.
+                w[4 * quarter + word] = column.opaque().swap_bytes();
+            }
         }
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
         macro_rules! round {
@@ -103,8 +105,8 @@ pub(super) unsafe fn run<V: Vector<Word: Sha2Word>>(states: &mut [[V::Word; 8]],
             }
             rounds!(next a b c d e f g h);
         }
-        for (word, new) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-            *word = word.add(new);
+        for (number, word) in [a, b, c, d, e, f, g, h].into_iter().enumerate() {
+            state[number] = state[number].add(word);
         }
     }
     for (number, vector) in state.into_iter().enumerate() {

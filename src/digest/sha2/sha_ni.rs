@@ -17,7 +17,10 @@ pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]
     let blocks = lanes.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
     for block in 0..blocks {
         let before = words;
-        let mut w = lanes.map(|blocks| quarters(&blocks[block]));
+        let mut w = [[_mm_setzero_si128(); 4]; N];
+        for lane in 0..N {
+            w[lane] = quarters(&lanes[lane][block]);
+        }
         // Four rounds at a time; the last sixteen need no words after them.
         macro_rules! four_rounds {
             ($at:expr) => {
@@ -30,7 +33,9 @@ pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]
                     *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, sums);
                     *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32::<0x0e>(sums));
                     if $at < 12 {
-                        let [w0, w1, w2, w3] = std::array::from_fn(|word| w[lane][($at + word) % 4]);
+                        let of_lane = &w[lane];
+                        let (w0, w1) = (of_lane[$at % 4], of_lane[($at + 1) % 4]);
+                        let (w2, w3) = (of_lane[($at + 2) % 4], of_lane[($at + 3) % 4]);
                         let w9 = _mm_alignr_epi8::<4>(w3, w2);
                         let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), w9);
                         w[lane][$at % 4] = _mm_sha256msg2_epu32(sum, w3);
@@ -54,8 +59,10 @@ pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]
         four_rounds!(13);
         four_rounds!(14);
         four_rounds!(15);
-        for (words, before) in words.iter_mut().zip(before) {
-            *words = [_mm_add_epi32(words[0], before[0]), _mm_add_epi32(words[1], before[1])];
+        for lane in 0..N {
+            for half in 0..2 {
+                words[lane][half] = _mm_add_epi32(words[lane][half], before[lane][half]);
+            }
         }
     }
     states.iter_mut().zip(words).for_each(|(state, words)| *state = store(words));
@@ -65,11 +72,12 @@ pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]
 #[target_feature(enable = "ssse3")]
 fn quarters(block: &[u8; 64]) -> [__m128i; 4] {
     let swap = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
-    std::array::from_fn(|quarter| {
-        let bytes = &block[16 * quarter..][..16];
-        // SAFETY: the slice has the load's sixteen bytes; it needs no alignment.
-        _mm_shuffle_epi8(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }, swap)
-    })
+    let mut quarters = [_mm_setzero_si128(); 4];
+    for (quarter, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
+        // SAFETY: the array has the load's sixteen bytes; it needs no alignment.
+        quarters[quarter] = _mm_shuffle_epi8(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }, swap);
+    }
+    quarters
 }
 
 /// The instructions want words a, b, e and f in one register, c, d, g and h in the other, the first of each on top.

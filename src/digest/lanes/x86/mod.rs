@@ -72,7 +72,8 @@ macro_rules! words {
         #[inline(always)]
         unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
             // SAFETY: the caller says that the data can be read, and has the features.
-            unsafe { $four_words(data, offset) }.map(Self)
+            let [a, b, c, d] = unsafe { $four_words(data, offset) };
+            [Self(a), Self(b), Self(c), Self(d)]
         }
     };
 }
