@@ -139,21 +139,20 @@ pub fn streams_at_once(algorithm: Algorithm) -> usize {
 /// Many are computed at once in each of rayon's threads.
 pub fn sums(checksum: Checksum, jobs: &[Job<'_>]) -> Vec<Vec<Sum>> {
     match checksum {
-        // With fewer, a thread's lanes would not be full, and it would be no faster.
-        Checksum::Md5 => sums_in_chunks::<md5::Md5>(checksum, jobs, JOBS_OF_A_THREAD),
+        // A block takes as long in one lane as in all: with fewer jobs, a thread would be done no sooner.
+        Checksum::Md5 => sums_in_chunks::<md5::Md5>(checksum, jobs, md5::Md5::most_lanes()),
         // One stream alone keeps half of a core busy: all cores come first.
-        Checksum::Sha256 => {
-            let threads = rayon::current_num_threads();
-            let chunks = jobs.len().div_ceil(JOBS_OF_A_THREAD).max(1).next_multiple_of(threads);
-            sums_in_chunks::<sha2::Sha256>(checksum, jobs, jobs.len().div_ceil(chunks).max(1))
-        }
+        Checksum::Sha256 => sums_in_chunks::<sha2::Sha256>(checksum, jobs, 1),
     }
 }
 
 /// How many jobs one thread takes at a time: enough for its lanes to be full most of the time.
 const JOBS_OF_A_THREAD: usize = 32;
 
-fn sums_in_chunks<H: BlockHash>(checksum: Checksum, jobs: &[Job<'_>], of_a_thread: usize) -> Vec<Vec<Sum>> {
+/// As [`sums`], with all threads at work as long as there are `fewest` jobs for each.
+fn sums_in_chunks<H: BlockHash>(checksum: Checksum, jobs: &[Job<'_>], fewest: usize) -> Vec<Vec<Sum>> {
+    let chunks = jobs.len().div_ceil(JOBS_OF_A_THREAD).max(1).next_multiple_of(rayon::current_num_threads());
+    let of_a_thread = jobs.len().div_ceil(chunks).max(fewest);
     jobs.par_chunks(of_a_thread).flat_map_iter(|jobs| sums_here::<H>(checksum, jobs)).collect()
 }
 

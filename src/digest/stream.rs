@@ -12,6 +12,10 @@ pub(super) trait BlockHash: 'static {
     const START: Self::Words;
     /// How this machine computes blocks: see [`lanes::run`].
     fn kernels() -> &'static [Kernel<Self::Words>];
+    /// How many streams this machine takes at a time.
+    fn most_lanes() -> usize {
+        Self::kernels().last().map_or(1, |kernel| kernel.lanes)
+    }
     /// The length of the input, in bits, as the last block has it at its end. Zeros stand before it: an eighth of a
     /// block is for the length.
     fn length_field(bits: u64) -> [u8; 8];

@@ -95,7 +95,7 @@ impl Vector for u32 {
         [u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c), u32::from_le_bytes(d)]
     }
     #[inline(always)]
-    #[cfg_attr(any(target_arch = "x86_64", target_arch = "aarch64"), allow(asm_sub_register, unused_mut))]
+    #[allow(asm_sub_register, unused_mut)]
     fn opaque(mut self) -> Self {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         // SAFETY: there is no instruction.

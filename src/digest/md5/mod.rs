@@ -37,11 +37,10 @@ impl BlockHash for Md5 {
 /// The sets of kernels that this machine can run, the fastest set first.
 fn sets() -> Vec<Vec<Kernel<[u32; 4]>>> {
     #[cfg(target_arch = "x86_64")]
-    let mut sets = x86::sets();
+    let wider = x86::sets();
     #[cfg(not(target_arch = "x86_64"))]
-    let mut sets = Vec::new();
-    sets.push(lanes::portable());
-    sets
+    let wider = Vec::new();
+    wider.into_iter().chain([lanes::portable()]).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use super::constants::K256;
 ///
 /// # Safety
 /// The processor has the features.
+// Loops over numbers become part of the function in any build.
+#[allow(clippy::needless_range_loop)]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]) {
     let mut words: [[__m128i; 2]; N] = std::array::from_fn(|lane| load(states.get(lane).unwrap_or(&states[0])));

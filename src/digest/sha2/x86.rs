@@ -9,11 +9,19 @@ use crate::digest::lanes::x86::{Avx2, LongAvx2, LongYmm, LongZmm, Ymm, Zmm, comp
 /// need; in each the narrowest first. For few streams the instructions for SHA-256 are faster than any vectors.
 pub(super) fn sets_256() -> Vec<Vec<Kernel<[u32; 8]>>> {
     type Words = [u32; 8];
-    let sha = || [kernel!(sha 2, sha_ni::run::<2>), kernel!(sha 3, sha_ni::run::<3>), kernel!(sha 4, sha_ni::run::<4>)];
+    // As many lanes as streams: idle ones would cost as much as others.
+    let sha = || {
+        vec![
+            kernel!(sha 2, sha_ni::run::<2>),
+            kernel!(sha 3, sha_ni::run::<3>),
+            kernel!(sha 4, sha_ni::run::<4>),
+            kernel!(sha 5, sha_ni::run::<5>),
+        ]
+    };
     let avx512 = || [kernel!(avx512 8, run::<Ymm>), kernel!(avx512 16, run::<Zmm>)];
     complete(vec![
         sha().into_iter().chain(avx512()).collect(),
-        sha().into(),
+        sha(),
         avx512().into(),
         vec![kernel!(avx2 8, run::<Avx2>)],
     ])
