@@ -74,8 +74,8 @@ fn scan(criterion: &mut Criterion) {
         let part = noise(part, 4 * BLOCK);
         let mut finder = HeadFinder::new(BLOCK as u32);
         finder.push(&part);
-        let (head, first) = finder.finish().expect("the part is longer than a block");
-        Signature { length: part.len() as u64, head, first }
+        let marks = finder.finish().expect("the part is longer than a block");
+        Signature { length: part.len() as u64, marks }
     };
     let table = SignatureTable::new(BLOCK as u32, (3..2003).map(signature).collect());
     let image = noise(2, 8 * MIB);

@@ -14,14 +14,10 @@ mod stream;
 pub use content::{Content, ContentHasher};
 pub use hasher::{Hasher, update_all};
 pub use rsync64::Rsync64;
-pub use stream::Job;
 
 use std::fmt;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-use stream::BlockHash;
 
 /// A whole-file checksum algorithm, as SUMS files and jigdo comments name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -132,35 +128,6 @@ pub fn streams_at_once(algorithm: Algorithm) -> usize {
         Algorithm::Sha256 => 4,
         Algorithm::Sha512 => 8,
     }
-}
-
-/// For each job the strong sums of its data's first bytes, in the order of its lengths. Each byte is read once.
-///
-/// Many are computed at once in each of rayon's threads.
-pub fn sums(checksum: Checksum, jobs: &[Job<'_>]) -> Vec<Vec<Sum>> {
-    match checksum {
-        // A block takes as long in one lane as in all: with fewer jobs, a thread would be done no sooner.
-        Checksum::Md5 => sums_in_chunks::<md5::Md5>(checksum, jobs, md5::Md5::most_lanes()),
-        // One stream alone keeps half of a core busy: all cores come first.
-        Checksum::Sha256 => sums_in_chunks::<sha2::Sha256>(checksum, jobs, 1),
-    }
-}
-
-/// How many jobs one thread takes at a time: enough for its lanes to be full most of the time.
-const JOBS_OF_A_THREAD: usize = 32;
-
-/// As [`sums`], with all threads at work as long as there are `fewest` jobs for each.
-fn sums_in_chunks<H: BlockHash>(checksum: Checksum, jobs: &[Job<'_>], fewest: usize) -> Vec<Vec<Sum>> {
-    let chunks = jobs.len().div_ceil(JOBS_OF_A_THREAD).max(1).next_multiple_of(rayon::current_num_threads());
-    let of_a_thread = jobs.len().div_ceil(chunks).max(fewest);
-    jobs.par_chunks(of_a_thread).flat_map_iter(|jobs| sums_here::<H>(checksum, jobs)).collect()
-}
-
-/// What [`sums`] gives, computed in this thread alone.
-fn sums_here<H: BlockHash>(checksum: Checksum, jobs: &[Job<'_>]) -> Vec<Vec<Sum>> {
-    let sum = |words| Sum::from_bytes(checksum, &H::sum(&words)).expect("the sum is of this kind");
-    let mut sums = stream::prefixes::<H>(jobs).into_iter().map(sum);
-    jobs.iter().map(|job| sums.by_ref().take(job.lengths.len()).collect()).collect()
 }
 
 /// Lower-case hexadecimal of `bytes`.

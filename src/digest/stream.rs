@@ -1,6 +1,6 @@
-//! One hash in the making, and those of many pieces of data at a time.
+//! A hash in the making, and many of them side by side.
 
-use super::lanes::{self, Chain, Kernel, Stops};
+use super::lanes::{self, Chain, Kernel};
 
 /// A hash that goes over its input block by block, and ends with a block that has the length.
 pub(super) trait BlockHash: 'static {
@@ -12,10 +12,6 @@ pub(super) trait BlockHash: 'static {
     const START: Self::Words;
     /// How this machine computes blocks: see [`lanes::run`].
     fn kernels() -> &'static [Kernel<Self::Words>];
-    /// How many streams this machine takes at a time.
-    fn most_lanes() -> usize {
-        Self::kernels().last().map_or(1, |kernel| kernel.lanes)
-    }
     /// The length of the input, in bits, as the last block has it at its end. Zeros stand before it: an eighth of a
     /// block is for the length.
     fn length_field(bits: u64) -> [u8; 8];
@@ -94,9 +90,15 @@ impl<H: BlockHash> Stream<H> {
     }
 
     /// The sum of all that came.
-    pub fn finish(self) -> Vec<u8> {
-        let ending = Ending::<H> { words: self.words, rest: &self.rest[..self.waiting()], length: self.length };
-        H::sum(&finish(&[ending])[0])
+    pub fn finish(mut self) -> Vec<u8> {
+        let waiting = self.waiting();
+        let mut last = [0; 2 * MOST_BLOCK];
+        last[..waiting].copy_from_slice(&self.rest[..waiting]);
+        last[waiting] = 0x80;
+        let length = (waiting + 1 + H::BLOCK / 8).next_multiple_of(H::BLOCK);
+        last[length - size_of::<u64>()..length].copy_from_slice(&H::length_field(self.length.wrapping_mul(8)));
+        self.compress(&last[..length]);
+        H::sum(&self.words)
     }
 }
 
@@ -105,112 +107,10 @@ pub(super) fn update_all<H: BlockHash>(mut updates: Vec<(&mut Stream<H>, &[u8])>
     for (stream, data) in &mut updates {
         *data = stream.fill_block(data);
     }
-    let chains: Vec<_> = updates
-        .iter()
-        .map(|(stream, data)| Chain { start: stream.words, blocks: whole_blocks::<H>(data), stops: Stops::End })
-        .collect();
-    lanes::run(H::kernels(), H::BLOCK, &chains, |chain, _, words| updates[chain].0.words = words);
+    let chains: Vec<_> =
+        updates.iter().map(|(stream, data)| Chain { start: stream.words, blocks: whole_blocks::<H>(data) }).collect();
+    lanes::run(H::kernels(), &chains, |chain, words| updates[chain].0.words = words);
     for (stream, data) in updates {
         stream.keep_rest(data);
-    }
-}
-
-/// A hash all of whose whole blocks are done.
-struct Ending<'a, H: BlockHash> {
-    words: H::Words,
-    /// The bytes behind the last whole block.
-    rest: &'a [u8],
-    /// Of the input, in bytes.
-    length: u64,
-}
-
-/// The words after the end of each hash, in their order.
-fn finish<H: BlockHash>(endings: &[Ending<'_, H>]) -> Vec<H::Words> {
-    let mut words: Vec<H::Words> = endings.iter().map(|ending| ending.words).collect();
-    let last: Vec<_> = endings.iter().map(Ending::last_blocks).collect();
-    let chains = words.iter().zip(&last).map(|(&start, (bytes, length))| Chain {
-        start,
-        blocks: &bytes[..*length],
-        stops: Stops::End,
-    });
-    let chains: Vec<_> = chains.collect();
-    lanes::run(H::kernels(), H::BLOCK, &chains, |chain, _, state| words[chain] = state);
-    words
-}
-
-impl<H: BlockHash> Ending<'_, H> {
-    /// The one or two blocks that end the input, and how many bytes they have.
-    fn last_blocks(&self) -> ([u8; 2 * MOST_BLOCK], usize) {
-        let mut bytes = [0; 2 * MOST_BLOCK];
-        bytes[..self.rest.len()].copy_from_slice(self.rest);
-        bytes[self.rest.len()] = 0x80;
-        let length = (self.rest.len() + 1 + H::BLOCK / 8).next_multiple_of(H::BLOCK);
-        bytes[length - size_of::<u64>()..length].copy_from_slice(&H::length_field(self.length.wrapping_mul(8)));
-        (bytes, length)
-    }
-}
-
-/// What is to be summed.
-#[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
-    pub data: &'a [u8],
-    /// Sums are taken of this many first bytes, each; they ascend, and none is greater than the data's length.
-    pub lengths: &'a [usize],
-}
-
-/// The words after the end of each of the jobs' first bytes, by job, then in the order of its lengths.
-pub(super) fn prefixes<H: BlockHash>(jobs: &[Job<'_>]) -> Vec<H::Words> {
-    let mut endings = Vec::new();
-    let mut firsts = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        firsts.push(endings.len());
-        endings.extend(job.lengths.iter().map(|&length| Ending::<H> {
-            words: H::START,
-            rest: &job.data[length - length % H::BLOCK..length],
-            length: length as u64,
-        }));
-    }
-    let chains: Vec<_> =
-        jobs.iter().map(|job| Chain { start: H::START, blocks: job.data, stops: Stops::Within(job.lengths) }).collect();
-    lanes::run(H::kernels(), H::BLOCK, &chains, |chain, stop, state| endings[firsts[chain] + stop].words = state);
-    finish(&endings)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Checksum, Sum, sums};
-    use super::*;
-    use proptest::prelude::*;
-    use sha1::digest::Digest as _;
-
-    fn oracle(checksum: Checksum, data: &[u8]) -> Sum {
-        match checksum {
-            Checksum::Md5 => Sum::Md5(::md5::Md5::digest(data).into()),
-            Checksum::Sha256 => Sum::Sha256(::sha2::Sha256::digest(data).into()),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_first_bytes_of_every_job_have_the_sums_of_the_oracle(
-            cuts in prop::collection::vec((0usize..900, prop::collection::vec(0usize..5000, 0..4)), 0..70)
-        ) {
-            let data: Vec<u8> = (0..5000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-            let lengths = |(start, lengths): &(usize, Vec<usize>)| {
-                let mut lengths: Vec<usize> = lengths.iter().map(|length| length % (data.len() - start + 1)).collect();
-                lengths.sort_unstable();
-                lengths
-            };
-            let lengths: Vec<Vec<usize>> = cuts.iter().map(lengths).collect();
-            let jobs: Vec<Job> =
-                cuts.iter().zip(&lengths).map(|((start, _), lengths)| Job { data: &data[*start..], lengths }).collect();
-            for checksum in [Checksum::Md5, Checksum::Sha256] {
-                let expected: Vec<Vec<Sum>> = jobs
-                    .iter()
-                    .map(|job| job.lengths.iter().map(|&length| oracle(checksum, &job.data[..length])).collect())
-                    .collect();
-                prop_assert_eq!(sums(checksum, &jobs), expected);
-            }
-        }
     }
 }

@@ -32,88 +32,39 @@ pub(super) struct Chain<'a, W> {
     /// The state before the first block.
     pub start: W,
     pub blocks: &'a [u8],
-    /// Where the state is wanted: after this many bytes, each; whole blocks, ascending.
-    pub stops: Stops<'a>,
-}
-
-/// After how many bytes of a chain its state is wanted.
-#[derive(Clone, Copy)]
-pub(super) enum Stops<'a> {
-    /// After all of them.
-    End,
-    /// After as many whole blocks as there are in each of these, which ascend.
-    Within(&'a [usize]),
 }
 
 /// A chain in work.
 struct Lane {
     chain: usize,
-    /// Which of the chain's stops comes next.
-    stop: usize,
     /// How many bytes went into the state.
     done: usize,
 }
 
-impl<W> Chain<'_, W> {
-    /// The stop's number of bytes; `None` behind the last.
-    fn stop(&self, number: usize, block: usize) -> Option<usize> {
-        match self.stops {
-            Stops::End => (number == 0).then_some(self.blocks.len()),
-            Stops::Within(lengths) => lengths.get(number).map(|length| length - length % block),
-        }
-    }
-
-    fn length(&self) -> usize {
-        match self.stops {
-            Stops::End => self.blocks.len(),
-            Stops::Within(lengths) => lengths.last().copied().unwrap_or(0),
-        }
-    }
-}
-
-/// Takes `chains` to their ends. Gives each state that is wanted, by the numbers of its chain and its stop, to
-/// `at_stop`. Blocks have `block` bytes; `kernels` ascend in their lanes, and the first has one.
-pub(super) fn run<W: Copy>(
-    kernels: &[Kernel<W>],
-    block: usize,
-    chains: &[Chain<'_, W>],
-    mut at_stop: impl FnMut(usize, usize, W),
-) {
+/// Takes `chains`, whole blocks each, to their ends. Gives each one's number and its last state to `at_end`. `kernels`
+/// ascend in their lanes, and the first has one.
+pub(super) fn run<W: Copy>(kernels: &[Kernel<W>], chains: &[Chain<'_, W>], mut at_end: impl FnMut(usize, W)) {
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     // The longest first, so that the lanes run dry at about the same time.
-    let mut waiting: Vec<usize> = (0..chains.len()).collect();
-    waiting.sort_by_key(|&chain| chains[chain].length());
+    let (mut waiting, empty): (Vec<usize>, Vec<usize>) =
+        (0..chains.len()).partition(|&chain| !chains[chain].blocks.is_empty());
+    empty.into_iter().for_each(|chain| at_end(chain, chains[chain].start));
+    waiting.sort_by_key(|&chain| chains[chain].blocks.len());
     let mut lanes: Vec<Lane> = Vec::with_capacity(widest);
     let mut states: Vec<W> = Vec::with_capacity(widest);
     let mut data: Vec<&[u8]> = Vec::with_capacity(widest);
-    let mut is_done = |lane: &mut Lane, state: W| {
-        while let Some(stop) = chains[lane.chain].stop(lane.stop, block) {
-            if stop > lane.done {
-                return false;
-            }
-            at_stop(lane.chain, lane.stop, state);
-            lane.stop += 1;
-        }
-        true
-    };
+    let left = |lane: &Lane| chains[lane.chain].blocks.len() - lane.done;
     loop {
-        for at in (0..lanes.len()).rev() {
-            if is_done(&mut lanes[at], states[at]) {
-                lanes.swap_remove(at);
-                states.swap_remove(at);
-            }
+        for at in (0..lanes.len()).rev().filter(|&at| left(&lanes[at]) == 0).collect::<Vec<_>>() {
+            at_end(lanes.swap_remove(at).chain, states.swap_remove(at));
         }
         while lanes.len() < widest
             && let Some(chain) = waiting.pop()
         {
-            let mut lane = Lane { chain, stop: 0, done: 0 };
-            if !is_done(&mut lane, chains[chain].start) {
-                lanes.push(lane);
-                states.push(chains[chain].start);
-            }
+            lanes.push(Lane { chain, done: 0 });
+            states.push(chains[chain].start);
         }
-        let to_stop = |lane: &Lane| chains[lane.chain].stop(lane.stop, block).map_or(0, |stop| stop - lane.done);
-        let Some(shortest) = lanes.iter().map(to_stop).min() else { return };
+        let Some(shortest) = lanes.iter().map(left).min() else { return };
         data.clear();
         data.extend(lanes.iter().map(|lane| &chains[lane.chain].blocks[lane.done..lane.done + shortest]));
         let kernel = kernels.iter().find(|kernel| kernel.lanes >= lanes.len()).expect("one kernel is the widest");
@@ -169,33 +120,15 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn every_stop_of_every_chain_is_met_once_with_its_state(
-            chains in prop::collection::vec((0usize..90, prop::option::of(prop::collection::vec(0usize..90, 0..4))), 0..20)
-        ) {
+        fn every_chain_is_taken_to_its_end_once(lengths in prop::collection::vec(0usize..25, 0..20)) {
             let bytes: Vec<u8> = (0..100).collect();
-            let stops: Vec<Option<Vec<usize>>> = chains
-                .iter()
-                .map(|(length, stops)| {
-                    let mut stops: Vec<usize> = stops.as_ref()?.iter().map(|stop| stop % (length + 1)).collect();
-                    stops.sort_unstable();
-                    Some(stops)
-                })
-                .collect();
-            let lengths = |number: usize| stops[number].clone().unwrap_or(vec![chains[number].0 / 4 * 4]);
-            let work: Vec<Chain<'_, u64>> = chains.iter().zip(&stops).enumerate().map(|(number, ((length, _), stops))| {
-                let stops = stops.as_deref().map_or(Stops::End, Stops::Within);
-                Chain { start: number as u64, blocks: &bytes[..length / 4 * 4], stops }
-            }).collect();
-            let mut met = Vec::new();
-            run(&[toy::<1>(), toy::<3>(), toy::<5>()], 4, &work, |chain, stop, state| met.push((chain, stop, state)));
-            met.sort_unstable();
-            let mut expected = Vec::new();
-            for number in 0..chains.len() {
-                for (stop, length) in lengths(number).into_iter().enumerate() {
-                    expected.push((number, stop, toy_hash(number as u64, &bytes[..length / 4 * 4])));
-                }
-            }
-            prop_assert_eq!(met, expected);
+            let chain = |(number, length): (usize, &usize)| Chain { start: number as u64, blocks: &bytes[..4 * length] };
+            let chains: Vec<_> = lengths.iter().enumerate().map(chain).collect();
+            let mut ends = Vec::new();
+            run(&[toy::<1>(), toy::<3>(), toy::<5>()], &chains, |chain, state| ends.push((chain, state)));
+            ends.sort_unstable();
+            let expected = chains.iter().enumerate().map(|(number, chain)| (number, toy_hash(chain.start, chain.blocks)));
+            prop_assert_eq!(ends, expected.collect::<Vec<_>>());
         }
     }
 }
