@@ -120,12 +120,12 @@ impl fmt::Debug for Sum {
     }
 }
 
-/// How many streams [`update_all`] takes on together at the least cost for each.
+/// How many streams [`update_all`] takes on together at the least cost for each. On a machine with narrower vectors they
+/// go one half after the other, which costs no more than twice a half.
 pub fn streams_at_once(algorithm: Algorithm) -> usize {
     match algorithm {
-        Algorithm::Md5 => 16,
+        Algorithm::Md5 | Algorithm::Sha256 => 16,
         Algorithm::Sha1 => 1,
-        Algorithm::Sha256 => 4,
         Algorithm::Sha512 => 8,
     }
 }
