@@ -65,6 +65,7 @@ impl<'t, 'b> Hits<'t, 'b> {
     }
 
     /// Leaves out the blocks that begin before `from`.
+    #[inline]
     pub fn go_on(&mut self, from: usize) {
         self.next = self.next.max(from);
         self.current.start = self.current.start.max(from);
