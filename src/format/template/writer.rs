@@ -22,10 +22,6 @@ pub const GZIP_PIECE: usize = 1 << 20;
 /// coding comes first, and may make data longer.
 const BZIP2_SLACK: usize = 50;
 
-/// Data shorter than this, in bytes, or that compress to less than this part of them, are compressed with more effort.
-const SHORT: usize = 256 << 10;
-const REPETITIVE: usize = 16;
-
 /// What goes into a template besides areas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -281,17 +277,10 @@ fn compress(piece: &[u8], options: &Options) -> io::Result<Compressed> {
 
 /// `data` as one zlib stream. `level` is 0, which stores, to 9.
 ///
-/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write. Of data that
-/// are short, or nearly nothing but repetitions, they are not always; of these those of its level 10 are, which take four
-/// times as long.
+/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write. Of a template
+/// with no whole piece they are not always; there, level 10 is not too slow, which is four times.
 fn zlib(data: &[u8], level: u8) -> io::Result<Vec<u8>> {
-    let stream = deflate(data, level.into())?;
-    let is_odd = data.len() < SHORT || stream.len() < data.len() / REPETITIVE;
-    if level < 9 || !is_odd {
-        return Ok(stream);
-    }
-    let squeezed = deflate(data, 10)?;
-    Ok(if squeezed.len() < stream.len() { squeezed } else { stream })
+    deflate(data, if level == 9 && data.len() < GZIP_PIECE { 10 } else { level.into() })
 }
 
 /// `data` as one zlib stream by libdeflate.
