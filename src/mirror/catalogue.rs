@@ -41,7 +41,8 @@ pub struct Catalogue {
     checksums: Vec<Checksum>,
     /// For each content its head for each block length.
     heads: Vec<FileHead>,
-    sums: Vec<OnceLock<Result<Sums, FileError>>>,
+    /// In boxes, because most files of a large mirror are in no image.
+    sums: Vec<OnceLock<Result<Box<Sums>, FileError>>>,
     /// The contents whose sums some thread is reading.
     in_work: Mutex<HashSet<usize>>,
     /// Some of these are done.
@@ -197,7 +198,7 @@ impl Catalogue {
 
     /// The file's strong sums, if they are known without reading it.
     pub fn known_sums(&self, file: FileId) -> Option<Sums> {
-        self.sums[self.content(file)].get()?.as_ref().ok().copied()
+        self.sums[self.content(file)].get()?.as_deref().ok().copied()
     }
 
     /// The strong sums of these files, those that the catalogue was made for, in their order. Files whose sums are not
@@ -214,7 +215,7 @@ impl Catalogue {
             drop(claim);
             unknown.retain(is_unknown);
         }
-        let sums_of = |&file: &FileId| self.sums[self.content(file)].get().cloned();
+        let sums_of = |&file: &FileId| Some(self.sums[self.content(file)].get()?.clone().map(|sums| *sums));
         files.iter().map(|file| sums_of(file).expect("every unknown sum has just been learnt")).collect()
     }
 
@@ -250,7 +251,7 @@ impl Catalogue {
                 progress.report(Event::Warning(&error.to_string()));
             }
             let is_lasting = result.is_ok() && !wanted[number].stamp.is_young(started);
-            self.sums[contents[number]].get_or_init(|| result);
+            self.sums[contents[number]].get_or_init(|| result.map(Box::new));
             if is_lasting {
                 self.note_unsaved(contents[number], progress);
             }
@@ -369,7 +370,7 @@ impl Catalogue {
     /// Takes sums that the index knows, if these are all that are wanted.
     pub(super) fn take_sums(&self, file: FileId, sums: Sums) {
         if self.checksums.iter().all(|&checksum| sums.part(checksum).is_some()) {
-            self.sums[self.content(file)].get_or_init(|| Ok(sums));
+            self.sums[self.content(file)].get_or_init(|| Ok(Box::new(sums)));
         }
     }
 
