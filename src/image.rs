@@ -200,7 +200,7 @@ impl Watched {
     fn over(file: &File, length: u64) -> io::Result<Self> {
         let length = usize::try_from(length).map_err(io::Error::other)?;
         // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
-        // are not the same each time, which the strong sums that everything is checked with find out, and `intact`
+        // are not the same each time, which the hashes that everything is checked with find out, and `intact`
         // too. Pages that vanish are caught by the SIGBUS handler.
         let map = unsafe { MmapOptions::new().len(length).map(file)? };
         let start = map.as_ptr() as usize;

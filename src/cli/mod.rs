@@ -136,7 +136,7 @@ impl IndexArgs {
 /// How many threads there are to work with.
 #[derive(Debug, Clone, clap::Args)]
 struct JobsArgs {
-    /// How many threads work, and how many images are in work at once. Default: one for each core.
+    /// How many threads work. Default: one for each core.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }

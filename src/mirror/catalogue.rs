@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -219,10 +219,11 @@ impl Catalogue {
         files.iter().map(|file| sums_of(file).expect("every unknown sum has just been learnt")).collect()
     }
 
-    /// Claims those of these contents that no other thread is reading. Where others read all of them, waits until some
-    /// are done. Who has a claim waits for nobody until it is dropped.
+    /// Claims those of these contents that nobody is reading. Where others read all of them, waits until these are done.
+    ///
+    /// Nobody waits in vain: what was claimed is read by tasks that are at work or about to be, and wait for nothing.
     fn claim(&self, contents: &[usize]) -> Claim<'_> {
-        let mut in_work = self.in_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_work = self.in_work();
         loop {
             let is_unknown = |content: &&usize| self.sums[**content].get().is_none();
             if contents.iter().find(is_unknown).is_none() {
@@ -236,6 +237,10 @@ impl Catalogue {
             }
             in_work = self.worked.wait(in_work).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn in_work(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.in_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the sums of these contents.
@@ -252,6 +257,9 @@ impl Catalogue {
             }
             let is_lasting = result.is_ok() && !wanted[number].stamp.is_young(started);
             self.sums[contents[number]].get_or_init(|| result.map(Box::new));
+            // At once: who waits for this file may be a thread that has to go on before this one can be done with all.
+            self.in_work().remove(&contents[number]);
+            self.worked.notify_all();
             if is_lasting {
                 self.note_unsaved(contents[number], progress);
             }
@@ -417,8 +425,11 @@ struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let mut in_work = self.catalogue.in_work.lock().unwrap_or_else(PoisonError::into_inner);
-        in_work.retain(|content| !self.contents.contains(content));
+        // Nothing is left of it, unless a panic ended the work.
+        let mut in_work = self.catalogue.in_work();
+        self.contents.iter().for_each(|content| {
+            in_work.remove(content);
+        });
         self.catalogue.worked.notify_all();
     }
 }

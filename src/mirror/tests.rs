@@ -513,6 +513,29 @@ fn threads_that_ask_for_the_same_sums_at_once_get_the_same() {
 }
 
 #[test]
+fn tasks_of_one_pool_that_ask_for_sums_of_the_same_files_do_not_wait_for_each_other_forever() {
+    use rayon::prelude::*;
+
+    let place = Place::new();
+    for name in 0..64 {
+        place.write(&format!("{name}"), &noise(name, 3000 * (1 + name as usize % 40)));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    for round in 0..50 {
+        let catalogue = place.index().refresh(&place.trees(), &[256], &[Checksum::Md5], &Log::default()).unwrap();
+        let files: Vec<_> = catalogue.files().collect();
+        pool.install(|| {
+            (0..12usize).into_par_iter().with_max_len(1).for_each(|task| {
+                let asked: Vec<_> = files.iter().copied().cycle().skip(task * 7 + round).take(40).collect();
+                assert!(catalogue.sums(&asked, &Log::default()).iter().all(Result::is_ok));
+            });
+        });
+        drop(catalogue);
+        fs::remove_file(place.index_path()).unwrap();
+    }
+}
+
+#[test]
 fn a_file_that_is_no_index_a_damaged_one_and_a_newer_one_are_told_apart() {
     let place = Place::new();
     place.write("a", &noise(1, 2000));

@@ -35,7 +35,7 @@ const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 pub struct Options<'a> {
     /// The index's file.
     pub index: &'a Path,
-    /// How many threads work, and how many images are in work at once.
+    /// How many threads work.
     pub jobs: usize,
     /// Only say what would be done. The index is brought up to date all the same.
     pub dry_run: bool,
