@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
@@ -26,6 +27,7 @@ pub struct Mapped {
     path: PathBuf,
     file: File,
     stamp: Stamp,
+    is_sparse: bool,
     /// `None` if the file is empty.
     map: Option<Watched>,
 }
@@ -40,8 +42,9 @@ impl Mapped {
         }
         INSTALL.call_once(install_handler);
         let stamp = Stamp::of(&metadata);
+        let is_sparse = metadata.blocks() * 512 < stamp.size;
         let map = if stamp.size == 0 { None } else { Some(Watched::over(&file, stamp.size)?) };
-        Ok(Self { path: path.to_owned(), file, stamp, map })
+        Ok(Self { path: path.to_owned(), file, stamp, is_sparse, map })
     }
 
     /// What the file looked like when it was opened.
@@ -62,8 +65,17 @@ impl Mapped {
         Ok(())
     }
 
+    /// Whether the file takes less room on its disk than it has bytes: it may have holes.
+    pub fn is_sparse(&self) -> bool {
+        self.is_sparse
+    }
+
     /// Says that windows of this range will be wanted soon: what is not in memory is read meanwhile.
     pub fn expect(&self, range: Range<u64>) {
+        // Whether all of the range is a hole is asked when its windows come; that some of it is, nobody asks.
+        if self.is_sparse {
+            return;
+        }
         if let Some((map, offset, length)) = self.mapped(range) {
             // Only advice.
             let _ = map.advise_range(Advice::WillNeed, offset, length);

@@ -183,7 +183,30 @@ impl Job<'_, '_> {
         let file = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
         let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
 
-        let sums = SelectionSums::new(self.selection, self.catalogue, settings.checksum, self.progress);
+        let (layout, image_sums) = self.go_through(image, &mut writer, clocks)?;
+        let entry = ImageEntry {
+            length: image.length(),
+            sum: set_sum(&image_sums, settings.checksum),
+            block_length: Some(settings.min_length),
+        };
+        clocks.template.time(|| {
+            let written = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
+            let Summed { out, hashers, length } = written;
+            let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+            let stamp = sync(&file).map_err(failed)?;
+            Ok(WrittenTemplate { layout, image_sums, sums: finish(hashers), length, stamp })
+        })
+    }
+
+    /// Goes through the image: finds its parts, sums it, and writes its areas. Gives these, and its sums.
+    fn go_through(
+        &self,
+        image: &Image,
+        writer: &mut template::Writer<impl Write + Send>,
+        clocks: &mut Clocks,
+    ) -> Result<(Layout, Sums), Error> {
+        let checksum = self.planned.image.settings.checksum;
+        let sums = SelectionSums::new(self.selection, self.catalogue, checksum, self.progress);
         let mut search = Search::new(&self.selection.table, image, &sums);
         let mut algorithms = self.algorithms();
         algorithms.retain(|&algorithm| image.sum(algorithm).is_none());
@@ -202,7 +225,7 @@ impl Job<'_, '_> {
             // What was found before is written while the search goes on.
             let (written, searched) = self.pool.install(|| {
                 rayon::join(
-                    || template.time(|| self.write_areas(&mut writer, &image.mapped, &found)),
+                    || template.time(|| self.write_areas(writer, &image.mapped, &found)),
                     || matching.time(|| search.advance(window.end)),
                 )
             });
@@ -217,25 +240,14 @@ impl Job<'_, '_> {
                 break;
             }
         }
-        clocks.template.time(|| self.pool.install(|| self.write_areas(&mut writer, &image.mapped, &found)))?;
+        clocks.template.time(|| self.pool.install(|| self.write_areas(writer, &image.mapped, &found)))?;
         let (mut image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
         let known = |algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
         image_sums.extend(self.algorithms().into_iter().filter_map(known));
         let summed = image.length() * algorithms.len() as u64;
         clocks.sums = Stage { seconds: spent.as_secs_f64(), bytes: summed };
         clocks.mirror = sums.reading();
-        let entry = ImageEntry {
-            length: image.length(),
-            sum: set_sum(&image_sums, settings.checksum),
-            block_length: Some(settings.min_length),
-        };
-        clocks.template.time(|| {
-            let written = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
-            let Summed { out, hashers, length } = written;
-            let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-            let stamp = sync(&file).map_err(failed)?;
-            Ok(WrittenTemplate { layout, image_sums, sums: finish(hashers), length, stamp })
-        })
+        Ok((layout, image_sums))
     }
 
     fn write_areas(

@@ -21,6 +21,7 @@ use super::staging::{Change, OutputDirectory};
 use super::streams::Streams;
 use super::sums::{SumsFile, file_name};
 use crate::digest::Algorithm;
+use crate::image::Mapped;
 use crate::matcher::Bytes as _;
 use crate::mirror::{Catalogue, Index};
 use crate::progress::{Event, Progress};
@@ -37,6 +38,7 @@ const MOST_AT_ONCE: usize = 64;
 const WINDOWS: u64 = 1 << 30;
 const SHORTEST_WINDOW: u64 = 32 << 20;
 const LONGEST_WINDOW: u64 = 256 << 20;
+const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// A run over all images of a plan.
 pub struct Run<'a> {
@@ -199,7 +201,7 @@ impl<'a> Run<'a> {
             selection,
             directory,
             pool: self.pool,
-            window: self.window(),
+            window: self.window(&image),
             streams,
             scope,
             pieces_at_once: self.pieces_at_once(),
@@ -224,8 +226,12 @@ impl<'a> Run<'a> {
 
     /// How much of an image is worked on at a time, in bytes: the more, the fuller are the lanes in which the parts that
     /// begin there are read. All images together have as much of their bytes in use as most machines can keep in memory.
-    fn window(&self) -> u64 {
-        (WINDOWS / self.images_at_once() as u64).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
+    /// Of a sparse image, windows that are holes all over are not read: the shorter, the more.
+    fn window(&self, image: &Mapped) -> u64 {
+        match image.is_sparse() {
+            true => SPARSE_WINDOW,
+            false => (WINDOWS / self.images_at_once() as u64).clamp(SHORTEST_WINDOW, LONGEST_WINDOW),
+        }
     }
 
     /// Enough pieces of an image's template for every thread, as far as the images in work share the budget.
