@@ -86,7 +86,7 @@ enum State {
 
 /// A set that lies in the staging place or is published.
 struct Made {
-    record: Record,
+    record: Box<Record>,
     found: Found,
     /// Whether the record may be kept: whether a later change of what went into the set will show.
     is_lasting: bool,
@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
             let found = record.find(&planned.image.name, directory);
             // A dry run does not publish what a run that was killed has left staged.
             if found == Found::Published || (found == Found::Staged && !self.dry_run) {
-                return Ok(State::Made(Made { record, found, is_lasting }));
+                return Ok(State::Made(Made { record: Box::new(record), found, is_lasting }));
             }
         }
         if self.dry_run {
@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
         if is_lasting {
             self.remember(&record_key(&planned), &record);
         }
-        Ok(State::Made(Made { record, found: Found::Staged, is_lasting }))
+        Ok(State::Made(Made { record: Box::new(record), found: Found::Staged, is_lasting }))
     }
 
     /// How many images are in work at once: enough to fill the lanes that sum them side by side, and to keep all threads
