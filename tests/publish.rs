@@ -766,17 +766,32 @@ fn what_the_index_command_has_read_is_not_read_again() {
         let number = path.trim_start_matches("pool/part").trim_end_matches(".deb").parse().unwrap();
         sum.as_deref() == Some(Sum::of(Checksum::Sha256, &part(number)).as_bytes())
     }));
-    // A sum that is wrong in the index, and taken from there, shows that the file's bytes were not looked at.
-    let index = rusqlite::Connection::open(place.path("index.sqlite")).unwrap();
-    index.execute("UPDATE file SET sha256 = zeroblob(32), md5 = zeroblob(16)", []).unwrap();
-    drop(index);
     let report = place.publish(&["--format", "json"]).with(0).json();
-    assert!(report["images"].as_array().unwrap().iter().all(|image| image["parts"] == 0), "{report}");
+    assert!(
+        report["images"].as_array().unwrap().iter().all(|image| image["stages"]["mirror"]["bytes"] == 0),
+        "{report}"
+    );
 
     let other = Place::new();
     other.write("tree/x", &part(1));
     other.run(&["index", "tree", "--read-all", "--quiet"]).with(0);
     assert!(sums(&other)[0].1.is_some());
+}
+
+#[test]
+fn a_sum_that_was_damaged_in_the_index_is_not_published() {
+    for damage in ["sha256 = zeroblob(32)", "blake3 = zeroblob(32)", "sha256_check = 0", "sha256_check = NULL"] {
+        let place = place();
+        place.run(&["index", "release.yaml", "--read-all"]).with(0);
+        let index = rusqlite::Connection::open(place.path("index.sqlite")).unwrap();
+        assert_eq!(index.execute(&format!("UPDATE file SET {damage}"), []).unwrap(), 6);
+        drop(index);
+        let report = place.publish(&["--format", "json"]).with(0).json();
+        let images = report["images"].as_array().unwrap();
+        assert!(images.iter().any(|image| image["stages"]["mirror"]["bytes"] != 0), "{damage}: {report}");
+        assert!(images.iter().all(|image| image["parts"] != 0), "{damage}: {report}");
+        assert_whole(&place, &["one", "two", "three"]);
+    }
 }
 
 #[test]

@@ -96,9 +96,9 @@ impl Index {
         self.store.read(|reader| reader.record(key))
     }
 
-    /// Records `json` under `key`, in the place of what was recorded there.
-    pub fn set_record(&self, key: &str, json: &str) -> Result<(), Error> {
-        self.store.write(|writer| writer.record(key, Some(json)))
+    /// Records `value` under `key`, in the place of what was recorded there.
+    pub fn set_record(&self, key: &str, value: &str) -> Result<(), Error> {
+        self.store.write(|writer| writer.record(key, Some(value)))
     }
 
     /// Forgets what was recorded under `key`, if anything was.

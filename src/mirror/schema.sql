@@ -17,6 +17,8 @@ CREATE TABLE file (
     md5 BLOB,                           -- each sum is NULL until an image that wants it may contain the file
     sha256 BLOB,
     blake3 BLOB,                        -- of the same bytes: what an image's bytes are compared by
+    md5_check INTEGER,                  -- of blake3 and md5 together: a sum that was damaged here is read again
+    sha256_check INTEGER,
     sums_from TEXT,                     -- 'bytes': read from the file
     PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;
@@ -44,7 +46,7 @@ CREATE TRIGGER file_deleted AFTER DELETE ON file BEGIN
     DELETE FROM head WHERE file = old.id;
 END;
 
--- What publish keeps of earlier runs, as JSON.
+-- What publish keeps of earlier runs: a check, and JSON.
 CREATE TABLE record (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -13,7 +13,7 @@ use rusqlite::{
 };
 
 use super::{Error, Sums};
-use crate::digest::Rsync64;
+use crate::digest::{Checksum, Rsync64};
 use crate::matcher::anchors::Anchor;
 use crate::matcher::head::{Head, Marks};
 use crate::stamp::Stamp;
@@ -192,7 +192,7 @@ impl Reader<'_> {
     /// Gives the rows of the files below `root` to `take`, in the order of their paths' bytes.
     pub fn files(&self, root: &str, mut take: impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
-            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3 FROM file
+            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
              WHERE tree = (SELECT id FROM tree WHERE root = ?1) ORDER BY path",
         )?;
         let mut rows = query.query([root])?;
@@ -203,7 +203,8 @@ impl Reader<'_> {
                 size: row.get::<_, i64>(2)?.cast_unsigned(),
                 mtime_ns: row.get(3)?,
                 inode: row.get::<_, i64>(4)?.cast_unsigned(),
-                sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, content: row.get(7)? },
+                sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, content: row.get(7)? }
+                    .checked(row.get(8)?, row.get(9)?),
             });
         }
         Ok(())
@@ -251,14 +252,16 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
         let add = connection.prepare_cached(
-            "INSERT INTO file (tree, path, size, mtime_ns, inode, device, md5, sha256, blake3, sums_from, id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            "INSERT INTO file
+                 (tree, path, size, mtime_ns, inode, device, md5, sha256, blake3, sums_from, md5_check, sha256_check, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT DO NOTHING",
         )?;
         let update = connection.prepare_cached(
             "UPDATE file SET
                  device = ?6, md5 = coalesce(?7, md5), sha256 = coalesce(?8, sha256),
-                 blake3 = coalesce(?9, blake3), sums_from = coalesce(?10, sums_from)
+                 blake3 = coalesce(?9, blake3), sums_from = coalesce(?10, sums_from),
+                 md5_check = coalesce(?11, md5_check), sha256_check = coalesce(?12, sha256_check)
              WHERE tree = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4 AND inode = ?5
              RETURNING id",
         )?;
@@ -287,12 +290,41 @@ impl<'a> Writer<'a> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
         let (md5, sha256) = (sums.and_then(|sums| sums.md5), sums.and_then(|sums| sums.sha256));
         let content = sums.and_then(|sums| sums.content);
+        let check = |checksum| sums.and_then(|sums| sums.check(checksum));
+        let checks = (check(Checksum::Md5), check(Checksum::Sha256));
         let from = sums.map(|_| "bytes");
         let id = self.last_file + 1;
-        let new = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, content, from, id];
+        let new = params![
+            tree,
+            path,
+            size,
+            stamp.mtime_ns,
+            inode,
+            device,
+            md5,
+            sha256,
+            content,
+            from,
+            checks.0,
+            checks.1,
+            id
+        ];
         // Nearly always there is no row yet.
         if self.add.execute(new)? == 0 {
-            let row = params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, content, from];
+            let row = params![
+                tree,
+                path,
+                size,
+                stamp.mtime_ns,
+                inode,
+                device,
+                md5,
+                sha256,
+                content,
+                from,
+                checks.0,
+                checks.1
+            ];
             if let Some(id) = self.update.query_row(row, |row| row.get(0)).optional()? {
                 return Ok(id);
             }

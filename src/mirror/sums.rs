@@ -25,6 +25,25 @@ impl Sums {
         Some(PartSum { content: self.content()?, sum: self.sum(checksum)? })
     }
 
+    /// What the index keeps beside a sum, so that one that is damaged there is not taken for the file's: a wrong one
+    /// would be published. `None` where the sum, or the content hash with which it was found, is not known.
+    pub fn check(&self, checksum: Checksum) -> Option<i64> {
+        let mut hasher = ContentHasher::default();
+        hasher.update(&self.content?);
+        hasher.update(self.sum(checksum)?.as_bytes());
+        hasher.finish().0.first_chunk().copied().map(i64::from_le_bytes)
+    }
+
+    /// Those sums of a row of the index whose checks are right.
+    pub fn checked(self, md5_check: Option<i64>, sha256_check: Option<i64>) -> Self {
+        let is_right = |checksum, check: Option<i64>| check.is_some() && check == self.check(checksum);
+        Self {
+            md5: self.md5.filter(|_| is_right(Checksum::Md5, md5_check)),
+            sha256: self.sha256.filter(|_| is_right(Checksum::Sha256, sha256_check)),
+            content: self.content,
+        }
+    }
+
     /// The content hash, if it is known.
     pub fn content(&self) -> Option<Content> {
         self.content.map(Content)

@@ -20,7 +20,7 @@ use super::report::{ImageReport, Outcome, Outputs, SetReport};
 use super::staging::{Change, OutputDirectory};
 use super::streams::Streams;
 use super::sums::{SumsFile, file_name};
-use crate::digest::Algorithm;
+use crate::digest::{Algorithm, Content};
 use crate::image::Mapped;
 use crate::matcher::Bytes as _;
 use crate::mirror::{Catalogue, Index};
@@ -287,13 +287,15 @@ impl<'a> Run<'a> {
     /// What the index has under this key.
     fn recall<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let known = self.index.record(key);
-        // A record that cannot be had, or was written by another version, costs time only.
-        serde_json::from_str(&known.ok()??).ok()
+        // A record that cannot be had, is damaged, or was written by another version, costs time only.
+        let text = known.ok()??;
+        let (check, json) = text.split_once(' ')?;
+        (check == check_of(json)).then(|| serde_json::from_str(json).ok())?
     }
 
     fn remember(&self, key: &str, value: &impl Serialize) {
         let json = serde_json::to_string(value).expect("a record is plain data");
-        if let Err(error) = self.index.set_record(key, &json) {
+        if let Err(error) = self.index.set_record(key, &format!("{} {json}", check_of(&json))) {
             self.progress.report(Event::Warning(&format!("what was done will be done again next time: {error}")));
         }
     }
@@ -337,6 +339,12 @@ fn absolute(path: &Path) -> PathBuf {
 /// The name under which the index keeps the record of an image's set.
 fn record_key(planned: &Planned<'_>) -> String {
     absolute(&planned.image.output).join(&planned.image.name).display().to_string()
+}
+
+/// Stands before a record, so that one that is damaged in the index is not taken for what was kept: it has sums, which
+/// would be published.
+fn check_of(json: &str) -> String {
+    String::from(Content::of(json.as_bytes()))
 }
 
 /// The name under which the index keeps what is known of an image.
