@@ -1,7 +1,6 @@
 //! The entries of a description: one a piece of the image, then one for the image.
 //!
-//! The same entries end an `image.tmp`, where a part may also be marked as written already; so entries are read one
-//! by one here, and what may stand where is decided by whoever collects them.
+//! The same entries end an `image.tmp`, where a part may also be marked as written already.
 
 use std::io::Read;
 
@@ -67,7 +66,26 @@ pub fn read_entries(
 ///
 /// Those of [`read_entries`], and every way in which entries may contradict one another.
 pub(super) fn read(input: impl Read, offset: u64, length: u64) -> Result<Description, Error> {
-    let mut areas = Vec::new();
+    collect(input, offset, length, |offset| Err(Error::WrittenPart { offset })).map(|(description, _)| description)
+}
+
+/// Collects the entries of an `image.tmp`, and says of each area whether it is a part that has been written.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub(super) fn read_marked(input: impl Read, offset: u64, length: u64) -> Result<(Description, Vec<bool>), Error> {
+    collect(input, offset, length, |_| Ok(()))
+}
+
+/// `may_be_written` says, by the offset of its entry, whether a part may be marked as written.
+fn collect(
+    input: impl Read,
+    offset: u64,
+    length: u64,
+    may_be_written: impl Fn(u64) -> Result<(), Error>,
+) -> Result<(Description, Vec<bool>), Error> {
+    let (mut areas, mut written) = (Vec::new(), Vec::new());
     let mut image = None;
     let mut total = 0u64;
     let mut checksum = None;
@@ -79,11 +97,14 @@ pub(super) fn read(input: impl Read, offset: u64, length: u64) -> Result<Descrip
             });
         }
         let sum = match entry {
-            Entry::Area(Area::Unmatched { .. }) => None,
-            Entry::Area(Area::Part { sum, .. }) => Some(sum),
+            Entry::Area(Area::Unmatched { .. }) | Entry::Written(Area::Unmatched { .. }) => None,
+            Entry::Area(Area::Part { sum, .. }) | Entry::Written(Area::Part { sum, .. }) => Some(sum),
             Entry::Image(entry) => Some(entry.sum),
-            Entry::Written(_) => return Err(Error::WrittenPart { offset }),
         };
+        let is_written = matches!(entry, Entry::Written(_));
+        if is_written {
+            may_be_written(offset)?;
+        }
         if let Some(kind) = sum.map(|sum| sum.checksum())
             && *checksum.get_or_insert(kind) != kind
         {
@@ -98,6 +119,7 @@ pub(super) fn read(input: impl Read, offset: u64, length: u64) -> Result<Descrip
                     return Err(Error::TooManyAreas { offset });
                 }
                 areas.push(area);
+                written.push(is_written);
             }
         }
         Ok(())
@@ -106,16 +128,21 @@ pub(super) fn read(input: impl Read, offset: u64, length: u64) -> Result<Descrip
     if total != image.length {
         return Err(Error::AreasDoNotAddUp { offset: entry_offset, areas: total, image: image.length });
     }
-    Ok(Description { areas, image })
+    Ok((Description { areas, image }, written))
 }
 
 /// The bytes of a whole description, from its id to its second length.
 ///
 /// The lengths must be at most [`MAX_LENGTH`], and those of the areas must add up to the image's.
 pub(super) fn encode(description: &Description) -> Vec<u8> {
+    encode_marked(description, |_| false)
+}
+
+/// The same, with the parts marked as written for whose areas, counted from 0, `is_written` holds.
+pub(super) fn encode_marked(description: &Description, is_written: impl Fn(usize) -> bool) -> Vec<u8> {
     let mut entries = Vec::with_capacity(description.areas.len() * 32 + 64);
-    for area in &description.areas {
-        encode_area(area, &mut entries);
+    for (number, area) in description.areas.iter().enumerate() {
+        encode_area(area, is_written(number), &mut entries);
     }
     let mut image = Vec::with_capacity(64);
     encode_image(&description.image, &mut image);
@@ -123,22 +150,26 @@ pub(super) fn encode(description: &Description) -> Vec<u8> {
     // of no bytes makes up for that.
     let length_of = |entries: &[u8], image: &[u8]| DESCRIPTION_HEAD + (entries.len() + image.len()) as u64 + 6;
     if length_of(&entries, &image) < MIN_LENGTH {
-        encode_area(&Area::Unmatched { length: 0 }, &mut entries);
+        encode_area(&Area::Unmatched { length: 0 }, false, &mut entries);
     }
     let length = u48_bytes(length_of(&entries, &image));
     [&super::DESCRIPTION_ID[..], &length, &entries, &image, &length].concat()
 }
 
-fn encode_area(area: &Area, out: &mut Vec<u8>) {
+fn encode_area(area: &Area, is_written: bool, out: &mut Vec<u8>) {
     debug_assert!(area.length() <= MAX_LENGTH);
     let length = u48_bytes(area.length());
     let (kind, rsync64, sum) = match area {
         Area::Unmatched { .. } => (UNMATCHED, None, None),
-        Area::Part { rsync64: None, sum: sum @ Sum::Md5(_), .. } => (PART_MD5_WITHOUT_RSYNC64, None, Some(sum)),
+        Area::Part { rsync64: None, sum: sum @ Sum::Md5(_), .. } if !is_written => {
+            (PART_MD5_WITHOUT_RSYNC64, None, Some(sum))
+        }
         Area::Part { rsync64, sum, .. } => {
-            let kind = match sum.checksum() {
-                Checksum::Md5 => PART_MD5,
-                Checksum::Sha256 => PART_SHA256,
+            let kind = match (sum.checksum(), is_written) {
+                (Checksum::Md5, false) => PART_MD5,
+                (Checksum::Md5, true) => WRITTEN_MD5,
+                (Checksum::Sha256, false) => PART_SHA256,
+                (Checksum::Sha256, true) => WRITTEN_SHA256,
             };
             (kind, Some(rsync64.unwrap_or_default()), Some(sum))
         }

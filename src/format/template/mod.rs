@@ -6,9 +6,11 @@
 
 pub mod description;
 mod reader;
+mod tmp;
 mod writer;
 
 pub use reader::{Error, Piece, Template, Unmatched};
+pub use tmp::Tmp;
 pub use writer::{Options, WriteError, Writer};
 
 use crate::digest::{Rsync64, Sum};

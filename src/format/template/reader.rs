@@ -58,6 +58,8 @@ pub enum Error {
     MixedChecksums { offset: u64 },
     #[error("offset {offset}: the description has more than {MAX_AREAS} areas")]
     TooManyAreas { offset: u64 },
+    #[error("offset {offset}: the description begins here, behind as many bytes of an image that should have {image}")]
+    NotBehindImage { offset: u64, image: u64 },
     #[error("offset {offset}: the image has {image} bytes, but its areas add up to {areas}")]
     AreasDoNotAddUp { offset: u64, areas: u64, image: u64 },
     #[error("the template carries {pieces} bytes of unmatched data, but its description speaks of {areas}")]
@@ -190,8 +192,12 @@ impl Header {
     }
 }
 
-/// Where the description begins, and how long it is.
-fn locate_description(input: &mut (impl Read + Seek), header: u64, file_length: u64) -> Result<(u64, u64), Error> {
+/// Where the description begins, and how long it is: at the end of the file, behind `header` bytes or more.
+pub(super) fn locate_description(
+    input: &mut (impl Read + Seek),
+    header: u64,
+    file_length: u64,
+) -> Result<(u64, u64), Error> {
     let last_offset = file_length.saturating_sub(6).max(header);
     input.seek(SeekFrom::Start(last_offset))?;
     let last = u48(take(input, last_offset, "the description's length")?);
