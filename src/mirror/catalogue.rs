@@ -3,6 +3,7 @@
 //! It is compact, about 200 bytes a file: paths stand in one string a tree, and what belongs to a file's content
 //! (stamp, heads, sums) is kept once for all its names.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -142,6 +143,20 @@ impl Catalogue {
     /// The files of a tree, in the order of their paths' bytes.
     pub fn files_of(&self, tree: usize) -> impl ExactSizeIterator<Item = FileId> + use<> {
         self.trees[tree].files.clone().map(FileId)
+    }
+
+    /// The file at this path in a tree. `None` if it is not listed, or was left out.
+    pub fn find(&self, tree: usize, path: &str) -> Option<FileId> {
+        let Range { mut start, mut end } = self.trees[tree].files.clone();
+        while start < end {
+            let middle = start + (end - start) / 2;
+            match self.path_in(tree, FileId(middle)).cmp(path) {
+                Ordering::Less => start = middle + 1,
+                Ordering::Greater => end = middle,
+                Ordering::Equal => return Some(FileId(middle)),
+            }
+        }
+        None
     }
 
     /// The tree that the file belongs to.

@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use super::catalogue::Catalogue;
 use super::heads::{self, FileHead};
 use super::store::{HeadRow, Reader, Store, Writer};
-use super::{Error, FileError, FileId, Tree, walk};
+use super::walk::Listing;
+use super::{Error, FileError, FileId, NamedTree, Tree, walk};
 use crate::digest::Checksum;
 use crate::progress::{Event, Progress};
-use crate::stamp::now_ns;
+use crate::stamp::{Stamp, now_ns};
 
 /// An index file. Any number of processes and threads may use it at once.
 pub struct Index {
@@ -26,6 +27,11 @@ impl Index {
         Ok(Self { store: Arc::new(Store::open(path)?) })
     }
 
+    /// An index that is nowhere but in memory, and goes with its last catalogue.
+    pub fn in_memory() -> Result<Self, Error> {
+        Ok(Self { store: Arc::new(Store::in_memory()?) })
+    }
+
     /// Walks `trees`, reads the heads of files that the index does not know as they are, for blocks of each of
     /// `block_lengths` bytes, and brings the index up to date. The catalogue gives sums of the kinds in `checksums`.
     ///
@@ -38,13 +44,49 @@ impl Index {
         checksums: &[Checksum],
         progress: &dyn Progress,
     ) -> Result<Catalogue, Error> {
+        // What was not young when the walk began was not when it was looked at.
+        let started = now_ns();
+        let listings = walk::walk(trees, progress)?;
+        let catalogue = self.look_up(started, trees, listings, block_lengths, checksums, progress)?;
+        for (at, tree) in trees.iter().enumerate() {
+            if catalogue.files_of(at).len() == 0 {
+                return Err(Error::Empty { label: tree.label.clone(), path: tree.root.clone() });
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// The same for files that are named one by one. Those that are not named, wherever they are, stay in the index as
+    /// they are; that nothing at all is named is no error.
+    pub fn refresh_named(
+        &self,
+        trees: Vec<NamedTree>,
+        block_lengths: &[u32],
+        checksums: &[Checksum],
+        progress: &dyn Progress,
+    ) -> Result<Catalogue, Error> {
+        let started = now_ns();
+        let as_tree = |tree: &NamedTree| Tree::new("", &tree.root);
+        let as_trees: Vec<Tree> = trees.iter().map(as_tree).collect();
+        let listings = trees.into_iter().map(NamedTree::listing).collect::<Result<_, _>>()?;
+        self.look_up(started, &as_trees, listings, block_lengths, checksums, progress)
+    }
+
+    /// Looks up what the index knows of the files of `listings`, reads the heads that it does not know, and remembers
+    /// them.
+    fn look_up(
+        &self,
+        started: i64,
+        trees: &[Tree],
+        listings: Vec<Listing>,
+        block_lengths: &[u32],
+        checksums: &[Checksum],
+        progress: &dyn Progress,
+    ) -> Result<Catalogue, Error> {
         let mut block_lengths = block_lengths.to_vec();
         block_lengths.retain(|&length| length > 0);
         block_lengths.sort_unstable();
         block_lengths.dedup();
-        // What was not young when the walk began was not when it was looked at.
-        let started = now_ns();
-        let listings = walk::walk(trees, progress)?;
         let is_complete: Vec<bool> = listings.iter().map(|listing| listing.complete).collect();
         let mut catalogue =
             Catalogue::new(started, trees, listings, &block_lengths, checksums, Arc::clone(&self.store));
@@ -57,14 +99,31 @@ impl Index {
         if !left_out.is_empty() {
             catalogue.leave_out(&left_out);
         }
-        for (at, tree) in trees.iter().enumerate() {
-            if catalogue.files_of(at).len() == 0 {
-                return Err(Error::Empty { label: tree.label.clone(), path: tree.root.clone() });
-            }
-        }
         let bytes = catalogue.files().map(|file| catalogue.length(file)).sum();
         progress.report(Event::MirrorDone { files: catalogue.len() as u64, bytes });
         Ok(catalogue)
+    }
+
+    /// What the index last knew the file at `path` below `root` to be, if it has a row of it. `root` is absolute and free
+    /// of symbolic links.
+    pub fn stamp(&self, root: &Path, path: &str) -> Result<Option<Stamp>, Error> {
+        self.store.read(|reader| reader.stamp(&root.to_string_lossy(), path))
+    }
+
+    /// Notes that the rows of the catalogue's files were used at `seconds` since 1970.
+    pub fn note_used(&self, catalogue: &Catalogue, seconds: i64) -> Result<(), Error> {
+        self.store.write(|writer| {
+            for tree in 0..catalogue.trees() {
+                let row = writer.tree(&catalogue.root(tree))?;
+                catalogue.files_of(tree).try_for_each(|file| writer.used(row, catalogue.path(file), seconds))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets the files whose rows were last used before `seconds` since 1970. Rows whose use was never noted stay.
+    pub fn forget_unused(&self, seconds: i64) -> Result<(), Error> {
+        self.store.write(|writer| writer.forget_unused(seconds))
     }
 
     /// Writes what is new, if anything is.

@@ -8,6 +8,7 @@ mod catalogue;
 mod error;
 mod heads;
 mod index;
+mod named;
 mod read;
 mod store;
 mod sums;
@@ -16,6 +17,7 @@ mod walk;
 pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
 pub use index::Index;
+pub use named::NamedTree;
 pub use sums::Sums;
 
 use std::path::PathBuf;

@@ -42,8 +42,15 @@ CREATE TABLE head (
     PRIMARY KEY (file, block_length)
 ) WITHOUT ROWID;
 
+-- When a file's row was last of use. Only rows of which it is known are ever deleted for their age.
+CREATE TABLE used (
+    file INTEGER PRIMARY KEY,           -- the id of a file
+    seconds INTEGER NOT NULL            -- since 1970
+);
+
 CREATE TRIGGER file_deleted AFTER DELETE ON file BEGIN
     DELETE FROM head WHERE file = old.id;
+    DELETE FROM used WHERE file = old.id;
 END;
 
 -- What publish keeps of earlier runs: a check, and JSON.

@@ -19,7 +19,7 @@ use crate::matcher::head::{Head, Marks};
 use crate::stamp::Stamp;
 
 /// The layout in `schema.sql`, in the file's `user_version`.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// "jigp": tells an index from other SQLite files.
 const APPLICATION_ID: i64 = 0x6a69_6770;
@@ -64,6 +64,14 @@ impl Store {
             fs::create_dir_all(directory).map_err(|source| Error::Directory { path: path.into(), source })?;
         }
         let connection = connect(path)?;
+        Ok(Self { path: path.into(), connection: Mutex::new(connection) })
+    }
+
+    /// Makes one that is in no file.
+    pub fn in_memory() -> Result<Self, Error> {
+        let path = Path::new(":memory:");
+        let mut connection = Connection::open_in_memory().map_err(|source| error(path, source))?;
+        make(path, &mut connection)?;
         Ok(Self { path: path.into(), connection: Mutex::new(connection) })
     }
 
@@ -231,6 +239,19 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// The stamp in the row of a file below `root`.
+    pub fn stamp(&self, root: &str, path: &str) -> rusqlite::Result<Option<Stamp>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT device, inode, size, mtime_ns FROM file
+             WHERE tree = (SELECT id FROM tree WHERE root = ?1) AND path = ?2",
+        )?;
+        let stamp = |row: &rusqlite::Row<'_>| {
+            let word = |column| row.get(column).map(i64::cast_unsigned);
+            Ok(Stamp { device: word(0)?, inode: word(1)?, size: word(2)?, mtime_ns: row.get(3)? })
+        };
+        query.query_row([root, path], stamp).optional()
+    }
+
     /// The value of a record.
     pub fn record(&self, key: &str) -> rusqlite::Result<Option<String>> {
         let mut query = self.connection.prepare_cached("SELECT value FROM record WHERE key = ?1")?;
@@ -351,6 +372,22 @@ impl<'a> Writer<'a> {
     /// Deletes the row and the heads of a file that is no longer there.
     pub fn forget(&mut self, tree: i64, path: &str) -> rusqlite::Result<()> {
         forget(self.connection, tree, path)
+    }
+
+    /// Notes when a file's row was used, if it has one.
+    pub fn used(&mut self, tree: i64, path: &str, seconds: i64) -> rusqlite::Result<()> {
+        let mut note = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO used SELECT id, ?3 FROM file WHERE tree = ?1 AND path = ?2")?;
+        note.execute(params![tree, path, seconds])?;
+        Ok(())
+    }
+
+    /// Deletes the rows of files that were last used before `seconds`.
+    pub fn forget_unused(&mut self, seconds: i64) -> rusqlite::Result<()> {
+        let of_old = "DELETE FROM file WHERE id IN (SELECT file FROM used WHERE seconds < ?1)";
+        self.connection.execute(of_old, [seconds])?;
+        Ok(())
     }
 
     /// Sets a record, or removes it.

@@ -45,6 +45,13 @@ pub struct Span {
 }
 
 impl Span {
+    /// Appends `path` to `paths`; `None` if these would be too long for 32 bits.
+    pub fn push(path: &str, paths: &mut String) -> Option<Self> {
+        let (start, length) = (u32::try_from(paths.len()).ok()?, u32::try_from(path.len()).ok()?);
+        paths.push_str(path);
+        Some(Self { start, length })
+    }
+
     /// The path.
     pub fn of(self, paths: &str) -> &str {
         &paths[self.start as usize..][..self.length as usize]
@@ -258,12 +265,10 @@ impl Found {
 
     fn add_file(&mut self, path: &str, stamp: Stamp) {
         // Paths and file ids are counted in 32 bits; no path is empty, so there are never more files than bytes.
-        let (Ok(start), Ok(length)) = (u32::try_from(self.paths.len()), u32::try_from(path.len())) else {
-            self.too_many = true;
-            return;
-        };
-        self.paths.push_str(path);
-        self.files.push(Walked { path: Span { start, length }, stamp });
+        match Span::push(path, &mut self.paths) {
+            Some(path) => self.files.push(Walked { path, stamp }),
+            None => self.too_many = true,
+        }
     }
 
     fn files_in_order(&mut self) -> Vec<Walked> {
