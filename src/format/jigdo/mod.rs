@@ -3,14 +3,18 @@
 //! The text has sections as an INI file has. [`Jigdo::read`] takes what the tools in use write, gzip-compressed or
 //! not; [`Jigdo::to_text`] writes what all of them read.
 
+mod draft;
 mod reader;
 mod resolve;
+mod text;
 mod words;
 mod writer;
 
-pub use reader::{Error, MAX_LINE, MAX_TEXT};
+pub use draft::Draft;
+pub use reader::Error;
 pub use resolve::ResolveError;
-pub use words::BadQuoting;
+pub use text::{MAX_LINE, MAX_TEXT};
+pub use words::{BadQuoting, quote_simply, split};
 pub use writer::{WriteError, gzip};
 
 use crate::digest::{Algorithm, Sum, hex};

@@ -1,23 +1,12 @@
-//! Reads jigdo files: plain, gzip-compressed, or pieces of both one after the other.
-//!
-//! Lines are taken one by one from the text as it inflates, so a hostile file costs no more memory than what its
-//! entries hold.
+//! Reads jigdo files: what each line says.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 
+use super::text::{MAX_LINE, MAX_TEXT, for_each_line, line_of};
 use super::words::{self, BadQuoting};
 use super::{Image, Jigdo, Location, Server};
 use crate::digest::{Algorithm, Checksum, Sum};
 use crate::format::base64;
-
-/// The longest text that is read, in bytes, uncompressed: more than the sums and paths of two million parts.
-pub const MAX_TEXT: u64 = 256 << 20;
-
-/// The longest line that is read, in bytes.
-pub const MAX_LINE: u64 = 1 << 20;
-
-/// With what every gzip member begins. Valid UTF-8 never has these two bytes in a row.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What is wrong with a jigdo file. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
@@ -66,86 +55,26 @@ impl Jigdo {
     ///
     /// Whatever is malformed, with its line; texts longer than [`MAX_TEXT`], lines longer than [`MAX_LINE`].
     pub fn read(input: impl Read) -> Result<Self, Error> {
-        let mut bytes = Vec::new();
-        input.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|error| Error::Io { line: 1, error })?;
-        if bytes.len() as u64 > MAX_TEXT {
-            return Err(Error::TooLong);
-        }
-        let mut text = BufReader::new(Text { rest: &bytes, piece: None });
         let mut parser = Parser::default();
-        let mut line = Vec::new();
-        let mut length = 0;
-        loop {
-            parser.line += 1;
-            line.clear();
-            let number = parser.line;
-            let read = (&mut text)
-                .take(MAX_LINE + 1)
-                .read_until(b'\n', &mut line)
-                .map_err(|error| Error::Corrupt { line: number, error })? as u64;
-            length += read;
-            if read == 0 {
-                return parser.finish();
-            }
-            if read > MAX_LINE {
-                return Err(Error::LongLine { line: number });
-            }
-            if length > MAX_TEXT {
-                return Err(Error::TooLong);
-            }
-            let line = std::str::from_utf8(&line)
-                .map_err(|error| Error::NotUtf8 { line: number, column: error.valid_up_to() + 1 })?;
-            let line = if number == 1 { line.trim_start_matches('\u{feff}') } else { line };
-            parser.line(line.trim_ascii())?;
-        }
+        for_each_line(input, |number, line| parser.take(number, line))?;
+        parser.finish()
     }
-}
 
-/// The uncompressed text of plain and gzip-compressed pieces.
-struct Text<'a> {
-    /// What follows the piece in work.
-    rest: &'a [u8],
-    piece: Option<TextPiece<'a>>,
-}
-
-enum TextPiece<'a> {
-    Plain(&'a [u8]),
-    Gzip(Box<flate2::bufread::GzDecoder<&'a [u8]>>),
-}
-
-impl Text<'_> {
-    fn open_next(&mut self) {
-        let bytes = self.rest;
-        if bytes.starts_with(&GZIP_MAGIC) {
-            self.piece = Some(TextPiece::Gzip(Box::new(flate2::bufread::GzDecoder::new(bytes))));
-        } else {
-            let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
-            let (plain, rest) = bytes.split_at(end);
-            self.piece = Some(TextPiece::Plain(plain));
-            self.rest = rest;
-        }
-    }
-}
-
-impl Read for Text<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = match &mut self.piece {
-                Some(TextPiece::Plain(plain)) => plain.read(buffer)?,
-                Some(TextPiece::Gzip(decoder)) => {
-                    let read = decoder.read(buffer)?;
-                    if read == 0 {
-                        self.rest = decoder.get_ref();
-                    }
-                    read
-                }
-                None => 0,
-            };
-            if read > 0 || self.rest.is_empty() {
-                return Ok(read);
+    /// The same, but what is malformed is passed over, after `complain` was told: a line, or the lines of a section
+    /// whose name cannot be made out. That an image's entries are missing is no reason to complain.
+    ///
+    /// # Errors
+    ///
+    /// The input cannot be read or inflated, or is too long.
+    pub fn read_leniently(input: impl Read, mut complain: impl FnMut(Error)) -> Result<Self, Error> {
+        let mut parser = Parser::default();
+        for_each_line(input, |number, line| {
+            if let Err(error) = parser.take(number, line) {
+                complain(error);
             }
-            self.open_next();
-        }
+            Ok(())
+        })?;
+        Ok(parser.jigdo)
     }
 }
 
@@ -173,6 +102,12 @@ enum Section {
 }
 
 impl Parser {
+    /// Takes a line as it is in the text.
+    fn take(&mut self, number: u64, line: &[u8]) -> Result<(), Error> {
+        self.line = number;
+        self.line(line_of(number, line)?.trim_ascii())
+    }
+
     /// Takes a line without the white space around it.
     fn line(&mut self, line: &str) -> Result<(), Error> {
         if let Some(name) = line.strip_prefix('[') {
@@ -204,6 +139,8 @@ impl Parser {
     /// Takes what follows the `[` of a section's line.
     fn section(&mut self, name: &str) -> Result<(), Error> {
         let line = self.line;
+        // What a line that is no section's name was meant to begin is not known.
+        self.section = Section::Ignored;
         let (name, after) = name.split_once(']').ok_or(Error::OpenSection { line })?;
         let after = after.trim_ascii();
         if !after.is_empty() && !after.starts_with('#') {
@@ -450,6 +387,20 @@ mod tests {
         let mut cut = gzip(&format!("{image}# {}\n", MD5.repeat(50))).unwrap();
         cut.truncate(cut.len() - 9);
         assert!(refused(cut).contains("gzip-compressed data are corrupt"));
+    }
+
+    #[test]
+    fn a_lenient_reader_passes_over_what_is_malformed() {
+        let text = format!(
+            "junk\n[Parts]\n{MD5}=A:x\nabc=A:y\n[Servers] x\nA=http://no/\n[Servers]\nA=http://s/\nB=\n[Image]\n"
+        );
+        let mut lines = Vec::new();
+        let complain = |error: Error| lines.push(error.to_string());
+        let jigdo = Jigdo::read_leniently(&*[text.as_bytes(), b"Info=\xff"].concat(), complain).unwrap();
+        assert_eq!((jigdo.parts.len(), jigdo.servers.len()), (1, 1));
+        let numbers: Vec<_> = lines.iter().map(|line| line.split(':').next().unwrap()).collect();
+        assert_eq!(numbers, ["this is not a jigdo file", "line 4", "line 5", "line 9", "line 11"]);
+        assert!(Jigdo::read_leniently(&gzip(&text).unwrap()[..30], |_| ()).is_err());
     }
 
     #[test]

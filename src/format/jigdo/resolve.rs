@@ -35,7 +35,20 @@ impl Jigdo {
     ///
     /// Labels that lead to themselves, or to more than a person would write.
     pub fn urls(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
-        let mut walk = Walk { jigdo: self, chain: Vec::new(), first: Vec::new(), last: Vec::new() };
+        self.walk(location, false)
+    }
+
+    /// The same in the order in which `[Servers]` lists them, whatever is marked `--try-last`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Jigdo::urls`].
+    pub fn urls_as_listed(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
+        self.walk(location, true)
+    }
+
+    fn walk(&self, location: &Location, as_listed: bool) -> Result<Vec<String>, ResolveError> {
+        let mut walk = Walk { jigdo: self, as_listed, chain: Vec::new(), first: Vec::new(), last: Vec::new() };
         walk.expand(location, false)?;
         walk.first.append(&mut walk.last);
         Ok(walk.first)
@@ -44,6 +57,8 @@ impl Jigdo {
 
 struct Walk<'a> {
     jigdo: &'a Jigdo,
+    /// Whether none comes last but those that are listed last.
+    as_listed: bool,
     /// The labels that led here.
     chain: Vec<String>,
     first: Vec<String>,
@@ -81,7 +96,7 @@ impl Walk<'_> {
         if self.first.len() + self.last.len() == MAX_URLS {
             return Err(ResolveError::TooMany(self.start()));
         }
-        if try_last {
+        if try_last && !self.as_listed {
             self.last.push(url)
         } else {
             self.first.push(url)
@@ -113,6 +128,8 @@ mod tests {
     fn servers_are_tried_in_order_and_the_last_ones_last() {
         let servers = [("A", "http://late/", true), ("A", "http://one/", false), ("A", "http://two/", false)];
         assert_eq!(urls(&servers, "A:x y").unwrap(), ["http://one/x y", "http://two/x y", "http://late/x y"]);
+        let as_listed = jigdo(&servers).urls_as_listed(&Location::parse("A:x")).unwrap();
+        assert_eq!(as_listed, ["http://late/x", "http://one/x", "http://two/x"]);
     }
 
     #[test]

@@ -40,9 +40,19 @@ fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) 
     }
 }
 
-/// `word` such that [`split`] gives it back: as it is if it can be, else in double quotes, as jigdo-file writes it.
+/// Whether [`split`] gives `word` back as it is.
+fn is_plain(word: &str) -> bool {
+    !word.is_empty() && !word.contains([' ', '\t', '#', '"', '\'', '\\'])
+}
+
+/// `word` such that [`split`] gives it back, in single quotes where that needs no more: as jigdo-file quotes.
+pub fn quote_simply(word: &str) -> String {
+    if is_plain(word) || word.contains('\'') { quote(word) } else { format!("'{word}'") }
+}
+
+/// `word` such that [`split`] gives it back: as it is if it can be, else in double quotes.
 pub fn quote(word: &str) -> String {
-    if !word.is_empty() && !word.contains([' ', '\t', '#', '"', '\'', '\\']) {
+    if is_plain(word) {
         return word.to_owned();
     }
     let mut quoted = String::with_capacity(word.len() + 8);
@@ -89,6 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn quoting_is_undone_by_splitting(word in r#"[a-z #"'\\\tÄ$`=]{0,20}"#) {
+            prop_assert_eq!(split(&quote_simply(&word)).unwrap(), [&*word]);
             prop_assert_eq!(split(&quote(&word)).unwrap(), [word]);
         }
     }

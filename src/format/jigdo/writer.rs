@@ -14,6 +14,10 @@ use crate::format::base64;
 /// A line of `[Parts]` must be shorter than this, in bytes, or jigit-mkimage reads it as two.
 const PART_LINE_LIMIT: usize = 2048;
 
+/// What every jigdo file begins with: jigit-mkimage reads no other.
+pub(super) const HEADER: &str =
+    "# JigsawDownload\n# See <https://www.einval.com/~steve/software/jigdo/> for details about jigdo\n";
+
 /// The longest short information, in characters.
 const MAX_SHORT_INFO: usize = 200;
 
@@ -50,9 +54,7 @@ impl Jigdo {
     ///
     /// The first thing that the format cannot hold.
     pub fn to_text(&self) -> Result<String, WriteError> {
-        let mut text = String::from(
-            "# JigsawDownload\n# See <https://www.einval.com/~steve/software/jigdo/> for details about jigdo\n",
-        );
+        let mut text = String::from(HEADER);
         if self.version.is_some() || self.generator.is_some() {
             text.push_str("\n[Jigdo]\n");
             for (key, value) in [("Version", &self.version), ("Generator", &self.generator)] {
@@ -96,13 +98,13 @@ pub fn gzip(text: &str) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn push_image(text: &mut String, image: &Image) -> Result<(), WriteError> {
+/// Appends the section of `image`, behind an empty line.
+pub(super) fn push_image(text: &mut String, image: &Image) -> Result<(), WriteError> {
     text.push_str("\n[Image]\n");
     push_entry(text, "Filename", &quote(printable("the image's filename", &image.filename)?));
     push_entry(text, "Template", &quote(printable("the template's URL", &image.template)?));
     if let Some(sum) = &image.template_sum {
-        let key = format!("Template-{}Sum", Algorithm::from(sum.checksum()).name());
-        push_entry(text, &key, &base64::encode(sum.as_bytes()));
+        push_entry(text, &template_sum_key(sum), &base64::encode(sum.as_bytes()));
     }
     for (key, value, limit) in [("ShortInfo", &image.short_info, MAX_SHORT_INFO), ("Info", &image.info, MAX_INFO)] {
         if let Some(value) = value {
@@ -115,7 +117,23 @@ fn push_image(text: &mut String, image: &Image) -> Result<(), WriteError> {
     Ok(())
 }
 
+/// The key of the entry that has a template's sum of this kind.
+pub(super) fn template_sum_key(sum: &Sum) -> String {
+    format!("Template-{}Sum", Algorithm::from(sum.checksum()).name())
+}
+
 fn push_part(text: &mut String, sum: &Sum, location: &Location) -> Result<(), WriteError> {
+    let (key, value) = part_entry(sum, location, quote)?;
+    push_entry(text, &key, &value);
+    Ok(())
+}
+
+/// The key and the value of a part's entry, the value quoted with `quote`.
+pub(super) fn part_entry(
+    sum: &Sum,
+    location: &Location,
+    quote: fn(&str) -> String,
+) -> Result<(String, String), WriteError> {
     printable("the path", &location.path)?;
     if location.label.is_empty() {
         if location.path.contains(':') {
@@ -125,10 +143,9 @@ fn push_part(text: &mut String, sum: &Sum, location: &Location) -> Result<(), Wr
         check_label(&location.label)?;
     }
     let location = location.to_string();
-    let start = text.len();
-    push_entry(text, &base64::encode(sum.as_bytes()), &quote(&location));
-    let length = text.len() - start - 1;
-    if length >= PART_LINE_LIMIT { Err(WriteError::PartLine { location, length }) } else { Ok(()) }
+    let (key, value) = (base64::encode(sum.as_bytes()), quote(&location));
+    let length = key.len() + 1 + value.len();
+    if length >= PART_LINE_LIMIT { Err(WriteError::PartLine { location, length }) } else { Ok((key, value)) }
 }
 
 fn push_server(text: &mut String, label: &str, server: &Server) -> Result<(), WriteError> {
@@ -148,7 +165,7 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 /// `text`, if it has something and nothing that breaks lines.
-fn printable<'a>(what: &'static str, text: &'a str) -> Result<&'a str, WriteError> {
+pub(super) fn printable<'a>(what: &'static str, text: &'a str) -> Result<&'a str, WriteError> {
     if text.is_empty() {
         return Err(WriteError::Empty { what });
     }
@@ -172,7 +189,7 @@ fn info<'a>(key: &'static str, value: &'a str, limit: usize) -> Result<&'a str, 
     trimmed(key, printable(key, value)?)
 }
 
-fn check_label(label: &str) -> Result<(), WriteError> {
+pub(super) fn check_label(label: &str) -> Result<(), WriteError> {
     let ends_early = |character: char| {
         character.is_whitespace()
             || character.is_control()

@@ -1,0 +1,335 @@
+//! The text of a jigdo file to which images, parts and servers are added: what somebody wrote into it stays as it is,
+//! comments included, but for `[Parts]`, of which one sorted section is made, at the end.
+//!
+//! A new file is the text of none, added to.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::Read;
+
+use super::text::{for_each_line, line_of};
+use super::words::{self, quote_simply};
+use super::writer::{HEADER, check_label, part_entry, printable, push_image, template_sum_key};
+use super::{Error, Image, Location, WriteError};
+use crate::digest::Sum;
+use crate::format::base64;
+
+/// A jigdo file's text in the making.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// All lines but those of parts, without their ends.
+    lines: Vec<String>,
+    /// Values and keys of the entries in `[Parts]`.
+    parts: BTreeSet<(String, String)>,
+    keys: HashSet<String>,
+}
+
+/// What a line without the white space around it is.
+enum Line<'a> {
+    /// The name of a section; empty if it cannot be made out.
+    Section(&'a str),
+    Entry(&'a str, &'a str),
+    /// Empty, a comment, or nothing that a jigdo file has.
+    Other,
+}
+
+impl<'a> Line<'a> {
+    fn of(line: &'a str) -> Self {
+        let line = line.trim_ascii();
+        if let Some(name) = line.strip_prefix('[') {
+            return Self::Section(name.split_once(']').map_or("", |(name, _)| name.trim_ascii()));
+        }
+        match line.split_once('=') {
+            Some((key, value)) if !line.starts_with('#') => Self::Entry(key.trim_ascii(), value.trim_ascii()),
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Draft {
+    /// The text of an existing file, whether compressed or not. Entries with the same sum and the same value become one.
+    ///
+    /// A line of `[Parts]` that is no entry is left out, after `complain` was told.
+    ///
+    /// # Errors
+    ///
+    /// The input cannot be read or inflated, is too long, or is not UTF-8.
+    pub fn read(input: impl Read, mut complain: impl FnMut(Error)) -> Result<Self, Error> {
+        let mut draft = Self::default();
+        let mut in_parts = false;
+        for_each_line(input, |number, line| {
+            let line = line_of(number, line)?;
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            match Line::of(line) {
+                Line::Section(name) => {
+                    in_parts = name == "Parts";
+                    if !in_parts {
+                        draft.lines.push(line.to_owned());
+                    }
+                }
+                Line::Entry(key, value) if in_parts => draft.insert(key.to_owned(), value.to_owned()),
+                Line::Other if in_parts && line.trim_ascii().is_empty() => {}
+                Line::Other if in_parts && !line.trim_ascii().starts_with('#') => {
+                    complain(Error::NotAnEntry { line: number, text: line.chars().take(100).collect() });
+                }
+                _ => draft.lines.push(line.to_owned()),
+            }
+            Ok(())
+        })?;
+        Ok(draft)
+    }
+
+    fn insert(&mut self, key: String, value: String) {
+        self.keys.insert(key.clone());
+        self.parts.insert((value, key));
+    }
+
+    /// Every label that the file has a server for, or a part below.
+    pub fn labels(&self) -> BTreeSet<String> {
+        let servers = self.entries("Servers").map(|(_, label, _)| label.to_owned());
+        let location = |value: &str| words::split(value).ok()?.into_iter().next();
+        let parts = self.parts.iter().filter_map(|(value, _)| location(value));
+        servers
+            .chain(parts.map(|location| Location::parse(&location).label))
+            .filter(|label| !label.is_empty())
+            .collect()
+    }
+
+    /// Whether the file says where the part with this sum is.
+    pub fn has_part(&self, sum: &Sum) -> bool {
+        self.keys.contains(&base64::encode(sum.as_bytes()))
+    }
+
+    /// Adds a location of a part.
+    ///
+    /// # Errors
+    ///
+    /// The format cannot hold it.
+    pub fn add_part(&mut self, sum: &Sum, location: &Location) -> Result<(), WriteError> {
+        let (key, value) = part_entry(sum, location, quote_simply)?;
+        self.insert(key, value);
+        Ok(())
+    }
+
+    /// Writes the template's sum where an `[Image]` section has an entry for it without a value, the first one. `false` if
+    /// there is none.
+    pub fn fill_template_sum(&mut self, sum: &Sum) -> bool {
+        let wanted = template_sum_key(sum);
+        let mut entries = self.entries("Image");
+        let Some(at) = entries.find(|(_, key, value)| *key == wanted && value.is_empty()).map(|(at, ..)| at) else {
+            return false;
+        };
+        drop(entries);
+        let line = &mut self.lines[at];
+        let behind = line.find('=').map_or(line.len(), |at| at + 1);
+        line.insert_str(behind, &base64::encode(sum.as_bytes()));
+        true
+    }
+
+    /// Adds an `[Image]` section behind all others.
+    ///
+    /// # Errors
+    ///
+    /// The format cannot hold what it says.
+    pub fn add_image(&mut self, image: &Image) -> Result<(), WriteError> {
+        let mut text = String::new();
+        push_image(&mut text, image)?;
+        self.close_section();
+        self.lines.extend(text.trim_start().lines().map(str::to_owned));
+        Ok(())
+    }
+
+    /// Adds a server of a label to the last `[Servers]` section, which is made if there is none, unless the file has the
+    /// same entry. `value` is written as it is: whoever gives it has quoted it.
+    ///
+    /// # Errors
+    ///
+    /// The format cannot hold the label or the value.
+    pub fn add_server(&mut self, label: &str, value: &str) -> Result<(), WriteError> {
+        check_label(label)?;
+        if !value.is_empty() {
+            printable("a server", value)?;
+        }
+        if self.entries("Servers").any(|(_, known, has)| (known, has) == (label, value)) {
+            return Ok(());
+        }
+        self.need_servers();
+        let is_section = |line: &String| matches!(Line::of(line), Line::Section("Servers"));
+        let section = self.lines.iter().rposition(is_section).expect("there is one now");
+        let entries = self.entries("Servers").map(|(at, ..)| at).filter(|&at| at > section);
+        let behind = entries.last().unwrap_or(section) + 1;
+        self.lines.insert(behind, format!("{label}={value}"));
+        Ok(())
+    }
+
+    /// Makes a `[Servers]` section if there is none.
+    pub fn need_servers(&mut self) {
+        if !self.has_section("Servers") {
+            self.close_section();
+            self.lines.push("[Servers]".to_owned());
+        }
+    }
+
+    /// The file's text. Its `[Jigdo]` section, if it has none yet, names this version of the format and this generator.
+    pub fn to_text(&self, version: &str, generator: &str) -> String {
+        let mut text = String::new();
+        if self.lines.first().is_none_or(|line| !line.starts_with("# JigsawDownload")) {
+            text.push_str(HEADER);
+            text.push('\n');
+        }
+        let mut missing =
+            (!self.has_section("Jigdo")).then(|| format!("[Jigdo]\nVersion={version}\nGenerator={generator}\n"));
+        for line in &self.lines {
+            if matches!(Line::of(line), Line::Section(_))
+                && let Some(section) = missing.take()
+            {
+                text.push_str(&section);
+                text.push('\n');
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push_str(&missing.unwrap_or_default());
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
+        text.push_str("[Parts]\n");
+        for (value, key) in &self.parts {
+            text.push_str(&format!("{key}={value}\n"));
+        }
+        text
+    }
+
+    fn has_section(&self, name: &str) -> bool {
+        self.lines.iter().any(|line| matches!(Line::of(line), Line::Section(found) if found == name))
+    }
+
+    /// The entries of all sections with this name: the number of the line, the key, the value.
+    fn entries<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
+        let mut is_inside = false;
+        self.lines.iter().enumerate().filter_map(move |(at, line)| match Line::of(line) {
+            Line::Section(found) => {
+                is_inside = found == name;
+                None
+            }
+            Line::Entry(key, value) => is_inside.then_some((at, key, value)),
+            Line::Other => None,
+        })
+    }
+
+    /// An empty line behind the last section, if there is any.
+    fn close_section(&mut self) {
+        if self.lines.last().is_some_and(|line| !line.trim_ascii().is_empty()) {
+            self.lines.push(String::new());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Checksum;
+
+    const MD5: &str = "nXb3pOcG17eayxE_uI2UCA";
+
+    fn draft(text: &str) -> Draft {
+        Draft::read(text.as_bytes(), |error| panic!("{error}")).unwrap()
+    }
+
+    fn text(draft: &Draft) -> String {
+        draft.to_text("1.2", "jigpress/1")
+    }
+
+    fn sum(seed: &[u8]) -> Sum {
+        Sum::of(Checksum::Md5, seed)
+    }
+
+    fn image() -> Image {
+        Image { filename: "a b".to_owned(), template: "t".to_owned(), ..Image::default() }
+    }
+
+    fn location(text: &str) -> Location {
+        Location::parse(text)
+    }
+
+    const JIGDO: &str = "[Jigdo]\nVersion=1.2\nGenerator=jigpress/1\n\n";
+
+    #[test]
+    fn a_new_file_has_all_sections_in_their_order() {
+        let mut draft = Draft::default();
+        draft.add_image(&image()).unwrap();
+        draft.need_servers();
+        draft.add_server("A", "http://s/ --try-last").unwrap();
+        for (seed, place) in [(&b"1"[..], "B:x"), (b"2", "A:y #z"), (b"3", "A:it's")] {
+            draft.add_part(&sum(seed), &location(place)).unwrap();
+        }
+        let [x, y, z] = [&b"1"[..], b"2", b"3"].map(|seed| base64::encode(sum(seed).as_bytes()));
+        let expected = format!(
+            "{HEADER}\n{JIGDO}[Image]\nFilename=\"a b\"\nTemplate=t\n\n[Servers]\nA=http://s/ --try-last\n\n\
+             [Parts]\n{z}=\"A:it's\"\n{y}='A:y #z'\n{x}=B:x\n"
+        );
+        assert_eq!(text(&draft), expected);
+        let read = super::super::Jigdo::read(text(&draft).as_bytes()).unwrap();
+        assert_eq!((read.parts.len(), read.servers.len()), (3, 1));
+        assert_eq!(
+            text(&Draft::default()),
+            format!("{HEADER}\n{}\n[Parts]\n", JIGDO.trim_end_matches('\n').to_owned() + "\n")
+        );
+    }
+
+    #[test]
+    fn what_somebody_wrote_stays_and_parts_go_to_the_end() {
+        let before = format!(
+            "# JigsawDownload\n# mine\n\n[Jigdo]\nVersion=1.0\r\n[Parts]\n# why\n{MD5}=B:x --opt\n\n{MD5}=A:y # z\n\
+             {MD5}=B:x --opt\n[Servers]\n\nA = http://s/\n# more\n\n[Comment]\nit's = so\n[Include http://i/]"
+        );
+        let mut draft = draft(&before);
+        draft.add_server("A", "http://s/").unwrap();
+        draft.add_server("C", "file:c/").unwrap();
+        let expected = format!(
+            "# JigsawDownload\n# mine\n\n[Jigdo]\nVersion=1.0\n# why\n[Servers]\n\nA = http://s/\nC=file:c/\n# more\n\n\
+             [Comment]\nit's = so\n[Include http://i/]\n\n[Parts]\n{MD5}=A:y # z\n{MD5}=B:x --opt\n"
+        );
+        assert_eq!(text(&draft), expected);
+        assert_eq!(draft.labels().into_iter().collect::<Vec<_>>(), ["A", "B", "C"]);
+        assert!(draft.has_part(&Sum::from_bytes(Checksum::Md5, &base64::decode(MD5).unwrap()).unwrap()));
+    }
+
+    #[test]
+    fn the_first_empty_template_sum_is_filled() {
+        let before =
+            "[Foo]\nTemplate-MD5Sum=\n[Image]\nTemplate-MD5Sum=x\nTemplate-SHA256Sum=\n[Image]\n Template-MD5Sum = \n";
+        let (mut md5, mut sha256) = (draft(before), draft(before));
+        assert!(md5.fill_template_sum(&sum(b"")) && !md5.fill_template_sum(&sum(b"")));
+        assert!(text(&md5).contains(&format!(
+            "x\nTemplate-SHA256Sum=\n[Image]\n Template-MD5Sum ={} \n",
+            base64::encode(sum(b"").as_bytes())
+        )));
+        assert!(sha256.fill_template_sum(&Sum::of(Checksum::Sha256, b"")));
+        assert!(!text(&sha256).contains("SHA256Sum=\n"));
+        assert!(!draft("# no image\n").fill_template_sum(&sum(b"")));
+    }
+
+    #[test]
+    fn a_file_without_the_usual_beginning_gets_it() {
+        let merged = text(&draft("\n[Servers]\nA=x\n"));
+        assert_eq!(merged, format!("{HEADER}\n\n{JIGDO}[Servers]\nA=x\n\n[Parts]\n"));
+    }
+
+    #[test]
+    fn a_line_of_parts_that_is_none_is_left_out_with_a_complaint() {
+        let mut complaints = Vec::new();
+        let draft = Draft::read(&b"[Parts]\njunk\n"[..], |error| complaints.push(error.to_string())).unwrap();
+        assert!(!text(&draft).contains("junk"));
+        assert!(complaints[0].contains("line 2"), "{complaints:?}");
+        assert!(Draft::read(&b"\xff"[..], |_| ()).is_err());
+    }
+
+    #[test]
+    fn what_the_format_cannot_hold_is_refused() {
+        let mut draft = Draft::default();
+        assert!(draft.add_server("A B", "x").is_err());
+        assert!(draft.add_server("A", "x\ny").is_err());
+        assert!(draft.add_part(&sum(b""), &location("A:x\ny")).is_err());
+        assert!(draft.add_image(&Image::default()).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The text of jigdo files: plain, gzip-compressed, or pieces of both one after the other.
+//!
+//! Lines are taken one by one from the text as it inflates, so a hostile file costs no more memory than what is kept of
+//! its lines.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use super::Error;
+
+/// The longest text that is read, in bytes, uncompressed: more than the sums and paths of two million parts.
+pub const MAX_TEXT: u64 = 256 << 20;
+
+/// The longest line that is read, in bytes.
+pub const MAX_LINE: u64 = 1 << 20;
+
+/// With what every gzip member begins. Valid UTF-8 never has these two bytes in a row.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Gives every line of a jigdo file, whether compressed or not, to `take`, with its number and without its end.
+///
+/// # Errors
+///
+/// The input cannot be read or inflated, the text or a line is too long, and whatever `take` gives.
+pub fn for_each_line(input: impl Read, mut take: impl FnMut(u64, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    input.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|error| Error::Io { line: 1, error })?;
+    if bytes.len() as u64 > MAX_TEXT {
+        return Err(Error::TooLong);
+    }
+    let mut text = BufReader::new(Text { rest: &bytes, piece: None });
+    let mut line = Vec::new();
+    let mut length = 0;
+    for number in 1.. {
+        line.clear();
+        let read = (&mut text)
+            .take(MAX_LINE + 1)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Error::Corrupt { line: number, error })? as u64;
+        length += read;
+        if read == 0 {
+            break;
+        }
+        if read > MAX_LINE {
+            return Err(Error::LongLine { line: number });
+        }
+        if length > MAX_TEXT {
+            return Err(Error::TooLong);
+        }
+        take(number, line.strip_suffix(b"\n").unwrap_or(&line))?;
+    }
+    Ok(())
+}
+
+/// The line with this number as text, without the mark that may stand at a text's beginning.
+///
+/// # Errors
+///
+/// It is not UTF-8.
+pub fn line_of(number: u64, line: &[u8]) -> Result<&str, Error> {
+    let text = std::str::from_utf8(line);
+    let text = text.map_err(|error| Error::NotUtf8 { line: number, column: error.valid_up_to() + 1 })?;
+    Ok(if number == 1 { text.trim_start_matches('\u{feff}') } else { text })
+}
+
+/// The uncompressed text of plain and gzip-compressed pieces.
+struct Text<'a> {
+    /// What follows the piece in work.
+    rest: &'a [u8],
+    piece: Option<TextPiece<'a>>,
+}
+
+enum TextPiece<'a> {
+    Plain(&'a [u8]),
+    Gzip(Box<flate2::bufread::GzDecoder<&'a [u8]>>),
+}
+
+impl Text<'_> {
+    fn open_next(&mut self) {
+        let bytes = self.rest;
+        if bytes.starts_with(&GZIP_MAGIC) {
+            self.piece = Some(TextPiece::Gzip(Box::new(flate2::bufread::GzDecoder::new(bytes))));
+        } else {
+            let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
+            let (plain, rest) = bytes.split_at(end);
+            self.piece = Some(TextPiece::Plain(plain));
+            self.rest = rest;
+        }
+    }
+}
+
+impl Read for Text<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = match &mut self.piece {
+                Some(TextPiece::Plain(plain)) => plain.read(buffer)?,
+                Some(TextPiece::Gzip(decoder)) => {
+                    let read = decoder.read(buffer)?;
+                    if read == 0 {
+                        self.rest = decoder.get_ref();
+                    }
+                    read
+                }
+                None => 0,
+            };
+            if read > 0 || self.rest.is_empty() {
+                return Ok(read);
+            }
+            self.open_next();
+        }
+    }
+}
