@@ -1,5 +1,5 @@
 //! Checksums: the strong sums that sets and SUMS files carry, and the rolling one that finds parts.
-//! Everything here takes slices and gives values; it knows no files.
+//! Everything here takes bytes and gives values; it knows no files.
 
 mod content;
 mod hasher;
@@ -16,6 +16,7 @@ pub use hasher::{Hasher, update_all};
 pub use rsync64::Rsync64;
 
 use std::fmt;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,21 @@ impl Sum {
         let mut hasher = Hasher::new(checksum.into());
         hasher.update(data);
         Self::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind")
+    }
+
+    /// The sum of all that `input` gives.
+    pub fn of_reader(checksum: Checksum, mut input: impl Read) -> io::Result<Self> {
+        let mut hasher = Hasher::new(checksum.into());
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind"))
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use rayon::{Scope, ThreadPool};
 
+use super::areas::AreaWriter;
 use super::known::{Image, Known};
 use super::plan::{Plan, Planned, Selection, SelectionSums};
 use super::proof;
@@ -16,19 +17,17 @@ use super::record::{Record, jigdo_name, template_name};
 use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::staging::OutputDirectory;
 use super::streams::Streams;
+use super::summed::{Summed, Sums, finish, set_sum};
 use super::{Error, GENERATOR};
-use crate::digest::{Algorithm, Checksum, Hasher, Sum, hex};
+use crate::digest::{Algorithm, Checksum, Sum, hex};
 use crate::format::jigdo::{self, Jigdo, Location};
 use crate::format::template::{self, ImageEntry};
 use crate::image::Mapped;
 use crate::matcher::search::Search;
-use crate::matcher::{Area, Bytes as _, Layout, Match};
+use crate::matcher::{Bytes as _, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
 use crate::stamp::Stamp;
-
-/// How much unmatched data is given to the template at a time, in bytes.
-const STRETCH: u64 = 16 << 20;
 
 /// What the work on an image needs.
 pub struct Job<'a, 's> {
@@ -47,49 +46,6 @@ pub struct Job<'a, 's> {
     /// How many pieces of the template are compressed side by side.
     pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
-}
-
-/// An image's whole-file sums.
-type Sums = BTreeMap<Algorithm, Vec<u8>>;
-
-/// Bytes that are summed on their way.
-struct Summed<W> {
-    out: W,
-    hashers: BTreeMap<Algorithm, Hasher>,
-    length: u64,
-}
-
-impl<W> Summed<W> {
-    fn new(out: W, algorithms: &BTreeSet<Algorithm>) -> Self {
-        Self { out, hashers: hashers(algorithms), length: 0 }
-    }
-}
-
-impl<W: Write> Write for Summed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hashers.values_mut().for_each(|hasher| hasher.update(&bytes[..count]));
-        self.length += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-fn hashers(algorithms: &BTreeSet<Algorithm>) -> BTreeMap<Algorithm, Hasher> {
-    algorithms.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm))).collect()
-}
-
-fn finish(hashers: BTreeMap<Algorithm, Hasher>) -> Sums {
-    hashers.into_iter().map(|(algorithm, hasher)| (algorithm, hasher.finish())).collect()
-}
-
-/// The sum of this kind among `sums`, which must have it.
-fn set_sum(sums: &Sums, checksum: Checksum) -> Sum {
-    let sum = sums.get(&checksum.into()).and_then(|bytes| Sum::from_bytes(checksum, bytes));
-    sum.expect("a set's own checksum is always computed")
 }
 
 /// A template that was written and waits.
@@ -211,6 +167,8 @@ impl Job<'_, '_> {
         let mut algorithms = self.algorithms();
         algorithms.retain(|&algorithm| image.sum(algorithm).is_none());
         let image_sums = self.streams.open(&image.mapped, &algorithms);
+        let template = self.directory.staged(&template_name(&self.planned.image.name));
+        let areas = AreaWriter { selection: self.selection, image_path: &self.planned.image.path, template: &template };
         let mut layout = Layout::default();
         let mut found = Vec::new();
         let mut offset = 0;
@@ -225,7 +183,7 @@ impl Job<'_, '_> {
             // What was found before is written while the search goes on.
             let (written, searched) = self.pool.install(|| {
                 rayon::join(
-                    || template.time(|| self.write_areas(writer, &image.mapped, &found)),
+                    || template.time(|| areas.write(writer, &image.mapped, &found)),
                     || matching.time(|| search.advance(window.end)),
                 )
             });
@@ -240,7 +198,7 @@ impl Job<'_, '_> {
                 break;
             }
         }
-        clocks.template.time(|| self.pool.install(|| self.write_areas(writer, &image.mapped, &found)))?;
+        clocks.template.time(|| self.pool.install(|| areas.write(writer, &image.mapped, &found)))?;
         let (mut image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
         let known = |algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
         image_sums.extend(self.algorithms().into_iter().filter_map(known));
@@ -248,32 +206,6 @@ impl Job<'_, '_> {
         clocks.sums = Stage { seconds: spent.as_secs_f64(), bytes: summed };
         clocks.mirror = sums.reading();
         Ok((layout, image_sums))
-    }
-
-    fn write_areas(
-        &self,
-        writer: &mut template::Writer<impl Write>,
-        image: &Mapped,
-        areas: &[Area],
-    ) -> Result<(), Error> {
-        let name = template_name(&self.planned.image.name);
-        let failed = |source| Error::Output { path: self.directory.staged(&name), source };
-        for area in areas {
-            match area {
-                Area::Part(part) => {
-                    let first = self.selection.first_block(part.part);
-                    writer.part(part.length, first, part.sum).map_err(failed)?;
-                }
-                Area::Unmatched(range) => {
-                    for start in range.clone().step_by(STRETCH as usize) {
-                        let window = image.window(start..range.end.min(start + STRETCH));
-                        let window = window.map_err(|source| self.image_error(source))?;
-                        writer.unmatched(&window).map_err(failed)?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What is now known of the image.

@@ -5,6 +5,7 @@
 //! that the next run finishes what a killed one had begun. What a set was made of is on record in the index, so that a
 //! set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
 
+mod areas;
 mod job;
 mod known;
 mod plan;
@@ -12,8 +13,10 @@ mod proof;
 mod record;
 pub mod report;
 mod run;
+pub mod single;
 mod staging;
 mod streams;
+mod summed;
 mod sums;
 
 use std::io;
@@ -29,7 +32,7 @@ use report::{MirrorReport, Report};
 use run::Run;
 
 /// What jigdo files say made them.
-const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
+pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 /// How a run is done.
 pub struct Options<'a> {

@@ -125,19 +125,24 @@ pub struct Selection {
 
 impl Selection {
     fn new(catalogue: &Catalogue, block_length: u32, trees: &[usize]) -> Self {
+        let mut hasher = Sha256::new();
+        trees.iter().for_each(|&tree| hasher.update(catalogue.fingerprint(tree)));
+        Self {
+            fingerprint: hasher.finalize().into(),
+            is_settled: trees.iter().all(|&tree| catalogue.is_settled(tree)),
+            ..Self::of_files(catalogue, block_length, trees.iter().flat_map(|&tree| catalogue.files_of(tree)))
+        }
+    }
+
+    /// The files among these that are not shorter than a block. The selection has no fingerprint, and never is settled.
+    pub fn of_files(catalogue: &Catalogue, block_length: u32, files: impl Iterator<Item = FileId>) -> Self {
         let signature = |file| {
             let marks = catalogue.marks(file, block_length)?;
             Some((file, Signature { length: catalogue.length(file), marks }))
         };
-        let (files, signatures) = trees.iter().flat_map(|&tree| catalogue.files_of(tree)).filter_map(signature).unzip();
-        let mut hasher = Sha256::new();
-        trees.iter().for_each(|&tree| hasher.update(catalogue.fingerprint(tree)));
-        Self {
-            table: SignatureTable::new(block_length, signatures),
-            files,
-            fingerprint: hasher.finalize().into(),
-            is_settled: trees.iter().all(|&tree| catalogue.is_settled(tree)),
-        }
+        let (files, signatures) = files.filter_map(signature).unzip();
+        let table = SignatureTable::new(block_length, signatures);
+        Self { table, files, fingerprint: [0; 32], is_settled: false }
     }
 
     /// The mirror file that a part is.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use crate::digest::{Checksum, Hasher, Sum};
+use crate::digest::{Checksum, Sum};
 use crate::format::jigdo::Jigdo;
 use crate::format::template::{self, Template};
 use crate::image::Mapped;
@@ -24,8 +24,11 @@ pub fn prove(template: &Path, jigdo: &Path, image: &Mapped, layout: &Layout, sum
     prove_jigdo(&jigdo, layout, sum_of_template)
 }
 
-/// Gives the template's own sum.
-fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<Sum, String> {
+/// Reads a template, and compares it with the image, its layout and its sum. Gives the template's own sum.
+///
+/// # Errors
+/// What differs, in words.
+pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<Sum, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut template = Template::read(BufReader::new(&file)).map_err(|error| error.to_string())?;
     let entry = &template.description.image;
@@ -67,17 +70,7 @@ fn compare_unmatched(template: &mut Template<impl Read + Seek>, image: &Mapped, 
 }
 
 fn sum_of_file(path: &Path, checksum: Checksum) -> io::Result<Sum> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new(checksum.into());
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            let sum = Sum::from_bytes(checksum, &hasher.finish());
-            return Ok(sum.expect("a checksum's sums have its length"));
-        }
-        hasher.update(&buffer[..count]);
-    }
+    Sum::of_reader(checksum, File::open(path)?)
 }
 
 fn read_jigdo(path: &Path) -> Result<Jigdo, String> {

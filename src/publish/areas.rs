@@ -1,0 +1,49 @@
+//! An image's areas on their way into its template.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::Error;
+use super::plan::Selection;
+use crate::format::template;
+use crate::image::Mapped;
+use crate::matcher::{Area, Bytes as _};
+
+/// How much unmatched data is given to the template at a time, in bytes.
+const STRETCH: u64 = 16 << 20;
+
+/// Writes areas. The paths are for errors.
+pub struct AreaWriter<'a> {
+    pub selection: &'a Selection,
+    pub image_path: &'a Path,
+    pub template: &'a Path,
+}
+
+impl AreaWriter<'_> {
+    /// Writes these areas of `image` behind those that were written before.
+    pub fn write(
+        &self,
+        writer: &mut template::Writer<impl Write>,
+        image: &Mapped,
+        areas: &[Area],
+    ) -> Result<(), Error> {
+        let failed = |source: io::Error| Error::Output { path: self.template.to_owned(), source };
+        for area in areas {
+            match area {
+                Area::Part(part) => {
+                    let first = self.selection.first_block(part.part);
+                    writer.part(part.length, first, part.sum).map_err(failed)?;
+                }
+                Area::Unmatched(range) => {
+                    for start in range.clone().step_by(STRETCH as usize) {
+                        let window = image.window(start..range.end.min(start + STRETCH));
+                        let window =
+                            window.map_err(|source| Error::Image { path: self.image_path.to_owned(), source })?;
+                        writer.unmatched(&window).map_err(failed)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
