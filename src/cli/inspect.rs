@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Format;
-use crate::digest::{Algorithm, Rsync64, Sum};
+use super::areas::{Notation, write_entry};
+use crate::digest::{Algorithm, Sum};
 use crate::format::base64;
 use crate::format::jigdo::{self, Jigdo};
+use crate::format::template::description::Entry;
 use crate::format::template::{self, Area, Description, Template};
 
 /// Shows what a template or jigdo file contains.
@@ -126,6 +128,8 @@ struct TemplateView {
     areas: Vec<AreaView>,
     image: ImageView,
     totals: Totals,
+    #[serde(skip)]
+    description: Description,
 }
 
 #[derive(Serialize)]
@@ -198,6 +202,7 @@ impl TemplateView {
                 pieces: template.pieces.len(),
                 piece_bytes: template.pieces.iter().map(|piece| piece.length).sum(),
             },
+            description: template.description.clone(),
         }
     }
 
@@ -216,7 +221,10 @@ impl TemplateView {
             out,
             "\nAreas of the image: offset, length, sum, rsync64 of the first block; then length, block length and sum of the image"
         )?;
-        self.write_areas(out)?;
+        for (offset, area) in self.description.with_offsets() {
+            write_entry(out, offset, &Entry::Area(*area), Notation::Base64)?;
+        }
+        write_entry(out, 0, &Entry::Image(self.description.image), Notation::Base64)?;
         let Totals { parts, part_bytes, unmatched_areas, unmatched_bytes, pieces, piece_bytes } = self.totals;
         let percent = |bytes: u64| bytes as f64 * 100.0 / self.image.length.max(1) as f64;
         writeln!(out, "\nTotals")?;
@@ -227,26 +235,6 @@ impl TemplateView {
             percent(unmatched_bytes)
         )?;
         writeln!(out, "{piece_bytes:>12} bytes in {pieces} pieces in the template carry them")
-    }
-
-    /// What `jigdo-file list-template` writes.
-    fn write_areas(&self, out: &mut dyn Write) -> io::Result<()> {
-        let absent = || base64::encode(&Rsync64::default().to_bytes());
-        for area in &self.areas {
-            match area {
-                AreaView::Unmatched { offset, length } => {
-                    writeln!(out, "{:<17} {offset:>12} {length:>12}", "in-template")?;
-                }
-                AreaView::Part { offset, length, sum, rsync64 } => {
-                    let kind = format!("need-file-{}", sum.algorithm);
-                    let rsync64 = rsync64.clone().unwrap_or_else(absent);
-                    writeln!(out, "{kind:<17} {offset:>12} {length:>12} {:>46}  {rsync64}", sum.base64)?;
-                }
-            }
-        }
-        let ImageView { length, sum, block_length } = &self.image;
-        let kind = format!("image-info-{}", sum.algorithm);
-        writeln!(out, "{kind:<17} {length:>12} {:>12} {:>46}", block_length.unwrap_or(0), sum.base64)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The command line: one file a command.
 
+mod areas;
 mod completions;
 mod index;
 pub mod inspect;
+mod jigdo_file;
 mod man;
+mod output;
 mod publish;
 pub mod schema;
 mod terminal;
@@ -31,6 +34,7 @@ enum Command {
     Publish(publish::Args),
     Index(index::Args),
     Inspect(inspect::Args),
+    JigdoFile(jigdo_file::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
     Schema,
     Completions(completions::Args),
@@ -63,10 +67,14 @@ const NOTHING: u8 = 3;
 
 /// Carries out the process's command line.
 pub fn run() -> ExitCode {
+    if let Some(arguments) = jigdo_file::arguments() {
+        return jigdo_file::run(arguments);
+    }
     let done = match Cli::parse().command {
         Command::Publish(args) => publish::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
+        Command::JigdoFile(args) => Ok(args.run()),
         Command::Schema => written(schema::run()),
         Command::Completions(args) => written(completions::run(&args)),
         Command::Man => written(man::run()),

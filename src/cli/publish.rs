@@ -1,12 +1,12 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
+use super::output::OutputFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::manifest::{self, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
@@ -49,7 +49,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
-    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+    // Opened before anything is done: a report that cannot be written is known in time.
+    let report_file = args.report.as_deref().map(|path| OutputFile::create(path).map_err(|error| failed(path, &error)));
+    let report_file = report_file.transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
     let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
@@ -61,8 +63,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         terminal::say(format_args!("jigpress: {}", image.error.as_deref().unwrap_or("failed")));
     }
     let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
-    if let Some(file) = report_file {
-        file.write(&json)?;
+    if let Some((file, path)) = report_file.zip(args.report.as_deref()) {
+        let written = file.file().write_all(json.as_bytes()).and_then(|()| file.finish());
+        written.map_err(|error| failed(path, &error))?;
     }
     if is_json {
         super::written(std::io::stdout().write_all(json.as_bytes()))?;
@@ -74,49 +77,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         _ if outcomes.nothing_could_be_written => ExitCode::from(super::NOTHING),
         _ => ExitCode::from(SOME_FAILED),
     })
-}
-
-/// The file that `--report` names, opened before anything is done: a report that cannot be written is known in time.
-struct ReportFile {
-    file: File,
-    path: PathBuf,
-    /// The file that takes the report's place once it is whole. `None` where the path is no regular file's, but a
-    /// pipe's or a device's: these are written to.
-    staged: Option<PathBuf>,
-}
-
-impl ReportFile {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let is_special = path.metadata().is_ok_and(|found| !found.is_file());
-        let staged = (!is_special).then(|| {
-            let mut staged = path.as_os_str().to_owned();
-            staged.push(".new");
-            PathBuf::from(staged)
-        });
-        let file = match &staged {
-            Some(staged) => File::create(staged),
-            None => File::options().write(true).open(path),
-        };
-        let file = file.map_err(|error| failed(path, &error))?;
-        Ok(Self { file, path: path.to_owned(), staged })
-    }
-
-    /// Writes the report so that a reader sees the old one or the new one.
-    fn write(mut self, json: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(json.as_bytes()).and_then(|()| match self.staged.take() {
-            Some(staged) => std::fs::rename(staged, &self.path),
-            None => Ok(()),
-        });
-        written.map_err(|error| failed(&self.path, &error))
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if let Some(staged) = &self.staged {
-            let _ = std::fs::remove_file(staged);
-        }
-    }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

@@ -1,0 +1,243 @@
+//! The FILES of a command: named by arguments and by lists, searched for in directories, each file once.
+//!
+//! Their order is the one in which jigdo-file goes through them, because it prints them so: arguments before lists,
+//! directories as the system lists them, and what symbolic links lead to at the very end.
+
+use std::collections::{HashSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::names::STANDARD;
+use super::say;
+use crate::stamp::Stamp;
+
+/// A path, cut in two where it has a double slash: the last one, if it has several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// What a label stands for: with a slash at its end; empty for a path relative to where the program runs.
+    root: OsString,
+    /// What is written behind the label.
+    rest: OsString,
+}
+
+impl Name {
+    /// The name that somebody wrote. An absolute path without a double slash is cut behind its first slash.
+    pub fn new(written: &OsStr) -> Self {
+        let bytes = written.as_bytes();
+        let (root, rest) = match bytes.windows(2).rposition(|pair| pair == b"//") {
+            Some(at) => (&bytes[..=at], &bytes[at + 2..]),
+            None => bytes.split_at(usize::from(bytes.starts_with(b"/"))),
+        };
+        Self { root: OsStr::from_bytes(root).into(), rest: OsStr::from_bytes(rest).into() }
+    }
+
+    pub fn root(&self) -> &OsStr {
+        &self.root
+    }
+
+    pub fn rest(&self) -> &OsStr {
+        &self.rest
+    }
+
+    /// Both.
+    pub fn path(&self) -> PathBuf {
+        OsString::from_vec([self.root.as_bytes(), self.rest.as_bytes()].concat()).into()
+    }
+
+    /// What sums and matches are printed with: the rest, or all of a path that begins at `/`.
+    pub fn shown(&self) -> OsString {
+        if self.root == "/" { self.path().into_os_string() } else { self.rest.clone() }
+    }
+
+    fn below(&self, entry: &OsStr) -> Self {
+        let mut rest = self.rest.as_bytes().to_vec();
+        if !rest.is_empty() && !rest.ends_with(b"/") {
+            rest.push(b'/');
+        }
+        rest.extend_from_slice(entry.as_bytes());
+        Self { root: self.root.clone(), rest: OsString::from_vec(rest) }
+    }
+}
+
+/// A regular file that is not empty.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub name: Name,
+    pub stamp: Stamp,
+}
+
+/// Looks for files. What cannot be used is told, and passed over.
+pub struct Finder<'a> {
+    /// Gives the stamp of a file that must not be asked for its own; see `--no-check-files`.
+    known: &'a dyn Fn(&Name) -> Option<Stamp>,
+    found: Vec<Found>,
+    /// Devices and inodes of all files and directories so far.
+    seen: HashSet<(u64, u64)>,
+    /// Symbolic links in directories: what they lead to may be met without them.
+    links: VecDeque<Name>,
+}
+
+impl<'a> Finder<'a> {
+    pub fn new(known: &'a dyn Fn(&Name) -> Option<Stamp>) -> Self {
+        Self { known, found: Vec::new(), seen: HashSet::new(), links: VecDeque::new() }
+    }
+
+    /// All files that these arguments and lists name. A list that is `-` is read from `input` up to its first empty line.
+    pub fn find(mut self, arguments: &[OsString], lists: &[PathBuf], input: &mut dyn BufRead) -> Vec<Found> {
+        for argument in arguments {
+            self.add(Name::new(argument));
+        }
+        for list in lists {
+            let read = if list.as_os_str() == STANDARD {
+                self.add_list(input)
+            } else {
+                File::open(list).and_then(|file| self.add_list(&mut BufReader::new(file)))
+            };
+            if let Err(error) = read {
+                say(format_args!("{}: {error}; no more names are read from it", list.display()));
+            }
+        }
+        while let Some(link) = self.links.pop_front() {
+            self.add(link);
+        }
+        self.found
+    }
+
+    fn add_list(&mut self, list: &mut dyn BufRead) -> io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            list.read_until(b'\n', &mut line)?;
+            match line.strip_suffix(b"\n").unwrap_or(&line) {
+                b"" => return Ok(()),
+                name => self.add(Name::new(OsStr::from_bytes(name))),
+            }
+        }
+    }
+
+    /// Adds what has this name.
+    fn add(&mut self, name: Name) {
+        // The entries in work, the innermost directory's last: a tree may be deeper than a stack.
+        let mut ahead = vec![VecDeque::from([(name, false)])];
+        while let Some(entries) = ahead.last_mut() {
+            match entries.pop_front() {
+                None => drop(ahead.pop()),
+                Some((name, true)) => self.links.push_back(name),
+                Some((name, false)) => ahead.extend(self.add_object(name)),
+            }
+        }
+    }
+
+    /// Adds a file, or gives what a directory has.
+    fn add_object(&mut self, name: Name) -> Option<VecDeque<(Name, bool)>> {
+        if let Some(stamp) = (self.known)(&name) {
+            if self.seen.insert((stamp.device, stamp.inode)) {
+                self.found.push(Found { name, stamp });
+            }
+            return None;
+        }
+        let metadata = match fs::metadata(name.path()) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                passed_over(&name, &error);
+                return None;
+            }
+        };
+        // A pipe, a socket or a device has no bytes that an image could contain.
+        if !(metadata.is_dir() || metadata.is_file()) || !self.seen.insert((metadata.dev(), metadata.ino())) {
+            return None;
+        }
+        if metadata.is_file() && metadata.len() > 0 {
+            self.found.push(Found { name, stamp: Stamp::of(&metadata) });
+            return None;
+        }
+        metadata.is_dir().then(|| Self::list(&name))
+    }
+
+    /// What a directory has, and whether each is a symbolic link.
+    fn list(directory: &Name) -> VecDeque<(Name, bool)> {
+        let mut entries = VecDeque::new();
+        let mut list = || -> io::Result<()> {
+            for entry in fs::read_dir(directory.path())? {
+                let entry = entry?;
+                let is_link = entry.file_type()?.is_symlink();
+                entries.push_back((directory.below(&entry.file_name()), is_link));
+            }
+            Ok(())
+        };
+        if let Err(error) = list() {
+            passed_over(directory, &error);
+        }
+        entries
+    }
+}
+
+fn passed_over(name: &Name, error: &io::Error) {
+    say(format_args!("{:?} is passed over: {error}", name.path()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    #[test]
+    fn a_name_is_cut_at_its_last_double_slash() {
+        for (written, root, rest, shown) in [
+            ("/path/some/file", "/", "path/some/file", "/path/some/file"),
+            ("/path//some/file", "/path/", "some/file", "some/file"),
+            ("/path//some//file", "/path//some/", "file", "file"),
+            ("some/file", "", "some/file", "some/file"),
+            ("some//", "some/", "", ""),
+            ("a///b", "a//", "b", "b"),
+            ("//b", "/", "b", "/b"),
+        ] {
+            let name = Name::new(OsStr::new(written));
+            assert_eq!((name.root(), name.rest()), (OsStr::new(root), OsStr::new(rest)), "{written}");
+            assert_eq!(name.shown(), shown, "{written}");
+        }
+    }
+
+    fn found(arguments: &[&Path], list: &str) -> Vec<String> {
+        let arguments: Vec<OsString> = arguments.iter().map(|path| path.as_os_str().to_owned()).collect();
+        let finder = Finder::new(&|_| None);
+        let found = finder.find(&arguments, &["-".into()], &mut list.as_bytes());
+        found.iter().map(|found| found.name.rest().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn each_file_is_found_once_and_through_links_last() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |path: &str| place.path().join(path);
+        for directory in ["a/b", "c"] {
+            fs::create_dir_all(at(directory)).unwrap();
+        }
+        for (path, content) in [("a/b/one", "1"), ("c/two", "2"), ("three", "3"), ("a/empty", "")] {
+            fs::write(at(path), content).unwrap();
+        }
+        symlink("../../c", at("a/b/link")).unwrap();
+        symlink("..", at("c/loop")).unwrap();
+        symlink("nowhere", at("a/dangling")).unwrap();
+        fs::hard_link(at("a/b/one"), at("c/same")).unwrap();
+        let cut = PathBuf::from(format!("{}//a", place.path().display()));
+        assert_eq!(found(&[&cut], ""), ["a/b/one", "a/b/link/two", "a/b/link/loop/three"]);
+        assert_eq!(found(&[&at("three"), &at("a"), &at("nothing")], "").len(), 3);
+    }
+
+    #[test]
+    fn a_list_ends_at_its_first_empty_line() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name).display().to_string();
+        fs::write(path("x"), "x").unwrap();
+        fs::write(path("y"), "y").unwrap();
+        let mut input = format!("{}\n\n{}\n", path("x"), path("y"));
+        assert_eq!(found(&[], &input).len(), 1);
+        input = input.replace("\n\n", "\n");
+        assert_eq!(found(&[], &input).len(), 2);
+    }
+}

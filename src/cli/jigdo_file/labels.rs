@@ -1,0 +1,143 @@
+//! Labels: what stands in a jigdo file for the directories that files were found in.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::Error;
+use super::options::Options;
+use crate::format::jigdo::quote_simply;
+
+/// The labels of directories, given by `--label` or made up as they are needed.
+pub struct Labels {
+    /// Directories, with a slash at the end, and their labels.
+    given: Vec<(OsString, String)>,
+    uris: Vec<(String, String)>,
+    made_up: HashMap<OsString, String>,
+    /// Labels that stand for something already.
+    taken: BTreeSet<String>,
+    /// How many labels were made up so far, taken ones included.
+    count: usize,
+}
+
+impl Labels {
+    /// The labels that the options give. Those in `taken` are not made up.
+    pub fn new(options: &Options, mut taken: BTreeSet<String>) -> Result<Self, Error> {
+        let mut given = Vec::new();
+        for text in &options.labels {
+            let (label, path) = split("--label", text)?;
+            let mut path = path.to_owned();
+            if !path.is_empty() && !path.as_bytes().ends_with(b"/") {
+                path.push("/");
+            }
+            taken.insert(label.to_owned());
+            given.push((path, label.to_owned()));
+        }
+        let uri = |text: &OsString| {
+            let (label, uri) = split("--uri", text)?;
+            let uri = uri.to_str().ok_or_else(|| Error::Usage(format!("--uri {text:?} is not UTF-8")))?;
+            Ok::<_, Error>((label.to_owned(), uri.to_owned()))
+        };
+        let uris = options.uris.iter().map(uri).collect::<Result<_, _>>()?;
+        Ok(Self { given, uris, made_up: HashMap::new(), taken, count: 0 })
+    }
+
+    /// The label that was given for a directory.
+    pub fn given(&self, root: &OsStr) -> Option<&str> {
+        let given = self.given.iter().find(|(path, label)| path == root && !label.is_empty());
+        given.map(|(_, label)| label.as_str())
+    }
+
+    /// The label of a directory.
+    pub fn label(&mut self, root: &OsStr) -> String {
+        if let Some(label) = self.given(root).or_else(|| self.made_up.get(root).map(String::as_str)) {
+            return label.to_owned();
+        }
+        let label = loop {
+            let label = made_up(self.count);
+            self.count += 1;
+            if !self.taken.contains(&label) {
+                break label;
+            }
+        };
+        self.made_up.insert(root.to_owned(), label.clone());
+        label
+    }
+
+    /// What the label of a directory stands for, as it is written into a jigdo file: the first `--uri` of a label that was
+    /// given, else the directory itself.
+    ///
+    /// # Errors
+    ///
+    /// The directory's name is no text.
+    pub fn server(&self, root: &OsStr) -> Result<String, Error> {
+        let uri = self.given(root).and_then(|label| self.uris.iter().find(|(of, _)| of == label));
+        if let Some((_, uri)) = uri {
+            return Ok(uri.clone());
+        }
+        let path = root
+            .to_str()
+            .ok_or_else(|| Error::Usage(format!("{root:?} is not UTF-8, so no label can stand for it")))?;
+        Ok(quote_simply(&format!("file:{path}")))
+    }
+}
+
+/// `Label=value`.
+fn split<'a>(option: &str, text: &'a OsStr) -> Result<(&'a str, &'a OsStr), Error> {
+    let bytes = text.as_bytes();
+    let equals = bytes.iter().position(|&byte| byte == b'=');
+    let parts =
+        equals.and_then(|at| Some((std::str::from_utf8(&bytes[..at]).ok()?, OsStr::from_bytes(&bytes[at + 1..]))));
+    parts.ok_or_else(|| Error::Usage(format!("{option} wants Label=value, not {text:?}")))
+}
+
+/// The label that is made up after `count` others: A to Z, then AA, BA and so on, the first letter changing the fastest.
+fn made_up(mut count: usize) -> String {
+    let mut label = String::new();
+    loop {
+        label.push(char::from(b'A' + (count % 26) as u8));
+        match count / 26 {
+            0 => return label,
+            rest => count = rest - 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(arguments: &[&str], taken: &[&str]) -> Labels {
+        let options = Options::parse(arguments.iter().map(OsString::from)).unwrap();
+        Labels::new(&options, taken.iter().map(|label| (*label).to_owned()).collect()).unwrap()
+    }
+
+    #[test]
+    fn labels_are_made_up_in_the_order_in_which_they_are_needed() {
+        let mut labels = labels(&["--label", "B=two"], &["C"]);
+        let roots: Vec<String> = ["one/", "two/", "three/", "four/", "one/"].map(str::to_owned).into();
+        let found: Vec<_> = roots.iter().map(|root| labels.label(OsStr::new(root))).collect();
+        assert_eq!(found, ["A", "B", "D", "E", "A"]);
+        let names: Vec<_> = [25, 26, 27, 51, 52, 700, 702].map(made_up).into();
+        assert_eq!(names, ["Z", "AA", "BA", "ZA", "AB", "YZ", "AAA"]);
+    }
+
+    #[test]
+    fn a_label_stands_for_its_uri_or_its_directory() {
+        let labels = labels(
+            &["--label=A=x/", "--uri=A='http://a b/' --try-last", "--uri=A=http://b/", "--uri=B=http://no/"],
+            &[],
+        );
+        assert_eq!(labels.server(OsStr::new("x/")).unwrap(), "'http://a b/' --try-last");
+        assert_eq!(labels.server(OsStr::new("sp ace/")).unwrap(), "'file:sp ace/'");
+        assert_eq!(labels.server(OsStr::new("")).unwrap(), "file:");
+    }
+
+    #[test]
+    fn what_has_no_equals_sign_is_refused() {
+        for option in ["--label=x", "--uri=x"] {
+            let options = Options::parse([OsString::from(option)]).unwrap();
+            assert!(Labels::new(&options, BTreeSet::new()).is_err(), "{option}");
+        }
+    }
+}

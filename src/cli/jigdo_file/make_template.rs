@@ -1,0 +1,245 @@
+//! `make-template`: finds the files that an image has inside, and writes its template and jigdo file.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::cache::Cache;
+use super::files::{Finder, Name};
+use super::inputs::{Image, portable, read_draft};
+use super::labels::Labels;
+use super::names::{Names, STANDARD};
+use super::options::{Options, Report};
+use super::output::Output;
+use super::{Error, Outcome, match_exec, progress, say, standard_input};
+use crate::digest::{Checksum, Sum};
+use crate::format::jigdo::{self, Draft, Location};
+use crate::format::template;
+use crate::matcher::Bytes as _;
+use crate::mirror::{Catalogue, FileId};
+use crate::progress::{Event, Progress};
+use crate::publish::GENERATOR;
+use crate::publish::single::{Part, Single, Written};
+
+/// The shortest block, in bytes; a shorter one that is asked for is this one.
+const SHORTEST_BLOCK: u64 = 256;
+/// The longest block, in bytes.
+const LONGEST_BLOCK: u64 = 16 << 20;
+
+/// The length of the blocks by which files are found, in bytes.
+pub fn block_length(options: &Options) -> Result<u32, Error> {
+    match options.min_length.max(SHORTEST_BLOCK) {
+        length @ ..=LONGEST_BLOCK => Ok(length as u32),
+        length => Err(Error::Usage(format!("--min-length may be {LONGEST_BLOCK} bytes at most, not {length}"))),
+    }
+}
+
+/// Makes the set of one image.
+pub fn run(options: &Options) -> Result<Outcome, Error> {
+    let names = Names::deduce(&options.image, &options.jigdo, &options.template);
+    if [&names.image, &names.jigdo, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
+        let message =
+            "make-template needs the names of image, jigdo file and template, of which some cannot be deduced";
+        return Err(Error::Usage(message.to_owned()));
+    }
+    check_outputs(&names, options)?;
+    let mut input = standard_input();
+    let draft = read_draft(options, &names, &mut input)?;
+    let labels = Labels::new(options, draft.labels())?;
+    let block_length = block_length(options)?;
+
+    let cache = Cache::open(options)?;
+    let known = |name: &_| cache.stamp(name);
+    let found = Finder::new(&known).find(&options.files, &options.files_from, &mut input);
+    if options.files.is_empty() && options.files_from.is_empty() {
+        say(format_args!("no files are named, so all of the image goes into the template"));
+    }
+    let found = portable(found);
+    let image = Image::open(&names, &mut input)?;
+    let progress = progress::listener(options);
+    let checksums = if options.match_exec.is_empty() { vec![options.checksum] } else { Checksum::ALL.to_vec() };
+    let catalogued = cache.catalogue(&found, &[block_length], &checksums, &*progress)?;
+    // Of equal files the one that was named last is recorded, as jigdo-file does it.
+    let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
+    let single = Single {
+        image: &image.mapped,
+        catalogue: &catalogued.catalogue,
+        files: &files,
+        block_length,
+        options: template::Options {
+            compression: options.compression,
+            level: options.level,
+            ..template::Options::new(options.checksum)
+        },
+        image_path: &names.image,
+        template_path: &names.template,
+        progress: &*progress,
+    };
+    let making = Making {
+        options,
+        names: &names,
+        by_file: catalogued
+            .files
+            .iter()
+            .zip(&found)
+            .filter_map(|(file, found)| Some(((*file)?, &found.name)))
+            .collect(),
+        catalogue: &catalogued.catalogue,
+        progress: &*progress,
+    };
+    making.make(&single, draft, labels)?;
+    cache.finish(&catalogued.catalogue);
+    Ok(Outcome::Done)
+}
+
+/// An error if an output is there already and must not be replaced, or is the image itself.
+fn check_outputs(names: &Names, options: &Options) -> Result<(), Error> {
+    let image = fs::metadata(&names.image).ok().map(|found| (found.dev(), found.ino()));
+    for path in [&names.jigdo, &names.template].into_iter().filter(|path| path.as_os_str() != STANDARD) {
+        let Ok(found) = fs::metadata(path) else { continue };
+        if !options.force {
+            return Err(Error::Exists { path: path.clone() });
+        }
+        if image == Some((found.dev(), found.ino())) {
+            return Err(Error::Usage(format!("{} is the image, and would be written over", path.display())));
+        }
+    }
+    if names.jigdo == names.template && names.jigdo.as_os_str() != STANDARD {
+        return Err(Error::Usage(format!("{} cannot be both jigdo file and template", names.jigdo.display())));
+    }
+    Ok(())
+}
+
+/// The making of a set, once its files are known.
+struct Making<'a> {
+    options: &'a Options,
+    names: &'a Names,
+    by_file: HashMap<FileId, &'a Name>,
+    catalogue: &'a Catalogue,
+    progress: &'a dyn Progress,
+}
+
+impl Making<'_> {
+    fn make(&self, single: &Single<'_>, mut draft: Draft, mut labels: Labels) -> Result<(), Error> {
+        let name = self.names.image.display().to_string();
+        let bytes = single.image.length();
+        self.progress.report(Event::BatchStarted { bytes });
+        self.progress.report(Event::ImageStarted { image: 0, name: &name, bytes });
+        let template = Output::create(&self.names.template)?;
+        let mut parts: Vec<Part> = Vec::new();
+        let written = single.write(BufWriter::with_capacity(1 << 18, template.writer()), |part| {
+            self.tell(&part, &labels)?;
+            parts.push(part);
+            Ok::<_, Error>(())
+        })?;
+        self.describe(&mut draft, &written, single.options.checksum)?;
+        self.name_parts(&mut draft, &mut labels, &parts)?;
+        self.check(single, &template, &written, &parts)?;
+        let version = match single.options.checksum {
+            Checksum::Md5 => "1.2",
+            Checksum::Sha256 => "2.0",
+        };
+        let jigdo = Output::create(&self.names.jigdo)?;
+        // On standard output, the jigdo file stands behind the template.
+        template.finish()?;
+        jigdo.write(draft.to_text(version, GENERATOR).as_bytes())?;
+        jigdo.finish()?;
+        let summary = format!("{} parts, {bytes} bytes", parts.len());
+        self.progress.report(Event::ImageDone { image: 0, name: &name, summary: &summary });
+        self.progress.report(Event::BatchDone);
+        Ok(())
+    }
+
+    fn name_of(&self, part: &Part) -> &Name {
+        self.by_file[&part.file]
+    }
+
+    /// Says that a part was found, in the way that is asked for, and runs the person's command.
+    fn tell(&self, part: &Part, labels: &Labels) -> Result<(), Error> {
+        let name = self.name_of(part);
+        match self.options.report {
+            Report::Grep => {
+                let line =
+                    [part.offset.to_string().as_bytes(), b" ", name.path().as_os_str().as_bytes(), b"\n"].concat();
+                io::stdout().write_all(&line).and_then(|()| io::stdout().flush()).map_err(Error::Standard)?;
+            }
+            Report::Default | Report::NoProgress => {
+                say(format_args!("at offset {}: {}", part.offset, Path::new(&name.shown()).display()));
+            }
+            Report::Quiet => {}
+        }
+        if self.options.match_exec.is_empty() {
+            return Ok(());
+        }
+        let sums = self.catalogue.known_sums(part.file).unwrap_or_default();
+        match_exec::run(&self.options.match_exec, name, labels.given(name.root()).unwrap_or_default(), &sums)
+    }
+
+    /// Says in the jigdo file what the image and the template are.
+    fn describe(&self, draft: &mut Draft, written: &Written, checksum: Checksum) -> Result<(), Error> {
+        debug_assert_eq!(written.template_sum.checksum(), checksum);
+        if !self.options.image_section || draft.fill_template_sum(&written.template_sum) {
+            return Ok(());
+        }
+        let image = jigdo::Image {
+            filename: leaf(&self.names.image)?,
+            template: leaf(&self.names.template)?,
+            template_sum: Some(written.template_sum),
+            ..jigdo::Image::default()
+        };
+        draft.add_image(&image).map_err(|source| self.unwritable(&self.names.image, source))
+    }
+
+    /// Says in the jigdo file where the parts are, those that it knows already aside.
+    fn name_parts(&self, draft: &mut Draft, labels: &mut Labels, parts: &[Part]) -> Result<(), Error> {
+        if self.options.servers_section {
+            draft.need_servers();
+        }
+        let mut seen: HashSet<Sum> = HashSet::new();
+        for part in parts.iter().filter(|part| seen.insert(part.sum)) {
+            if draft.has_part(&part.sum) {
+                continue;
+            }
+            let name = self.name_of(part);
+            let path = name.path();
+            let label = labels.label(name.root());
+            if self.options.servers_section {
+                let server = labels.server(name.root())?;
+                draft.add_server(&label, &server).map_err(|source| self.unwritable(&path, source))?;
+            }
+            let rest = name.rest().to_str().expect("only portable names are looked for").to_owned();
+            draft
+                .add_part(&part.sum, &Location { label, path: rest })
+                .map_err(|source| self.unwritable(&path, source))?;
+        }
+        Ok(())
+    }
+
+    fn unwritable(&self, path: &Path, source: jigdo::WriteError) -> Error {
+        Error::Unwritable { path: path.to_owned(), source }
+    }
+
+    /// An error if what was written is not the image, or the image or a part is no longer what was read.
+    fn check(&self, single: &Single<'_>, template: &Output, written: &Written, parts: &[Part]) -> Result<(), Error> {
+        if let Some(staged) = template.staged() {
+            single.prove(staged, written)?;
+        }
+        single.check_image()?;
+        let changed = parts.iter().find(|part| !self.catalogue.unchanged(part.file));
+        match changed.filter(|_| self.options.check_files) {
+            Some(part) => Err(crate::publish::Error::PartChanged { path: self.name_of(part).path() }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file's name without its directories.
+fn leaf(path: &Path) -> Result<String, Error> {
+    let leaf = path.file_name().unwrap_or(path.as_os_str());
+    let text = OsStr::to_str(leaf).map(str::to_owned);
+    text.ok_or_else(|| Error::Usage(format!("{leaf:?} is not UTF-8, so a jigdo file cannot carry it")))
+}

@@ -1,0 +1,38 @@
+//! `--match-exec`: a command of the person's own, for each file that is found in the image.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use super::Error;
+use super::files::Name;
+use crate::digest::Checksum;
+use crate::format::base64;
+use crate::mirror::Sums;
+
+/// Runs `command` by the shell, with what is known of the file in its environment.
+///
+/// # Errors
+///
+/// It cannot be run, or fails.
+pub fn run(command: &OsStr, name: &Name, label: &str, sums: &Sums) -> Result<(), Error> {
+    let rest = name.rest().as_bytes();
+    let leaf = rest.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let sum = |checksum| sums.part(checksum).map(|part| base64::encode(part.sum.as_bytes())).unwrap_or_default();
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .env("LABEL", label)
+        .env("LABELPATH", name.root())
+        .env("MATCHPATH", OsStr::from_bytes(&rest[..leaf]))
+        .env("LEAF", OsStr::from_bytes(&rest[leaf..]))
+        .env("MD5SUM", sum(Checksum::Md5))
+        .env("SHA256SUM", sum(Checksum::Sha256))
+        .env("FILE", name.path())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Error::MatchExec(format!("failed for {} ({status})", name.path().display()))),
+        Err(error) => Err(Error::MatchExec(format!("cannot be run: {error}"))),
+    }
+}

@@ -1,0 +1,60 @@
+//! Where a command writes a file of a set: beside its place until it is whole, or on standard output.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::names::STANDARD;
+use crate::cli::output::OutputFile;
+
+/// Where a file of the set goes.
+pub enum Output {
+    Standard,
+    File(OutputFile, PathBuf),
+}
+
+impl Output {
+    /// Begins the file that is to be at `path`.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        if path.as_os_str() == STANDARD {
+            return Ok(Self::Standard);
+        }
+        let file = OutputFile::create(path).map_err(|source| Error::Output { path: path.to_owned(), source })?;
+        Ok(Self::File(file, path.to_owned()))
+    }
+
+    /// Where what was written can be read back; `None` if it cannot.
+    pub fn staged(&self) -> Option<&Path> {
+        match self {
+            Self::Standard => None,
+            Self::File(file, _) => file.staged(),
+        }
+    }
+
+    pub fn writer(&self) -> Box<dyn Write + Send + '_> {
+        match self {
+            Self::Standard => Box::new(io::stdout()),
+            Self::File(file, _) => Box::new(file.file()),
+        }
+    }
+
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut writer = self.writer();
+        writer.write_all(bytes).and_then(|()| writer.flush()).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        match self {
+            Self::Standard => Error::Standard(source),
+            Self::File(_, path) => Error::Output { path: path.clone(), source },
+        }
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<(), Error> {
+        match self {
+            Self::Standard => Ok(()),
+            Self::File(file, path) => file.finish().map_err(|source| Error::Output { path, source }),
+        }
+    }
+}

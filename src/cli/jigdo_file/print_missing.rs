@@ -1,0 +1,150 @@
+//! `print-missing` and `print-missing-all`: where the parts can be had that an image still lacks.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::Path;
+
+use super::names::{Names, STANDARD};
+use super::options::Options;
+use super::{Error, Outcome, say, standard_input};
+use crate::digest::{Algorithm, Sum};
+use crate::format::base64;
+use crate::format::jigdo::{self, Jigdo, Location, Server, split};
+use crate::format::template::{Area, Template, Tmp};
+
+/// The highest version of the format whose jigdo files are read.
+const MAX_VERSION: u32 = 2;
+
+/// How many complaints about one jigdo file are told.
+const MAX_COMPLAINTS: usize = 10;
+
+/// How many of a part's locations are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locations {
+    /// The first.
+    First,
+    /// All, with an empty line behind them.
+    All,
+}
+
+/// Prints the URLs of each part that is missing, in the order of their sums.
+pub fn run(options: &Options, locations: Locations) -> Result<Outcome, Error> {
+    let names = Names::deduce(&options.image, &options.jigdo, &options.template);
+    if [&names.image, &names.jigdo, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
+        let message =
+            "print-missing needs the names of image, jigdo file and template, of which some cannot be deduced";
+        return Err(Error::Usage(message.to_owned()));
+    }
+    if names.image.exists() {
+        return Ok(Outcome::Done);
+    }
+    let missing = missing(&names)?;
+    let mut jigdo = read_jigdo(&names.jigdo)?;
+    let overriding = options.uris.iter().filter_map(server);
+    jigdo.servers = overriding.chain(std::mem::take(&mut jigdo.servers)).collect();
+    let by_sum = by_sum(&jigdo);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut print = || {
+        for sum in &missing {
+            let mut urls = urls(&jigdo, by_sum.get(sum).map_or(&[], Vec::as_slice), sum);
+            match locations {
+                Locations::First => urls.truncate(1),
+                Locations::All => urls.push(String::new()),
+            }
+            urls.iter().try_for_each(|url| writeln!(out, "{url}"))?;
+        }
+        out.flush()
+    };
+    print().map_err(Error::Standard)?;
+    Ok(Outcome::Done)
+}
+
+/// The sums of the parts that the image lacks, each once, sorted.
+fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
+    let path = &names.template;
+    let file = File::open(path).map_err(|source| Error::Input { path: path.clone(), source })?;
+    let template = Template::read(BufReader::new(file)).map_err(|source| super::unreadable(path, source))?;
+    let description = template.description;
+    let written = half_assembled(&names.image, |tmp| tmp.is_of(&description)).map_or_else(Vec::new, |tmp| tmp.written);
+    let is_written = written.into_iter().chain(std::iter::repeat(false));
+    let sum = |(area, is_written): (&Area, bool)| match area {
+        Area::Part { sum, .. } if !is_written => Some(*sum),
+        _ => None,
+    };
+    let mut missing: Vec<Sum> = description.areas.iter().zip(is_written).filter_map(sum).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    Ok(missing)
+}
+
+/// The state of the image that is half assembled, if there is one, and `is_right` takes it.
+fn half_assembled(image: &Path, is_right: impl Fn(&Tmp) -> bool) -> Option<Tmp> {
+    let mut path = OsString::from(image);
+    path.push(".tmp");
+    let file = File::open(&path).ok()?;
+    let passed_over = |cause: &dyn std::fmt::Display| {
+        say(format_args!("{} is passed over: {cause}", Path::new(&path).display()));
+    };
+    match Tmp::read(file) {
+        Err(error) => passed_over(&error),
+        Ok(tmp) if is_right(&tmp) => return Some(tmp),
+        Ok(_) => passed_over(&"it belongs to another image or template"),
+    }
+    None
+}
+
+/// The jigdo file at `path`, or on standard input. Lines that are malformed are told and passed over.
+fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
+    let mut complaints = 0;
+    let complain = |error: jigdo::Error| {
+        complaints += 1;
+        if complaints <= MAX_COMPLAINTS {
+            say(format_args!("{}: {error}; passed over", path.display()));
+        }
+    };
+    let jigdo = if path.as_os_str() == STANDARD {
+        Jigdo::read_leniently(standard_input(), complain)
+    } else {
+        let file = File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
+        Jigdo::read_leniently(file, complain)
+    };
+    let jigdo = jigdo.map_err(|source| Error::Jigdo { path: path.to_owned(), source })?;
+    let version = jigdo.version.as_deref().unwrap_or_default();
+    if version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major > MAX_VERSION) {
+        return Err(Error::Newer { path: path.to_owned(), version: version.to_owned() });
+    }
+    Ok(jigdo)
+}
+
+/// The server that a `--uri` names; those that name none are of no effect.
+fn server(text: &OsString) -> Option<(String, Server)> {
+    let (label, value) = text.to_str()?.split_once('=')?;
+    let url = split(value).ok()?.into_iter().next().unwrap_or_default();
+    Some((label.to_owned(), Server { url, try_last: false }))
+}
+
+/// The locations of each sum, in the order of the jigdo file.
+fn by_sum(jigdo: &Jigdo) -> BTreeMap<Sum, Vec<&Location>> {
+    let mut by_sum: BTreeMap<Sum, Vec<&Location>> = BTreeMap::new();
+    for (sum, location) in &jigdo.parts {
+        by_sum.entry(*sum).or_default().push(location);
+    }
+    by_sum
+}
+
+/// Where a part can be had: at its locations, then below the label that stands for all parts by their sums.
+fn urls(jigdo: &Jigdo, locations: &[&Location], sum: &Sum) -> Vec<String> {
+    let label = format!("{}Sum", Algorithm::from(sum.checksum()).name());
+    let last = Location { label, path: base64::encode(sum.as_bytes()) };
+    let resolve = |location: &Location| {
+        jigdo.urls_as_listed(location).unwrap_or_else(|error| {
+            say(format_args!("{location} is printed as it is: {error}"));
+            vec![location.to_string()]
+        })
+    };
+    let urls = locations.iter().copied().chain([&last]).flat_map(resolve);
+    // A `file:` URL is a path for whoever reads this.
+    urls.map(|url| url.strip_prefix("file:").map_or(url.clone(), str::to_owned)).collect()
+}

@@ -1,0 +1,59 @@
+//! `md5sum` and `sha256sum`: the sums of files, as the coreutils print them, but in base64 where not asked otherwise.
+
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::cache::{Cache, Catalogued};
+use super::files::{Finder, Found};
+use super::options::Options;
+use super::{Error, Outcome, progress, say, standard_input};
+use crate::digest::{Checksum, Sum};
+use crate::format::base64;
+use crate::mirror::FileId;
+
+/// How many files are read before their sums are printed.
+const AT_ONCE: usize = 256;
+
+/// Prints the sum of each file.
+pub fn run(options: &Options, checksum: Checksum) -> Result<Outcome, Error> {
+    let cache = Cache::open(options)?;
+    let known = |name: &_| cache.stamp(name);
+    let found = Finder::new(&known).find(&options.files, &options.files_from, &mut standard_input());
+    let progress = progress::listener(options);
+    let catalogued = cache.catalogue(&found, &[], &[checksum], &*progress)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for (found, files) in found.chunks(AT_ONCE).zip(catalogued.files.chunks(AT_ONCE)) {
+        let ids: Vec<FileId> = files.iter().flatten().copied().collect();
+        // Of files that cannot be read the listener was told.
+        catalogued.catalogue.sums(&ids, &*progress);
+        for (found, file) in found.iter().zip(files) {
+            if let Some(sum) = sum_of(found, *file, &catalogued, checksum) {
+                print(&mut out, found, &sum, options.hex).map_err(Error::Standard)?;
+            }
+        }
+    }
+    out.flush().map_err(Error::Standard)?;
+    cache.finish(&catalogued.catalogue);
+    Ok(Outcome::Done)
+}
+
+/// The file's sum, from the catalogue if it is there.
+fn sum_of(found: &Found, file: Option<FileId>, catalogued: &Catalogued, checksum: Checksum) -> Option<Sum> {
+    if let Some(file) = file {
+        return Some(catalogued.catalogue.known_sums(file)?.part(checksum)?.sum);
+    }
+    let path = found.name.path();
+    // In the catalogue it has no place because its name is no text, or because it could not be read, as was told.
+    if path.to_str().is_some() {
+        return None;
+    }
+    let sum = std::fs::File::open(&path).and_then(|file| Sum::of_reader(checksum, file));
+    sum.map_err(|error| say(format_args!("{}: {error}", path.display()))).ok()
+}
+
+fn print(out: &mut impl Write, found: &Found, sum: &Sum, hex: bool) -> io::Result<()> {
+    let sum = if hex { sum.to_string() } else { base64::encode(sum.as_bytes()) };
+    write!(out, "{sum}  ")?;
+    out.write_all(found.name.shown().as_bytes())?;
+    out.write_all(b"\n")
+}
