@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test file uses a part of it.
 
+pub mod drop_in;
 pub mod sets;
 
 use std::fs;

@@ -1,7 +1,8 @@
 //! The FILES of a command: named by arguments and by lists, searched for in directories, each file once.
 //!
 //! Their order is the one in which jigdo-file goes through them, because it prints them so: arguments before lists,
-//! directories as the system lists them, and what symbolic links lead to at the very end.
+//! directories as the system lists them, and what the symbolic links in these lead to behind all arguments, or behind the
+//! line of a list.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -91,6 +92,7 @@ impl<'a> Finder<'a> {
         for argument in arguments {
             self.add(Name::new(argument));
         }
+        self.add_links();
         for list in lists {
             let read = if list.as_os_str() == STANDARD {
                 self.add_list(input)
@@ -101,10 +103,14 @@ impl<'a> Finder<'a> {
                 say(format_args!("{}: {error}; no more names are read from it", list.display()));
             }
         }
+        self.found
+    }
+
+    /// Adds what the links lead to that were met so far.
+    fn add_links(&mut self) {
         while let Some(link) = self.links.pop_front() {
             self.add(link);
         }
-        self.found
     }
 
     fn add_list(&mut self, list: &mut dyn BufRead) -> io::Result<()> {
@@ -114,7 +120,10 @@ impl<'a> Finder<'a> {
             list.read_until(b'\n', &mut line)?;
             match line.strip_suffix(b"\n").unwrap_or(&line) {
                 b"" => return Ok(()),
-                name => self.add(Name::new(OsStr::from_bytes(name))),
+                name => {
+                    self.add(Name::new(OsStr::from_bytes(name)));
+                    self.add_links();
+                }
             }
         }
     }
