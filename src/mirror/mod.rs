@@ -16,6 +16,7 @@ mod walk;
 pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
 pub use index::Index;
+pub(crate) use read::open as open_file;
 pub use sums::Sums;
 
 use std::path::PathBuf;
