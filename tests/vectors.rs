@@ -1,17 +1,18 @@
 //! The files under `testdata/vectors`, which other tools wrote, read by ours.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use jigpress::assemble::{LocalParts, assemble};
+use jigpress::assemble::source::{LabelTrees, Trees};
+use jigpress::assemble::{Destination, Order, Report, assemble};
 use jigpress::cli::Format;
 use jigpress::cli::inspect::show;
 use jigpress::digest::{Algorithm, Checksum, Hasher, Rsync64, Sum};
 use jigpress::format::base64;
 use jigpress::format::jigdo::{Jigdo, Location, gzip};
 use jigpress::format::template::{Area, Compression, Options, Template, Writer};
+use jigpress::progress::Silent;
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/vectors")
@@ -40,8 +41,12 @@ fn jigdo(name: &str) -> Jigdo {
     Jigdo::read(file).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn parts(jigdo: &Jigdo) -> LocalParts {
-    LocalParts::new(jigdo, &HashMap::from([("Debian".to_owned(), vectors().join("mirror"))])).unwrap()
+/// What comes of assembling a vector from a mirror.
+fn assembled(name: &str, mirror: PathBuf, out: &mut (dyn Write + Send)) -> Report {
+    let parts = LabelTrees::new(&jigdo(name), &Trees::from([("Debian".to_owned(), vec![mirror])])).unwrap();
+    let (template, sources) = (&mut template(name), vec![&parts as _]);
+    let order = Order { name: name.to_owned(), template, sources, destination: Destination::Stream(out) };
+    assemble(order, &Silent).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn image(name: &str) -> Vec<u8> {
@@ -57,10 +62,9 @@ fn list(name: &str) -> String {
 fn every_image_is_assembled_bit_for_bit() {
     for name in names() {
         let mut out = Vec::new();
-        let assembled = assemble(&mut template(&name), &parts(&jigdo(&name)), &mut out)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(out == image(&name), "{name}");
-        assert_eq!(assembled.length, out.len() as u64, "{name}");
+        let report = assembled(&name, vectors().join("mirror"), &mut out);
+        assert!(report.is_complete && out == image(&name), "{name}");
+        assert_eq!(report.length, out.len() as u64, "{name}");
     }
 }
 
@@ -198,9 +202,13 @@ fn a_damaged_part_is_named_with_its_offset_in_the_image() {
     content[4000] ^= 1;
     fs::write(&damaged, content).unwrap();
 
-    let parts = LocalParts::new(&jigdo, &HashMap::from([("Debian".to_owned(), mirror.path().to_owned())])).unwrap();
-    let error = assemble(&mut template("jigdo-file-v2-gzip"), &parts, &mut std::io::sink()).unwrap_err().to_string();
-    assert!(error.contains("offset 75776 "), "{error}");
+    let mut out = Vec::new();
+    let report = assembled("jigdo-file-v2-gzip", mirror.path().to_owned(), &mut out);
+    assert!(!report.is_complete && out.is_empty());
+    let [refused] = &report.refused[..] else { panic!("{report:?}") };
+    let said = refused.to_string();
+    assert!(said.contains("offset 75776 ") && said.contains("beta_2.1_amd64.deb"), "{said}");
+    assert_eq!(report.missing.iter().map(|missing| missing.offsets.clone()).collect::<Vec<_>>(), [[75776]]);
 }
 
 #[test]

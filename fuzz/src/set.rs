@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
 
-use jigpress::assemble::{PartSource, assemble};
+use jigpress::assemble::{Destination, Order, Part, Place as PartPlace, assemble};
 use jigpress::digest::Sum;
 use jigpress::format::jigdo::{self, Image, Jigdo, Location, Server};
 use jigpress::format::template::{self, Compression, ImageEntry, Options, Template, Writer};
 use jigpress::matcher::{Area, Layout, PartId};
+use jigpress::progress::Silent;
 
 use crate::case::{Case, Texts};
 use crate::matching::Parts;
@@ -26,12 +27,24 @@ pub fn assert_round_trip(case: &Case, parts: &Parts, layout: &Layout, image: &[u
     let mut template = Template::read(Cursor::new(&template)).expect("a template that was just written");
     assert_described(&template, parts, layout, image);
 
-    let source = Source { jigdo, places, parts };
+    // By what the jigdo file says.
+    let source = |part: &Part| {
+        let location = jigdo.parts.iter().find(|(known, _)| *known == part.sum).map(|(_, location)| location);
+        let place = location.and_then(|location| places.iter().find(|place| place.location == *location));
+        let content = place.map(|place| &parts.contents[place.part.0 as usize][..]);
+        content.into_iter().map(|content| PartPlace::Memory(content.into())).collect::<Vec<_>>()
+    };
     let mut rebuilt = Vec::new();
-    let assembled = assemble(&mut template, &source, &mut rebuilt).expect("all parts are there");
-    assert!(rebuilt == image, "another image came back");
-    assert_eq!(assembled.parts, layout.parts().count() as u64);
-    assert_eq!(assembled.unmatched, image.len() as u64 - layout.matched());
+    let order = Order {
+        name: String::new(),
+        template: &mut template,
+        sources: vec![&source],
+        destination: Destination::Stream(&mut rebuilt),
+    };
+    let report = assemble(order, &Silent).expect("memory takes every write");
+    assert!(report.is_complete && rebuilt == image, "another image came back");
+    assert_eq!(report.parts, layout.parts().count());
+    assert_eq!(report.unmatched, image.len() as u64 - layout.matched());
 }
 
 fn template(case: &Case, parts: &Parts, layout: &Layout, image: &[u8]) -> Vec<u8> {
@@ -134,20 +147,4 @@ fn checked_jigdo(case: &Case, places: &[Place], template_sum: Sum) -> Jigdo {
     let read = Jigdo::read(&*bytes).expect("a jigdo file that was just written");
     assert_eq!(read, jigdo, "another jigdo file came back");
     read
-}
-
-/// Finds parts by what a jigdo file says.
-struct Source<'a> {
-    jigdo: Jigdo,
-    places: Vec<Place>,
-    parts: &'a Parts,
-}
-
-impl PartSource for Source<'_> {
-    fn open(&self, sum: &Sum, _length: u64) -> io::Result<Option<Box<dyn Read + '_>>> {
-        let location = self.jigdo.parts.iter().find(|(known, _)| known == sum).map(|(_, location)| location);
-        let place = location.and_then(|location| self.places.iter().find(|place| place.location == *location));
-        let content = place.map(|place| &self.parts.contents[place.part.0 as usize][..]);
-        Ok(content.map(|content| Box::new(content) as Box<dyn Read>))
-    }
 }

@@ -18,6 +18,7 @@ pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
 pub use index::Index;
 pub use named::NamedTree;
+pub(crate) use read::open as open_file;
 pub use sums::Sums;
 
 use std::path::PathBuf;

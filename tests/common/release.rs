@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // Each test file uses a part of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use jigpress::assemble::{LocalParts, assemble};
+use jigpress::assemble::source::{LabelTrees, Trees};
+use jigpress::assemble::{Destination, Order, assemble};
 use jigpress::digest::{Algorithm, Hasher, hex};
 use jigpress::format::jigdo::Jigdo;
 use jigpress::format::template::Template;
+use jigpress::progress::Silent;
 
 /// A directory with everything that a release needs. It goes when this goes.
 pub struct Place(tempfile::TempDir);
@@ -97,10 +99,17 @@ impl Place {
     }
 
     /// Writes that image to `out`.
-    pub fn rebuild(&self, output: &str, name: &str, trees: &[(&str, &str)], out: &mut impl Write) {
-        let trees: HashMap<_, _> = trees.iter().map(|(label, path)| ((*label).to_owned(), self.path(path))).collect();
-        let parts = LocalParts::new(&self.jigdo(output, name), &trees).unwrap();
-        assemble(&mut self.template(output, name), &parts, out).unwrap();
+    pub fn rebuild(&self, output: &str, name: &str, trees: &[(&str, &str)], out: &mut (impl Write + Send)) {
+        let trees: Trees = trees.iter().map(|(label, path)| ((*label).to_owned(), vec![self.path(path)])).collect();
+        let parts = LabelTrees::new(&self.jigdo(output, name), &trees).unwrap();
+        let order = Order {
+            name: name.to_owned(),
+            template: &mut self.template(output, name),
+            sources: vec![&parts],
+            destination: Destination::Stream(out),
+        };
+        let report = assemble(order, &Silent).unwrap();
+        assert!(report.is_complete, "{report:?}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Sets in tests: images and mirrors to make them of, jigpress and jigdo-file to make them, and the peers that rebuild
 //! and check them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::BufReader;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{installed, jigpress, run, small_corpus, write};
-use jigpress::assemble::{LocalParts, assemble};
+use jigpress::assemble::source::{LabelTrees, Trees};
+use jigpress::assemble::{Destination, Incomplete, Order, assemble};
 use jigpress::digest::{Checksum, Sum};
 use jigpress::format::jigdo::{Jigdo, Location};
 use jigpress::format::template::{Area, Template};
+use jigpress::progress::Silent;
 
 /// How sets are published. The names are those of the manifest's keys and of jigdo-file's options.
 #[derive(Debug, Clone, Copy)]
@@ -323,13 +325,15 @@ impl Set<'_> {
     }
 
     pub fn check_that_jigpress_rebuilds(&self) {
-        let trees: HashMap<String, PathBuf> = self.release.mirrors.clone().into_iter().collect();
-        let parts = LocalParts::new(&self.read_jigdo(), &trees).unwrap();
+        let trees: Trees =
+            self.release.mirrors.iter().map(|(label, path)| (label.clone(), vec![path.clone()])).collect();
+        let parts = LabelTrees::new(&self.read_jigdo(), &trees).unwrap();
         let mut template = Template::read(BufReader::new(File::open(&self.template).unwrap())).unwrap();
         let rebuilt = self.template.with_extension("by-jigpress");
-        let mut out = BufWriter::new(File::create(&rebuilt).unwrap());
-        assemble(&mut template, &parts, &mut out).unwrap_or_else(|error| panic!("{}: {error}", self.what()));
-        out.flush().unwrap();
+        let destination = Destination::File { path: rebuilt.clone(), is_sparse: true, incomplete: Incomplete::Discard };
+        let order = Order { name: self.what(), template: &mut template, sources: vec![&parts], destination };
+        let report = assemble(order, &Silent).unwrap_or_else(|error| panic!("{}: {error}", self.what()));
+        assert!(report.is_complete, "{}: {report:?}", self.what());
         self.expect_image(&rebuilt, "jigpress");
     }
 }

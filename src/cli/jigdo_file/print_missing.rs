@@ -44,6 +44,8 @@ pub fn run(options: &Options, locations: Locations) -> Result<Outcome, Error> {
     let mut jigdo = read_jigdo(&names.jigdo)?;
     let overriding = options.uris.iter().filter_map(server);
     jigdo.servers = overriding.chain(std::mem::take(&mut jigdo.servers)).collect();
+    // They are printed as they are listed, whatever is marked `--try-last`: jigdo-file does not know that.
+    jigdo.servers.iter_mut().for_each(|(_, server)| server.try_last = false);
     let by_sum = by_sum(&jigdo);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut print = || {
@@ -139,7 +141,7 @@ fn urls(jigdo: &Jigdo, locations: &[&Location], sum: &Sum) -> Vec<String> {
     let label = format!("{}Sum", Algorithm::from(sum.checksum()).name());
     let last = Location { label, path: base64::encode(sum.as_bytes()) };
     let resolve = |location: &Location| {
-        jigdo.urls_as_listed(location).unwrap_or_else(|error| {
+        jigdo.urls(location).unwrap_or_else(|error| {
             say(format_args!("{location} is printed as it is: {error}"));
             vec![location.to_string()]
         })

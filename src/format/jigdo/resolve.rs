@@ -35,20 +35,18 @@ impl Jigdo {
     ///
     /// Labels that lead to themselves, or to more than a person would write.
     pub fn urls(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
-        self.walk(location, false)
+        Ok(self.expand(location, |_| false)?.iter().map(Location::to_string).collect())
     }
 
-    /// The same in the order in which `[Servers]` lists them, whatever is marked `--try-last`.
+    /// The locations that `location` leads to, in the same order, where labels for which `is_known` holds are not
+    /// looked up in `[Servers]`.
     ///
     /// # Errors
     ///
     /// As for [`Jigdo::urls`].
-    pub fn urls_as_listed(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
-        self.walk(location, true)
-    }
-
-    fn walk(&self, location: &Location, as_listed: bool) -> Result<Vec<String>, ResolveError> {
-        let mut walk = Walk { jigdo: self, as_listed, chain: Vec::new(), first: Vec::new(), last: Vec::new() };
+    pub fn expand(&self, location: &Location, is_known: impl Fn(&str) -> bool) -> Result<Vec<Location>, ResolveError> {
+        let mut walk =
+            Walk { jigdo: self, is_known: &is_known, chain: Vec::new(), first: Vec::new(), last: Vec::new() };
         walk.expand(location, false)?;
         walk.first.append(&mut walk.last);
         Ok(walk.first)
@@ -57,20 +55,19 @@ impl Jigdo {
 
 struct Walk<'a> {
     jigdo: &'a Jigdo,
-    /// Whether none comes last but those that are listed last.
-    as_listed: bool,
+    is_known: &'a dyn Fn(&str) -> bool,
     /// The labels that led here.
     chain: Vec<String>,
-    first: Vec<String>,
-    last: Vec<String>,
+    first: Vec<Location>,
+    last: Vec<Location>,
 }
 
 impl Walk<'_> {
     fn expand(&mut self, location: &Location, try_last: bool) -> Result<(), ResolveError> {
         let jigdo = self.jigdo;
         let servers = || jigdo.servers.iter().filter(|(label, _)| *label == location.label);
-        if location.label.is_empty() || servers().next().is_none() {
-            return self.found(location.to_string(), try_last);
+        if location.label.is_empty() || (self.is_known)(&location.label) || servers().next().is_none() {
+            return self.found(location.clone(), try_last);
         }
         let looped = self.chain.contains(&location.label);
         self.chain.push(location.label.clone());
@@ -92,14 +89,14 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn found(&mut self, url: String, try_last: bool) -> Result<(), ResolveError> {
+    fn found(&mut self, location: Location, try_last: bool) -> Result<(), ResolveError> {
         if self.first.len() + self.last.len() == MAX_URLS {
             return Err(ResolveError::TooMany(self.start()));
         }
-        if try_last && !self.as_listed {
-            self.last.push(url)
+        if try_last {
+            self.last.push(location)
         } else {
-            self.first.push(url)
+            self.first.push(location)
         }
         Ok(())
     }
@@ -128,8 +125,6 @@ mod tests {
     fn servers_are_tried_in_order_and_the_last_ones_last() {
         let servers = [("A", "http://late/", true), ("A", "http://one/", false), ("A", "http://two/", false)];
         assert_eq!(urls(&servers, "A:x y").unwrap(), ["http://one/x y", "http://two/x y", "http://late/x y"]);
-        let as_listed = jigdo(&servers).urls_as_listed(&Location::parse("A:x")).unwrap();
-        assert_eq!(as_listed, ["http://late/x", "http://one/x", "http://two/x"]);
     }
 
     #[test]

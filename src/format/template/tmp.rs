@@ -39,6 +39,14 @@ impl Tmp {
         description::encode_marked(&self.description, |area| self.written.get(area).copied().unwrap_or(false))
     }
 
+    /// For each area of the template that this [is of](Tmp::is_of), whether it is a part that has been written.
+    pub fn written_areas(&self, template: &Description) -> Vec<bool> {
+        let ours = self.description.areas.iter().zip(&self.written).filter(|(area, _)| area.length() > 0);
+        let mut ours = ours.map(|(_, &written)| written);
+        let written = |area: &Area| area.length() > 0 && ours.next().unwrap_or(false);
+        template.areas.iter().map(written).collect()
+    }
+
     /// Whether this is the state of the image that a template describes. Version 1.0 knows neither rsync64 sums nor the
     /// block length, so these may be missing there; areas of no bytes stand for nothing.
     pub fn is_of(&self, template: &Description) -> bool {
@@ -93,6 +101,8 @@ mod tests {
         assert!(!tmp().is_of(&longer));
         longer.areas[3] = Area::Unmatched { length: 0 };
         assert!(tmp().is_of(&longer));
+        longer.areas.rotate_right(1);
+        assert_eq!(tmp().written_areas(&longer), [false, false, false, true]);
     }
 
     #[test]

@@ -1,0 +1,213 @@
+//! Filling windows: the bytes of an image, area by area, from the template and from wherever its parts are.
+
+use std::fmt;
+use std::io::{self, Read, Seek};
+
+use super::Error;
+use super::output::Output;
+use super::part::{Opened, Part, Place, Reason};
+use super::plan::{Plan, State, What};
+use super::window::{Origin, Segment, Window};
+use crate::format::template::Unmatched;
+
+/// What of an image is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Visit {
+    /// All of it: what is in the output is read back, what is nowhere is left out.
+    All,
+    /// Only the parts that are needed and may be somewhere.
+    Needed,
+    /// All of it, from the output.
+    Back,
+}
+
+/// A place whose bytes are not those of the part that was looked for there.
+#[derive(Debug)]
+pub struct Refused {
+    pub part: Part,
+    /// Where the part should have gone in the image, in bytes.
+    pub offset: u64,
+    /// `None` for the image itself, half-assembled or complete.
+    pub place: Option<Place>,
+    pub reason: Reason,
+}
+
+/// Names the part, where it was looked for, and where it should have gone.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, offset, place, reason } = self;
+        match place {
+            Some(place) => write!(f, "{place} is not part {:?} at offset {offset} of the image: {reason}", part.sum),
+            None => write!(f, "what is at offset {offset} of the image is not part {:?}: {reason}", part.sum),
+        }
+    }
+}
+
+/// Fills windows with what follows.
+pub(super) struct Filler<'a, 'o, 't, R> {
+    plan: &'a mut Plan,
+    output: &'a Output<'o>,
+    unmatched: Unmatched<'t, R>,
+    visit: Visit,
+    /// The area in work, and how many of its bytes are done.
+    area: usize,
+    done: u64,
+    from: From,
+    refused: Vec<Refused>,
+}
+
+/// Where the bytes of the area in work are from.
+enum From {
+    Template,
+    Place(Place, Opened),
+    Output,
+    Gap,
+}
+
+impl From {
+    fn origin(&self) -> Origin {
+        match self {
+            Self::Template => Origin::Template,
+            Self::Place(..) => Origin::Place,
+            Self::Output => Origin::Output,
+            Self::Gap => Origin::Gap,
+        }
+    }
+}
+
+impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
+    /// At the beginning of the image.
+    pub fn new(plan: &'a mut Plan, output: &'a Output<'o>, unmatched: Unmatched<'t, R>, visit: Visit) -> Self {
+        Self { plan, output, unmatched, visit, area: 0, done: 0, from: From::Gap, refused: Vec::new() }
+    }
+
+    /// Fills an empty window, as far as anything follows. `false` if nothing does.
+    pub fn fill(&mut self, window: &mut Window) -> Result<bool, Error> {
+        while window.room() > 0 && self.begin() {
+            self.take(window)?;
+        }
+        window.pad();
+        if window.is_empty() && self.visit == Visit::All {
+            // Nothing is left of the stream, but reading on checks the end of its last piece.
+            let offset = self.plan.image.length;
+            self.unmatched.read(&mut [0]).map_err(|error| Error::Unmatched { offset, error })?;
+        }
+        Ok(!window.is_empty())
+    }
+
+    /// What was refused.
+    pub fn refused(self) -> Vec<Refused> {
+        self.refused
+    }
+
+    /// Goes to the area whose bytes come next, and sees where they are from; `false` at the end.
+    fn begin(&mut self) -> bool {
+        if self.done > 0 {
+            return true;
+        }
+        while self.area < self.plan.areas.len() {
+            if let Some(from) = self.from() {
+                self.from = from;
+                return true;
+            }
+            self.area += 1;
+        }
+        false
+    }
+
+    /// Where the bytes of the area in work are from; `None` if it is not looked at.
+    fn from(&mut self) -> Option<From> {
+        let area = &self.plan.areas[self.area];
+        if area.length == 0 {
+            return None;
+        }
+        if self.visit == Visit::Back {
+            return Some(From::Output);
+        }
+        let looks_at_all = self.visit == Visit::All;
+        match &area.what {
+            What::Unmatched => looks_at_all.then_some(From::Template),
+            What::Part { state: State::Written, .. } => looks_at_all.then_some(From::Output),
+            What::Part { number, .. } => match self.open(*number) {
+                Some((place, opened)) => Some(From::Place(place, opened)),
+                None => looks_at_all.then_some(From::Gap),
+            },
+        }
+    }
+
+    /// Opens the best place of a part that can be opened.
+    fn open(&mut self, number: usize) -> Option<(Place, Opened)> {
+        let (offset, length) = (self.plan.areas[self.area].offset, self.plan.areas[self.area].length);
+        while let Some(place) = self.plan.parts[number].places.front().cloned() {
+            match Opened::new(&place, length) {
+                Ok(opened) => {
+                    if let (Output::File(file), Opened::File(from)) = (self.output, &opened) {
+                        file.clones().plan(self.area, offset, length, from);
+                    }
+                    self.set_state(State::Taken(place.clone()));
+                    return Some((place, opened));
+                }
+                Err(reason) => self.refuse(number, place, reason),
+            }
+        }
+        None
+    }
+
+    fn refuse(&mut self, number: usize, place: Place, reason: Reason) {
+        self.plan.strike(number, &place);
+        let (part, offset) = (self.plan.parts[number].part, self.plan.areas[self.area].offset);
+        self.refused.push(Refused { part, offset, place: Some(place), reason });
+    }
+
+    fn set_state(&mut self, new: State) {
+        if let What::Part { state, .. } = &mut self.plan.areas[self.area].what {
+            *state = new;
+        }
+    }
+
+    /// Takes as much of the area in work as has room.
+    fn take(&mut self, window: &mut Window) -> Result<(), Error> {
+        let area = &self.plan.areas[self.area];
+        let (offset, left) = (area.offset + self.done, area.length - self.done);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(window.room());
+        let bytes = window.next(length);
+        match &self.from {
+            From::Template => read_unmatched(&mut self.unmatched, bytes, offset)?,
+            From::Output => self.output.read(bytes, offset)?,
+            From::Gap => bytes.fill(0),
+            From::Place(place, opened) => {
+                if let Err(reason) = opened.read(bytes, self.done) {
+                    bytes.fill(0);
+                    let place = place.clone();
+                    if let What::Part { number, .. } = self.plan.areas[self.area].what {
+                        self.refuse(number, place, reason);
+                    }
+                    self.set_state(State::Needed);
+                    self.from = From::Gap;
+                }
+            }
+        }
+        let (is_first, is_last) = (self.done == 0, length as u64 == left);
+        let (area, origin) = (self.area, self.from.origin());
+        window.add(length, |at| Segment { area, offset, at, origin, is_first, is_last });
+        self.done += length as u64;
+        if is_last {
+            (self.area, self.done, self.from) = (self.area + 1, 0, From::Gap);
+        }
+        Ok(())
+    }
+}
+
+/// Fills `bytes`, which belong to `offset` of the image.
+fn read_unmatched(unmatched: &mut impl Read, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match unmatched.read(&mut bytes[done..]) {
+            Ok(0) => return Err(Error::UnmatchedEnds { offset: offset + done as u64 }),
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Unmatched { offset: offset + done as u64, error }),
+        }
+    }
+    Ok(())
+}

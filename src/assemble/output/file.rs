@@ -1,0 +1,237 @@
+//! The file that becomes an image. It is at work under another name, and gets the image's when it is complete.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::clones::Clones;
+use super::holes::{data, without};
+use crate::assemble::Error;
+use crate::assemble::window::{Origin, Window};
+use crate::format::template::{Description, Tmp};
+
+/// A file that becomes an image.
+///
+/// A new file is written window by window, past the page cache where the file system lets it: the image is on the disk
+/// when it is done, which it must be before it gets its name, and pushes nothing out of memory. Into a file that has a
+/// part of the image already, only what is new is written.
+pub struct ImageFile {
+    /// The image's name.
+    image: PathBuf,
+    /// The name under which the file is at work.
+    working: PathBuf,
+    pub file: File,
+    /// The same file, written past the page cache.
+    direct: Option<File>,
+    is_direct: AtomicBool,
+    /// Whether nothing of the image is in it yet.
+    is_new: bool,
+    is_sparse: bool,
+    clones: Clones,
+    /// Whether the file is to stay where it is.
+    stays: bool,
+}
+
+impl ImageFile {
+    /// A new file that becomes the image at `path`. With `is_sparse`, long runs of zeros become holes.
+    pub fn create(path: &Path, is_sparse: bool) -> Result<Self, Error> {
+        let working = beside(path, ".", ".jigpress");
+        let file = lock(&working, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
+        // What a run that was killed has left is of no use.
+        file.set_len(0).map_err(|error| Error::Output { path: working.clone(), error })?;
+        let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&working).ok();
+        Ok(Self {
+            image: path.to_owned(),
+            is_direct: AtomicBool::new(direct.is_some()),
+            direct,
+            file,
+            is_new: true,
+            is_sparse,
+            clones: Clones::new(&working),
+            working,
+            stays: false,
+        })
+    }
+
+    /// The half-assembled image that an earlier run, or jigdo-file, left beside the name of the image at `path`, with
+    /// what it says of its state; `None` if there is none.
+    ///
+    /// # Errors
+    /// It is something else, or the state of another image than the one that `template` describes.
+    pub fn resume(path: &Path, template: &Description) -> Result<Option<(Self, Tmp)>, Error> {
+        let working = tmp_path(path);
+        let file = match lock(&working, OpenOptions::new().read(true).write(true)) {
+            Err(Error::Output { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let tmp = Tmp::read(&file).map_err(|error| Error::NotATmp { path: working.clone(), error })?;
+        if !tmp.is_of(template) {
+            return Err(Error::OtherTmp { path: working });
+        }
+        let clones = Clones::none(&working);
+        let image = path.to_owned();
+        let is_direct = AtomicBool::new(false);
+        let file = Self {
+            image,
+            working,
+            file,
+            direct: None,
+            is_direct,
+            is_new: false,
+            is_sparse: false,
+            clones,
+            stays: true,
+        };
+        Ok(Some((file, tmp)))
+    }
+
+    /// The name under which the file is at work.
+    pub fn path(&self) -> &Path {
+        &self.working
+    }
+
+    /// Whether an earlier run left it half-assembled.
+    pub fn is_resumed(&self) -> bool {
+        self.stays
+    }
+
+    /// The parts whose bytes may be shared with their files instead of being written.
+    pub fn clones(&self) -> &Clones {
+        &self.clones
+    }
+
+    /// Writes what is new in a window.
+    pub fn write(&self, window: &Window) -> Result<(), Error> {
+        if self.is_new { self.write_whole(window) } else { self.write_new(window) }
+    }
+
+    fn write_whole(&self, window: &Window) -> Result<(), Error> {
+        let (bytes, offset) = (window.padded(), window.offset());
+        let ranges = if self.is_sparse { data(bytes) } else { std::iter::once(0..bytes.len()).collect() };
+        for range in without(ranges, &self.clones.in_range(offset, bytes.len())) {
+            let offset = offset + range.start as u64;
+            self.write_blocks(&bytes[range], offset).map_err(|error| Error::Write {
+                path: self.working.clone(),
+                offset,
+                error,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes whole blocks of a new file.
+    fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
+        if let Some(direct) = self.direct.as_ref().filter(|_| self.is_direct.load(Ordering::Relaxed)) {
+            match direct.write_all_at(blocks, offset) {
+                // Not every file system that opens a file so also writes it so, or with blocks of this length.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.is_direct.store(false, Ordering::Relaxed);
+                }
+                result => return result,
+            }
+        }
+        self.file.write_all_at(blocks, offset)
+    }
+
+    fn write_new(&self, window: &Window) -> Result<(), Error> {
+        for segment in &window.segments {
+            if matches!(segment.origin, Origin::Template | Origin::Place) {
+                self.file.write_all_at(&window[segment.at.clone()], segment.offset).map_err(|error| Error::Write {
+                    path: self.working.clone(),
+                    offset: segment.offset,
+                    error,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a pass over the image: what follows is written into what is there. `wrong` has the places of areas whose
+    /// bytes were not right.
+    pub fn end_pass(&mut self, length: u64, wrong: &[usize]) -> Result<(), Error> {
+        if self.is_new {
+            let failed = |error| Error::Output { path: self.working.clone(), error };
+            self.clones.carry_out(&self.file, wrong)?;
+            self.file.set_len(length).map_err(failed)?;
+            self.is_new = false;
+        }
+        Ok(())
+    }
+
+    /// Gives the file the image's name, now that all of it is there.
+    pub fn finish(&mut self, length: u64) -> Result<(), Error> {
+        let failed = |error| Error::Output { path: self.working.clone(), error };
+        self.file.set_len(length).and_then(|()| self.file.sync_all()).map_err(failed)?;
+        self.rename_to(&self.image.clone())
+    }
+
+    /// Leaves the file as the state of a half-assembled image, and says where.
+    pub fn leave(&mut self, tmp: &Tmp) -> Result<PathBuf, Error> {
+        let failed = |error| Error::Output { path: self.working.clone(), error };
+        // What is marked as written must be on the disk before the marks are.
+        self.file.sync_all().map_err(failed)?;
+        let length = tmp.description.image.length;
+        let bytes = tmp.to_bytes();
+        let write = || {
+            self.file.write_all_at(&bytes, length)?;
+            self.file.set_len(length + bytes.len() as u64)?;
+            self.file.sync_all()
+        };
+        write().map_err(failed)?;
+        let path = tmp_path(&self.image);
+        self.rename_to(&path)?;
+        Ok(path)
+    }
+
+    fn rename_to(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = |error| Error::Output { path: path.to_owned(), error };
+        if self.working != path {
+            fs::rename(&self.working, path).map_err(failed)?;
+        }
+        self.stays = true;
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+    }
+}
+
+impl Drop for ImageFile {
+    fn drop(&mut self) {
+        if !self.stays {
+            // What cannot be removed now will be used again by the next run.
+            let _ = fs::remove_file(&self.working);
+        }
+    }
+}
+
+/// Where the state of a half-assembled image is kept, for the image at `path`.
+pub fn tmp_path(path: &Path) -> PathBuf {
+    beside(path, "", ".tmp")
+}
+
+/// The path with something before and behind its last component.
+fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
+    let name = [OsStr::new(before), path.file_name().unwrap_or_default(), OsStr::new(behind)];
+    path.with_file_name(name.into_iter().collect::<OsString>())
+}
+
+/// Opens a file that no other run may be at work on.
+fn lock(path: &Path, options: &OpenOptions) -> Result<File, Error> {
+    let failed = |error| Error::Output { path: path.to_owned(), error };
+    loop {
+        let file = options.open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        // The run that had it may have renamed or removed it between the two calls.
+        let inode = file.metadata().map_err(failed)?.ino();
+        if fs::metadata(path).is_ok_and(|found| found.ino() == inode) {
+            return Ok(file);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The parts that a template asks for, and the places where their bytes may be.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::{Rsync64, Sum};
+use crate::mirror::open_file;
+use crate::stamp::Stamp;
+
+/// A part, as a template describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The strong sum of its content.
+    pub sum: Sum,
+    /// In bytes.
+    pub length: u64,
+    /// `None` in templates of version 1.0, which do not know it.
+    pub first_block: Option<FirstBlock>,
+}
+
+/// The sum of a part's first block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FirstBlock {
+    pub rsync64: Rsync64,
+    /// In bytes; at most the part's own length.
+    pub length: u32,
+}
+
+/// Where the bytes of a part may be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// They are the whole file.
+    File(Arc<Path>),
+    /// They are in a larger file, from this offset on, in bytes.
+    Inside { file: Arc<Path>, offset: u64 },
+    /// They are here.
+    Memory(Arc<[u8]>),
+}
+
+impl Place {
+    /// The file at `path`.
+    pub fn file(path: &Path) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Inside { file, offset } => write!(f, "{} from offset {offset} on", file.display()),
+            Self::Memory(bytes) => write!(f, "{} bytes in memory", bytes.len()),
+        }
+    }
+}
+
+/// Why the bytes at a place are not those of the part. Lengths are in bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("it is no regular file")]
+    NotAFile,
+    #[error("it has {found} bytes instead of {expected}")]
+    Length { expected: u64, found: u64 },
+    #[error("it has another sum, {found:?}")]
+    Sum { found: Sum },
+}
+
+/// A place whose bytes are being read.
+pub(super) enum Opened {
+    File(OpenedFile),
+    Memory(Arc<[u8]>),
+}
+
+/// A file that has the bytes of a part.
+pub(super) struct OpenedFile {
+    pub path: Arc<Path>,
+    pub file: File,
+    /// Where the part begins in it, in bytes.
+    pub start: u64,
+    /// What it was when it was opened.
+    pub stamp: Stamp,
+}
+
+impl Opened {
+    /// Opens `place`, which should have `length` bytes of a part.
+    pub fn new(place: &Place, length: u64) -> Result<Self, Reason> {
+        let (path, start) = match place {
+            Place::File(path) => (path, 0),
+            Place::Inside { file, offset } => (file, *offset),
+            Place::Memory(bytes) => {
+                let found = bytes.len() as u64;
+                let is_right = found == length;
+                let opened = || Self::Memory(Arc::clone(bytes));
+                return is_right.then(opened).ok_or(Reason::Length { expected: length, found });
+            }
+        };
+        let file = open_file(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(Reason::NotAFile);
+        }
+        if matches!(place, Place::File(_)) && metadata.len() != length {
+            return Err(Reason::Length { expected: length, found: metadata.len() });
+        }
+        Ok(Self::File(OpenedFile { path: Arc::clone(path), file, start, stamp: Stamp::of(&metadata) }))
+    }
+
+    /// Reads the part's bytes from `offset` on: as many as `buffer` takes.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Reason> {
+        match self {
+            Self::File(OpenedFile { file, start, .. }) => Ok(file.read_exact_at(buffer, start + offset)?),
+            Self::Memory(bytes) => {
+                buffer.copy_from_slice(&bytes[offset as usize..][..buffer.len()]);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! One pass over an image: windows are filled, and while one thread goes on with that, others sum and write them.
+
+use std::io::{Read, Seek};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use super::Error;
+use super::fill::{Filler, Refused, Visit};
+use super::output::Output;
+use super::part::Reason;
+use super::plan::{Plan, What};
+use super::summing::{Summed, Summing};
+use super::window::Pool;
+use crate::digest::Sum;
+use crate::format::template::Template;
+use crate::progress::{Event, Progress};
+
+/// What all images in work share.
+pub(super) struct Shared<'a> {
+    pub summing: Summing,
+    pub pool: Arc<Pool>,
+    pub progress: &'a dyn Progress,
+}
+
+/// What came of a pass.
+pub(super) struct Passed {
+    /// The sum of the image, if all of it was looked at.
+    pub image: Option<Sum>,
+    /// Places whose bytes were not right.
+    pub refused: Vec<Refused>,
+    /// The areas that were not right, by their places.
+    pub wrong: Vec<usize>,
+}
+
+/// Goes over the image whose number in the run is `image`, and settles in `plan` what was written.
+pub(super) fn pass<R: Read + Seek>(
+    image: usize,
+    plan: &mut Plan,
+    template: &mut Template<R>,
+    output: &Output<'_>,
+    visit: Visit,
+    shared: &Shared<'_>,
+) -> Result<Passed, Error> {
+    let expected = plan.areas.iter().map(|area| match area.what {
+        What::Part { number, .. } => Some(plan.parts[number].part.sum),
+        What::Unmatched => None,
+    });
+    let with_image = visit != Visit::Needed;
+    let sums = shared.summing.open(plan.image.sum.checksum(), expected.collect(), with_image);
+    let mut filler = Filler::new(plan, output, template.unmatched(), visit);
+    std::thread::scope(|threads| {
+        let (to_write, windows) = sync_channel::<Arc<_>>(1);
+        let writer = threads.spawn(move || windows.into_iter().try_for_each(|window| output.write(&window)));
+        loop {
+            let mut window = shared.pool.window().map_err(Error::Memory)?;
+            if !filler.fill(&mut window)? {
+                break;
+            }
+            let offset = window.segments.last().map_or(0, |segment| segment.offset + segment.at.len() as u64);
+            let window = Arc::new(window);
+            sums.push(Arc::clone(&window));
+            // A writer that has failed takes no more.
+            if to_write.send(window).is_err() {
+                break;
+            }
+            shared.progress.report(Event::ImageAdvanced { image, offset });
+        }
+        drop(to_write);
+        writer.join().expect("writing does not panic")
+    })?;
+    let mut refused = filler.refused();
+    let Summed { image, wrong } = sums.finish();
+    let areas: Vec<usize> = wrong.iter().map(|wrong| wrong.area).collect();
+    for ((area, place), wrong) in plan.settle(&areas).into_iter().zip(wrong) {
+        if let What::Part { number, .. } = plan.areas[area].what {
+            let (part, offset) = (plan.parts[number].part, plan.areas[area].offset);
+            refused.push(Refused { part, offset, place, reason: Reason::Sum { found: wrong.found } });
+        }
+    }
+    Ok(Passed { image, refused, wrong: areas })
+}

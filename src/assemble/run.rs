@@ -1,0 +1,227 @@
+//! A run over some images: several at once, each published as soon as it is complete.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::Error;
+use super::part::Part;
+use super::pass::Shared;
+use super::source::Source;
+use super::summing::Summing;
+use super::window::Pool;
+use super::work::{Report, Work};
+use crate::format::template::Template;
+use crate::progress::{Event, Progress};
+
+/// How many images are in work at once: as many as their sums have lanes.
+const AT_ONCE: usize = 16;
+
+/// What to assemble, from what, and where to.
+pub struct Order<'a, R> {
+    /// How messages call the image.
+    pub name: String,
+    pub template: &'a mut Template<R>,
+    /// Asked in this order, each only for what those before it do not have.
+    pub sources: Vec<&'a dyn Source>,
+    pub destination: Destination<'a>,
+}
+
+/// Where an image goes.
+pub enum Destination<'a> {
+    /// Into a file, which has this name only when it is complete, and then takes the place of another one. A
+    /// half-assembled image beside it, of the same name and `.tmp`, is gone on with, whether we or jigdo-file left it.
+    File {
+        path: PathBuf,
+        /// Whether long runs of zeros become holes.
+        is_sparse: bool,
+        incomplete: Incomplete,
+    },
+    /// To a program or a pipe, and nothing of it unless all parts are there and right.
+    Stream(&'a mut (dyn Write + Send)),
+    /// Nowhere: the sums of its parts are looked at.
+    Nowhere,
+}
+
+/// What is done about an image whose parts are not all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    /// Nothing more than to say which parts are missing.
+    Discard,
+    /// The sums of all other parts are looked at, so that what is wrong is known to be missing too.
+    CheckAll,
+    /// What is there is left half-assembled beside the image's name, with `.tmp` behind that, for a later run or for
+    /// jigdo-file to go on with.
+    Keep,
+}
+
+/// Carries out `orders`. Parts that an image's own sources do not have are looked for in `shared` ones, for all images
+/// at once. Gives what came of each order.
+///
+/// The sums of images are found out on `threads` threads, beside those that read and write.
+pub fn assemble_all<R: Read + Seek + Send>(
+    orders: Vec<Order<'_, R>>,
+    shared: &[&dyn Source],
+    threads: usize,
+    progress: &dyn Progress,
+) -> Vec<Result<Report, Error>> {
+    let bytes = orders.iter().map(|order| order.template.description.image.length).sum();
+    progress.report(Event::BatchStarted { bytes });
+    let mut results: Vec<Option<Result<Report, Error>>> = orders.iter().map(|_| None).collect();
+    let mut works = Vec::new();
+    for (number, order) in orders.into_iter().enumerate() {
+        match Work::new(number, order) {
+            Ok(work) => works.push(work),
+            Err(error) => results[number] = Some(Err(error)),
+        }
+    }
+    while !works.is_empty() {
+        look_up(&mut works, shared);
+        let left = Mutex::new(Vec::new());
+        let done = advance(works, shared, threads, progress, &left);
+        done.into_iter().for_each(|(number, result)| results[number] = Some(result));
+        works = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+        works.sort_by_key(|work| work.number);
+    }
+    progress.report(Event::BatchDone);
+    results.into_iter().map(|result| result.expect("every order was carried out")).collect()
+}
+
+/// Carries out one order.
+///
+/// # Errors
+/// The image cannot be put together, other than that parts are missing.
+pub fn assemble<R: Read + Seek + Send>(order: Order<'_, R>, progress: &dyn Progress) -> Result<Report, Error> {
+    assemble_all(vec![order], &[], 1, progress).pop().expect("there is one order")
+}
+
+/// Looks for the parts that are missing, in one source after the other.
+fn look_up<R: Read + Seek + Send>(works: &mut [Work<'_, R>], shared: &[&dyn Source]) {
+    works.par_iter_mut().for_each(|work| {
+        for (tier, source) in work.sources.clone().into_iter().enumerate() {
+            ask(std::slice::from_mut(work), source, |_| tier);
+        }
+    });
+    for (tier, source) in shared.iter().enumerate() {
+        ask(works, *source, |work| work.sources.len() + tier);
+    }
+}
+
+/// Asks a source, which for each image is that of the given number, for all parts that are missing and have been asked
+/// of all sources before it, and of no other.
+fn ask<R>(works: &mut [Work<'_, R>], source: &dyn Source, number: impl Fn(&Work<'_, R>) -> usize) {
+    let mut numbers: HashMap<Part, usize> = HashMap::new();
+    let mut parts = Vec::new();
+    let mut wanted = Vec::new();
+    for (at, work) in works.iter().enumerate() {
+        let tier = number(work);
+        for missing in work.plan.missing().into_iter().filter(|&missing| work.plan.parts[missing].asked == tier) {
+            let part = work.plan.parts[missing].part;
+            let asked = *numbers.entry(part).or_insert_with(|| {
+                parts.push(part);
+                parts.len() - 1
+            });
+            wanted.push((at, missing, asked));
+        }
+    }
+    if parts.is_empty() {
+        return;
+    }
+    let found = source.find(&parts);
+    for (at, missing, asked) in wanted {
+        let wanted = &mut works[at].plan.parts[missing];
+        wanted.asked += 1;
+        wanted.places.extend(found.get(asked).into_iter().flatten().cloned());
+    }
+}
+
+/// Makes a pass over each image. Gives what came of those that are done; the others are `left`.
+fn advance<'a, R: Read + Seek + Send>(
+    works: Vec<Work<'a, R>>,
+    sources: &[&dyn Source],
+    threads: usize,
+    progress: &dyn Progress,
+    left: &Mutex<Vec<Work<'a, R>>>,
+) -> Vec<(usize, Result<Report, Error>)> {
+    let images = works.len().min(AT_ONCE);
+    let waiting = Mutex::new(works.into_iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    with_summing(threads.min(images), progress, |shared| {
+        let drive = || {
+            let mut done = Vec::new();
+            while let Some(work) = next() {
+                let (image, name) = (work.number, work.name.clone());
+                let result = match step(work, sources, shared) {
+                    Ok(Step::Left(work)) => {
+                        left.lock().unwrap_or_else(PoisonError::into_inner).push(*work);
+                        continue;
+                    }
+                    Ok(Step::Done(report)) => Ok(*report),
+                    Err(error) => Err(error),
+                };
+                progress.report(Event::ImageDone { image, name: &name, summary: &summary(&result) });
+                done.push((image, result));
+            }
+            done
+        };
+        std::thread::scope(|scope| {
+            let drivers: Vec<_> = (0..images).map(|_| scope.spawn(drive)).collect();
+            drivers.into_iter().flat_map(|driver| driver.join().expect("the work on an image does not panic")).collect()
+        })
+    })
+}
+
+/// Does work while so many threads sum.
+pub(super) fn with_summing<T>(threads: usize, progress: &dyn Progress, work: impl FnOnce(&Shared<'_>) -> T) -> T {
+    let shared = Shared { summing: Summing::new(threads), pool: Arc::new(Pool::default()), progress };
+    std::thread::scope(|scope| {
+        let _end = EndOfSumming(&shared.summing);
+        for _ in 0..threads {
+            scope.spawn(|| shared.summing.work());
+        }
+        work(&shared)
+    })
+}
+
+/// Lets the threads that sum return, whatever ends the work.
+struct EndOfSumming<'a>(&'a Summing);
+
+impl Drop for EndOfSumming<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+enum Step<'a, R> {
+    Done(Box<Report>),
+    Left(Box<Work<'a, R>>),
+}
+
+/// Makes a pass over an image, if one is to be made, and ends the work on it, if that is over.
+fn step<'a, R: Read + Seek>(
+    mut work: Work<'a, R>,
+    sources: &[&dyn Source],
+    shared: &Shared<'_>,
+) -> Result<Step<'a, R>, Error> {
+    if let Some(visit) = work.next() {
+        work.pass(visit, shared)?;
+    }
+    if work.is_over(sources) { Ok(Step::Done(Box::new(work.finish()?))) } else { Ok(Step::Left(Box::new(work))) }
+}
+
+/// How it went, in a few words.
+fn summary(result: &Result<Report, Error>) -> String {
+    match result {
+        Err(error) => format!("failed: {error}"),
+        Ok(Report { is_complete: true, parts, unmatched, length, .. }) => {
+            let share = *unmatched as f64 / (*length).max(1) as f64 * 100.0;
+            format!("complete: {parts} parts, {share:.1} % from the template")
+        }
+        Ok(Report { missing, needed, found, .. }) => {
+            format!("incomplete: {found} of {needed} parts found, {} different ones missing", missing.len())
+        }
+    }
+}

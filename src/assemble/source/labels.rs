@@ -1,0 +1,184 @@
+//! Parts at the paths that a jigdo file gives, in the trees that its labels stand for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+use super::Source;
+use crate::assemble::{Part, Place};
+use crate::digest::Sum;
+use crate::format::jigdo::{Jigdo, Location, ResolveError};
+
+/// The directories that labels stand for; the first one of a label that has a part is taken.
+pub type Trees = BTreeMap<String, Vec<PathBuf>>;
+
+/// The part files that one jigdo file names.
+#[derive(Debug, Clone, Default)]
+pub struct LabelTrees {
+    /// Every sum's files, in the jigdo file's order.
+    files: HashMap<Sum, Vec<PathBuf>>,
+}
+
+/// A jigdo file names a path that would lead out of its label's tree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the path of part {location:?} leads out of its tree; correct or remove its line in [Parts]")]
+pub struct LeavesTree {
+    pub location: String,
+}
+
+/// Why a jigdo file's parts cannot be looked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    #[error(transparent)]
+    LeavesTree(#[from] LeavesTree),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}
+
+impl LabelTrees {
+    /// Looks for the parts of `jigdo` in `trees`, and where `[Servers]` names a local directory for a label that has no
+    /// tree. Locations of other labels are passed over.
+    ///
+    /// # Errors
+    ///
+    /// A path that is absolute or has `..` in it, or labels that lead to themselves. Symbolic links in a tree are
+    /// followed wherever they lead, as mirror trees need it.
+    pub fn new(jigdo: &Jigdo, trees: &Trees) -> Result<Self, LabelError> {
+        let mut files: HashMap<Sum, Vec<PathBuf>> = HashMap::new();
+        for (sum, location) in &jigdo.parts {
+            let known = files.entry(*sum).or_default();
+            for location in jigdo.expand(location, |label| trees.contains_key(label))? {
+                match trees.get(&location.label) {
+                    Some(roots) => {
+                        let path = path_in_tree(&location)?;
+                        known.extend(roots.iter().map(|root| root.join(path)));
+                    }
+                    None => known.extend(local_path(&location)),
+                }
+            }
+        }
+        Ok(Self { files })
+    }
+
+    /// The files that should have the content with this sum, in the jigdo file's order. None need exist.
+    pub fn files(&self, sum: &Sum) -> &[PathBuf] {
+        self.files.get(sum).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Source for LabelTrees {
+    /// The files that exist. One of another length is among them if there is no better one, so that it can be reported.
+    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+        let place = |part: &Part, path: &PathBuf| {
+            let found = std::fs::metadata(path).ok().filter(|found| found.is_file())?;
+            Some((found.len() != part.length, Place::file(path)))
+        };
+        let places = |part: &Part| {
+            let mut places: Vec<_> = self.files(&part.sum).iter().filter_map(|path| place(part, path)).collect();
+            places.sort_by_key(|(is_of_another_length, _)| *is_of_another_length);
+            places.into_iter().map(|(_, place)| place).collect()
+        };
+        parts.iter().map(places).collect()
+    }
+}
+
+/// The location's path, which must stay in its tree.
+fn path_in_tree(location: &Location) -> Result<&Path, LeavesTree> {
+    let path = Path::new(&location.path);
+    let stays = |component| matches!(component, Component::Normal(_) | Component::CurDir);
+    if path.components().all(stays) && !location.path.contains('\0') {
+        Ok(path)
+    } else {
+        Err(LeavesTree { location: location.to_string() })
+    }
+}
+
+/// The path that a URL of the form `file:/path` or `file:///path` names.
+fn local_path(location: &Location) -> Option<PathBuf> {
+    if location.label != "file" || location.path.contains('\0') {
+        return None;
+    }
+    let path = location.path.strip_prefix("//").unwrap_or(&location.path);
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Checksum;
+    use crate::format::jigdo::Server;
+
+    fn sum() -> Sum {
+        Sum::of(Checksum::Md5, b"")
+    }
+
+    fn part(length: u64) -> Part {
+        Part { sum: sum(), length, first_block: None }
+    }
+
+    fn jigdo(paths: &[&str], servers: &[(&str, &str)]) -> Jigdo {
+        let server = |&(label, url): &(&str, &str)| {
+            let url = url.to_owned();
+            (label.to_owned(), Server { url, try_last: false })
+        };
+        Jigdo {
+            parts: paths.iter().map(|path| (sum(), Location::parse(path))).collect(),
+            servers: servers.iter().map(server).collect(),
+            ..Jigdo::default()
+        }
+    }
+
+    fn trees(trees: &[(&str, &Path)]) -> Trees {
+        trees.iter().map(|(label, path)| ((*label).to_owned(), vec![path.to_path_buf()])).collect()
+    }
+
+    #[test]
+    fn paths_that_lead_out_of_the_tree_are_refused() {
+        let of = |path: &str| LabelTrees::new(&jigdo(&[path], &[]), &trees(&[("A", Path::new("mirror"))]));
+        for path in ["A:../../etc/passwd", "A:/etc/passwd", "A:pool/../../x", "A:.."] {
+            let error = of(path).unwrap_err().to_string();
+            assert!(error.contains(path), "{error}");
+        }
+        for path in ["A:pool/x", "A:./pool/..x", "A:pool//x", "B:../x"] {
+            assert!(of(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn files_of_the_right_length_come_first() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("directory")).unwrap();
+        for (name, content) in [("short", "1"), ("right", "12"), ("later", "ab")] {
+            std::fs::write(directory.path().join(name), content).unwrap();
+        }
+        let jigdo = jigdo(&["A:missing", "A:directory", "A:short", "A:right", "A:later"], &[]);
+        let source = LabelTrees::new(&jigdo, &trees(&[("A", directory.path())])).unwrap();
+        let names = |part: Part| -> Vec<String> {
+            let place = |place: Place| match place {
+                Place::File(path) => path.file_name().unwrap().to_str().unwrap().to_owned(),
+                other => panic!("{other}"),
+            };
+            source.find(&[part]).remove(0).into_iter().map(place).collect()
+        };
+        assert_eq!(names(part(2)), ["right", "later", "short"]);
+        assert_eq!(names(part(9)), ["short", "right", "later"]);
+        let other = Part { sum: Sum::of(Checksum::Sha256, b""), ..part(2) };
+        assert!(names(other).is_empty());
+    }
+
+    #[test]
+    fn labels_lead_through_labels_to_trees_and_local_directories() {
+        let servers = [("B", "A:sub/"), ("C", "file:/srv/c/"), ("C", "https://c/"), ("D", "file:///srv/d/")];
+        let files = |path| {
+            let mirror = trees(&[("A", Path::new("/mirror"))]);
+            LabelTrees::new(&jigdo(&[path], &servers), &mirror).unwrap().files(&sum()).to_vec()
+        };
+        assert_eq!(files("B:x"), [Path::new("/mirror/sub/x")]);
+        assert_eq!(files("C:x"), [Path::new("/srv/c/x")]);
+        assert_eq!(files("D:x"), [Path::new("/srv/d/x")]);
+        assert!(files("E:x").is_empty());
+        // A tree that is given replaces the servers.
+        let mirror = trees(&[("C", Path::new("/mirror"))]);
+        let found = LabelTrees::new(&jigdo(&["C:x"], &servers), &mirror).unwrap();
+        assert_eq!(found.files(&sum()), [Path::new("/mirror/x")]);
+    }
+}

@@ -1,0 +1,233 @@
+//! The sums of all images in work and of their parts, side by side.
+//!
+//! An image's own sum is a chain from its first byte to its last, and each part's sum is one; but a thread can advance
+//! many chains at the speed of one. So images give their windows, in order, and go on; a thread takes a window of each
+//! into their sums and into those of the parts in them, all in one go, as soon as all images have one, or one of them
+//! cannot go on before.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::window::{Origin, Segment, Window};
+use crate::digest::{self, Algorithm, Checksum, Hasher, Sum};
+
+/// How many windows of an image may wait to be summed.
+const MOST_WAITING: usize = 2;
+
+/// The sums of all images in work.
+pub(super) struct Summing {
+    /// How many threads sum.
+    threads: usize,
+    state: Mutex<Images>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Images {
+    open: BTreeMap<usize, Open>,
+    next_number: usize,
+    is_over: bool,
+}
+
+/// An image in work.
+struct Open {
+    /// `None` while a thread has them.
+    sums: Option<Sums>,
+    waiting: VecDeque<Arc<Window>>,
+    /// Whether the image's work waits for its sums.
+    is_awaited: bool,
+}
+
+/// The sums of one image, as far as they have come.
+struct Sums {
+    /// What the sum of each area should be that is a part.
+    expected: Arc<[Option<Sum>]>,
+    checksum: Checksum,
+    image: Option<Hasher>,
+    /// The part that goes on in the next window.
+    part: Option<Hasher>,
+    wrong: Vec<WrongSum>,
+}
+
+/// A part whose bytes had another sum than they should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WrongSum {
+    /// The area's place among the plan's.
+    pub area: usize,
+    pub found: Sum,
+}
+
+/// What came of an image's sums.
+pub(super) struct Summed {
+    /// The image's own; `None` if it was not asked for, or has gaps.
+    pub image: Option<Sum>,
+    /// In the order of the image.
+    pub wrong: Vec<WrongSum>,
+}
+
+impl Summing {
+    /// No sums yet; so many threads will call [`Summing::work`].
+    pub fn new(threads: usize) -> Self {
+        Self { threads, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Begins the sums of an image. `expected` has the sum of each area that is a part.
+    pub fn open(&self, checksum: Checksum, expected: Arc<[Option<Sum>]>, with_image: bool) -> ImageSums<'_> {
+        let image = with_image.then(|| Hasher::new(checksum.into()));
+        let sums = Some(Sums { expected, checksum, image, part: None, wrong: Vec::new() });
+        let mut state = self.lock();
+        let number = state.next_number;
+        state.next_number += 1;
+        state.open.insert(number, Open { sums, waiting: VecDeque::new(), is_awaited: false });
+        ImageSums { summing: self, number }
+    }
+
+    /// Sums until [`Summing::end`] was called.
+    pub fn work(&self) {
+        let mut state = self.lock();
+        while !state.is_over {
+            let mut batch = state.take_due(self.threads);
+            if batch.is_empty() {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            drop(state);
+            advance(&mut batch);
+            state = self.lock();
+            for (number, sums, window) in batch {
+                // Its memory is free again before anybody waits for some.
+                drop(window);
+                // The work on the image may have ended early.
+                if let Some(open) = state.open.get_mut(&number) {
+                    open.sums = Some(sums);
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Lets the threads that sum return.
+    pub fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Images> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Images {
+    /// The next windows that are worth a thread's while, one of an image, with the sums that they go into.
+    fn take_due(&mut self, threads: usize) -> Vec<(usize, Sums, Arc<Window>)> {
+        let is_ready = |open: &Open| open.sums.is_some() && !open.waiting.is_empty();
+        let ready = || self.open.values().filter(|open| is_ready(open));
+        let enough = self.open.len().div_ceil(threads).max(1);
+        let most = digest::streams_at_once(Algorithm::Md5);
+        if ready().count() < enough.min(most) && !ready().any(|open| open.is_awaited) {
+            return Vec::new();
+        }
+        let mut due: Vec<_> = self.open.iter_mut().filter(|(_, open)| is_ready(open)).collect();
+        due.sort_by_key(|(_, open)| !open.is_awaited);
+        let taken = due.into_iter().take(enough.min(most));
+        taken.filter_map(|(&number, open)| Some((number, open.sums.take()?, open.waiting.pop_front()?))).collect()
+    }
+}
+
+/// Takes each window into the sums of its image and its parts.
+fn advance(batch: &mut [(usize, Sums, Arc<Window>)]) {
+    // The parts of each window: those that go on in it, and those that begin there.
+    let hashers_of = |(_, sums, window): &mut (usize, Sums, Arc<Window>)| {
+        let parts = window.segments.iter().filter(|segment| is_summed(segment.origin));
+        let hasher = |segment: &Segment| {
+            let going_on = if segment.is_first { None } else { sums.part.take() };
+            going_on.unwrap_or_else(|| Hasher::new(Algorithm::from(sums.checksum)))
+        };
+        parts.map(hasher).collect::<Vec<_>>()
+    };
+    let mut hashers: Vec<Vec<Hasher>> = batch.iter_mut().map(hashers_of).collect();
+    let mut updates: Vec<(&mut Hasher, &[u8])> = Vec::new();
+    for ((_, sums, window), hashers) in batch.iter_mut().zip(&mut hashers) {
+        if window.segments.iter().any(|segment| segment.origin == Origin::Gap) {
+            sums.image = None;
+        }
+        updates.extend(sums.image.as_mut().map(|image| (image, &window[..])));
+        let parts = window.segments.iter().filter(|segment| is_summed(segment.origin));
+        updates.extend(hashers.iter_mut().zip(parts).map(|(hasher, part)| (hasher, &window[part.at.clone()])));
+    }
+    digest::update_all(&mut updates);
+    for ((_, sums, window), hashers) in batch.iter_mut().zip(hashers) {
+        let parts = window.segments.iter().filter(|segment| is_summed(segment.origin));
+        for (segment, hasher) in parts.zip(hashers) {
+            if segment.is_last {
+                sums.compare(segment.area, hasher);
+            } else {
+                sums.part = Some(hasher);
+            }
+        }
+    }
+}
+
+fn is_summed(origin: Origin) -> bool {
+    matches!(origin, Origin::Place | Origin::Output)
+}
+
+impl Sums {
+    fn compare(&mut self, area: usize, hasher: Hasher) {
+        let found = finish(self.checksum, hasher);
+        if self.expected[area].is_some_and(|expected| expected != found) {
+            self.wrong.push(WrongSum { area, found });
+        }
+    }
+}
+
+fn finish(checksum: Checksum, hasher: Hasher) -> Sum {
+    Sum::from_bytes(checksum, &hasher.finish()).expect("a hasher gives as many bytes as its sum has")
+}
+
+/// The sums of one image.
+pub(super) struct ImageSums<'a> {
+    summing: &'a Summing,
+    number: usize,
+}
+
+impl ImageSums<'_> {
+    /// Gives the image's next window. Waits while enough of the image waits to be summed.
+    pub fn push(&self, window: Arc<Window>) {
+        let mut state = self.wait(|open| open.waiting.len() < MOST_WAITING);
+        if let Some(open) = state.open.get_mut(&self.number) {
+            open.waiting.push_back(window);
+        }
+        drop(state);
+        self.summing.changed.notify_all();
+    }
+
+    /// The sums of all windows.
+    pub fn finish(self) -> Summed {
+        let mut state = self.wait(|open| open.waiting.is_empty() && open.sums.is_some());
+        let sums = state.open.get_mut(&self.number).and_then(|open| open.sums.take());
+        let Sums { checksum, image, wrong, .. } = sums.expect("the sums are back, and stay until they are closed");
+        Summed { image: image.map(|hasher| finish(checksum, hasher)), wrong }
+    }
+
+    fn wait(&self, is_done: impl Fn(&Open) -> bool) -> MutexGuard<'_, Images> {
+        let mut state = self.summing.lock();
+        while let Some(open) = state.open.get_mut(&self.number) {
+            open.is_awaited = !is_done(open);
+            if !open.is_awaited {
+                break;
+            }
+            self.summing.changed.notify_all();
+            state = self.summing.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+}
+
+impl Drop for ImageSums<'_> {
+    fn drop(&mut self) {
+        // Others may have waited for this image to give a window.
+        self.summing.lock().open.remove(&self.number);
+        self.summing.changed.notify_all();
+    }
+}

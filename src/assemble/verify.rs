@@ -1,0 +1,115 @@
+//! Whether an image is the one that a template describes, and if not, where it differs.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+use super::Error;
+use super::fill::Visit;
+use super::output::Output;
+use super::part::Part;
+use super::pass::pass;
+use super::plan::{Plan, What};
+use super::run::with_summing;
+use crate::digest::Sum;
+use crate::format::template::{Area, Template};
+use crate::progress::{Event, Progress};
+
+/// How much unmatched data are compared at a time, in bytes.
+const PIECE: u64 = 1 << 20;
+
+/// What was found out about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What the template says of the image: its length in bytes, and its sum.
+    pub length: u64,
+    pub sum: Sum,
+    /// The image's own length in bytes.
+    pub found_length: u64,
+    /// The image's own sum; `None` if it has another length.
+    pub found_sum: Option<Sum>,
+    /// The areas that are not what they should be, in the order of the image. None if it has another length.
+    pub wrong: Vec<WrongArea>,
+}
+
+/// An area of an image that is not what it should be. Offset and length are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongArea {
+    pub offset: u64,
+    pub length: u64,
+    /// The part that it should be; `None` if it should be unmatched data.
+    pub part: Option<Part>,
+}
+
+impl Verified {
+    /// Whether the image is the one that the template describes.
+    pub fn is_right(&self) -> bool {
+        self.found_sum == Some(self.sum)
+    }
+}
+
+/// Compares the image at `path` with what `template` says. Nothing is read of an image that has another length.
+///
+/// # Errors
+/// The image or the template cannot be read.
+pub fn verify_image<R: Read + Seek + Send>(
+    path: &Path,
+    template: &mut Template<R>,
+    progress: &dyn Progress,
+) -> Result<Verified, Error> {
+    let unreadable = |error| Error::ReadBack { path: path.to_owned(), offset: 0, error };
+    let file = File::open(path).map_err(unreadable)?;
+    let found_length = file.metadata().map_err(unreadable)?.len();
+    let mut plan = Plan::new(&template.description, None);
+    let (length, sum) = (plan.image.length, plan.image.sum);
+    let mut verified = Verified { length, sum, found_length, found_sum: None, wrong: Vec::new() };
+    if found_length != length {
+        return Ok(verified);
+    }
+    let name = path.display().to_string();
+    progress.report(Event::BatchStarted { bytes: length });
+    progress.report(Event::ImageStarted { image: 0, name: &name, bytes: length });
+    let image = Output::Image { path: path.to_owned(), file };
+    let passed = with_summing(1, progress, |shared| pass(0, &mut plan, template, &image, Visit::Back, shared))?;
+    verified.found_sum = passed.image;
+    let wrong_part = |&area: &usize| {
+        let area = &plan.areas[area];
+        let part = match area.what {
+            What::Part { number, .. } => Some(plan.parts[number].part),
+            What::Unmatched => None,
+        };
+        WrongArea { offset: area.offset, length: area.length, part }
+    };
+    verified.wrong = passed.wrong.iter().map(wrong_part).collect();
+    if !verified.is_right() {
+        verified.wrong.extend(wrong_unmatched(&image, template)?);
+        verified.wrong.sort_by_key(|area| area.offset);
+    }
+    let summary = if verified.is_right() { "right" } else { "not the image that the template describes" };
+    progress.report(Event::ImageDone { image: 0, name: &name, summary });
+    progress.report(Event::BatchDone);
+    Ok(verified)
+}
+
+/// The areas that are not the template's unmatched data.
+fn wrong_unmatched<R: Read + Seek>(image: &Output<'_>, template: &mut Template<R>) -> Result<Vec<WrongArea>, Error> {
+    let areas: Vec<(u64, Area)> = template.description.with_offsets().map(|(offset, area)| (offset, *area)).collect();
+    let mut unmatched = template.unmatched();
+    let (mut theirs, mut ours) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
+    let mut wrong = Vec::new();
+    for (offset, area) in areas {
+        let Area::Unmatched { length } = area else { continue };
+        let mut is_right = true;
+        for start in (offset..offset + length).step_by(PIECE as usize) {
+            let piece = (offset + length - start).min(PIECE) as usize;
+            let (theirs, ours) = (&mut theirs[..piece], &mut ours[..piece]);
+            unmatched.read_exact(theirs).map_err(|error| Error::Unmatched { offset: start, error })?;
+            image.read(ours, start)?;
+            is_right &= theirs == ours;
+        }
+        if !is_right {
+            wrong.push(WrongArea { offset, length, part: None });
+        }
+    }
+    Ok(wrong)
+}

@@ -1,0 +1,241 @@
+//! The work on one image: passes over it, until all of it is there or nothing more can be found.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
+
+use super::fill::{Refused, Visit};
+use super::output::{ImageFile, Output};
+use super::part::Part;
+use super::pass::{Shared, pass};
+use super::plan::{Plan, State};
+use super::source::Source;
+use super::{Destination, Error, Incomplete, Order};
+use crate::digest::Sum;
+use crate::format::template::{Template, Tmp};
+use crate::progress::Event;
+
+/// More passes than this are of no use: then the disk gives other bytes than it was given.
+const MOST_PASSES: usize = 1000;
+
+/// What came of an image. Lengths and offsets are in bytes.
+#[derive(Debug)]
+pub struct Report {
+    /// Whether all of the image is there, and has the right sum.
+    pub is_complete: bool,
+    pub length: u64,
+    pub sum: Sum,
+    /// How much of the image comes from the template.
+    pub unmatched: u64,
+    /// How many areas of the image are parts.
+    pub parts: usize,
+    /// How many of these were not there before, and how many of those are there now. Where nothing was to be written,
+    /// because other parts are missing, what was found counts as there.
+    pub needed: usize,
+    pub found: usize,
+    /// The parts that are nowhere.
+    pub missing: Vec<Missing>,
+    /// The places where something else was than the part that was looked for.
+    pub refused: Vec<Refused>,
+    /// Where the state of the half-assembled image is.
+    pub tmp: Option<PathBuf>,
+}
+
+/// A part that is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub part: Part,
+    /// Where it belongs in the image, in bytes; ascending.
+    pub offsets: Vec<u64>,
+}
+
+/// An image in work.
+pub(super) struct Work<'a, R> {
+    pub name: String,
+    pub number: usize,
+    template: &'a mut Template<R>,
+    pub sources: Vec<&'a dyn Source>,
+    pub plan: Plan,
+    target: Target<'a>,
+    output: Output<'a>,
+    needed: usize,
+    passes: usize,
+    /// Whether the image's sum is right.
+    is_proven: bool,
+    refused: Vec<Refused>,
+}
+
+/// What is to become of an image.
+enum Target<'a> {
+    File {
+        path: PathBuf,
+        is_sparse: bool,
+        incomplete: Incomplete,
+    },
+    /// It goes there, once all parts are known to be right.
+    Stream(Option<&'a mut (dyn Write + Send)>),
+    /// Its parts are only looked at.
+    Nowhere,
+}
+
+impl<'a, R: Read + Seek> Work<'a, R> {
+    /// The work that an order asks for. A half-assembled image is gone on with.
+    pub fn new(number: usize, order: Order<'a, R>) -> Result<Self, Error> {
+        let Order { name, template, sources, destination } = order;
+        let description = &template.description;
+        let mut written = None;
+        let (target, output) = match destination {
+            Destination::File { path, is_sparse, incomplete } => {
+                let resumed = match ImageFile::resume(&path, description) {
+                    // Where nothing half-assembled is asked for, what is in its place is nobody's business.
+                    Err(Error::NotATmp { .. } | Error::OtherTmp { .. }) if incomplete != Incomplete::Keep => None,
+                    resumed => resumed?,
+                };
+                let output = resumed.map(|(file, tmp)| {
+                    written = Some(tmp.written_areas(description));
+                    Output::File(file)
+                });
+                (Target::File { path, is_sparse, incomplete }, output.unwrap_or(Output::Nowhere))
+            }
+            Destination::Stream(out) => (Target::Stream(Some(out)), Output::Nowhere),
+            Destination::Nowhere => (Target::Nowhere, Output::Nowhere),
+        };
+        let plan = Plan::new(&template.description, written.as_deref());
+        let needed = plan.needed();
+        let (passes, is_proven, refused) = (0, false, Vec::new());
+        Ok(Self { name, number, template, sources, plan, target, output, needed, passes, is_proven, refused })
+    }
+
+    /// What is to be looked at next; `None` if the work is over.
+    pub fn next(&self) -> Option<Visit> {
+        let is_first = self.passes == 0;
+        let (is_written, has_found) = (self.plan.is_written(), !self.plan.found().is_empty());
+        let is_all_found = self.plan.missing().is_empty();
+        match &self.target {
+            _ if self.is_proven => None,
+            Target::Nowhere => has_found.then_some(Visit::Needed),
+            // Nothing can be taken back of a stream, so all parts are looked at beforehand.
+            Target::Stream(_) if is_all_found => Some(if is_written { Visit::All } else { Visit::Needed }),
+            Target::Stream(_) => None,
+            // Once something was wrong, only that is looked for again, and at last all of the image.
+            Target::File { .. } if is_all_found => {
+                Some(if is_first || is_written { Visit::All } else { Visit::Needed })
+            }
+            Target::File { incomplete, .. } => {
+                let is_there = matches!(self.output, Output::File(_));
+                let is_new = *incomplete == Incomplete::Keep && !is_there;
+                let is_wanted = *incomplete != Incomplete::Discard || is_there;
+                (has_found && is_wanted).then_some(if is_new { Visit::All } else { Visit::Needed })
+            }
+        }
+    }
+
+    /// Makes a pass.
+    pub fn pass(&mut self, visit: Visit, shared: &Shared<'_>) -> Result<(), Error> {
+        if self.passes == 0 {
+            let bytes = self.plan.image.length;
+            shared.progress.report(Event::ImageStarted { image: self.number, name: &self.name, bytes });
+        }
+        self.passes += 1;
+        if self.passes > MOST_PASSES {
+            return Err(Error::Unstable);
+        }
+        self.open(visit)?;
+        let passed = pass(self.number, &mut self.plan, self.template, &self.output, visit, shared)?;
+        if let Output::File(file) = &mut self.output {
+            file.end_pass(self.plan.image.length, &passed.wrong)?;
+        }
+        let expected = self.plan.image.sum;
+        let is_right = passed.refused.is_empty() && self.plan.is_written();
+        if let Some(found) = passed.image {
+            self.is_proven = found == expected;
+            if !self.is_proven && is_right {
+                return Err(Error::ImageSum { expected, found });
+            }
+        }
+        if matches!(self.target, Target::Stream(None)) && !self.is_proven {
+            return Err(Error::Changed);
+        }
+        for refused in &passed.refused {
+            shared.progress.report(Event::Warning(&format!("{}: {refused}", self.name)));
+        }
+        self.refused.extend(passed.refused);
+        Ok(())
+    }
+
+    /// Opens what is to be written to, if it is time.
+    fn open(&mut self, visit: Visit) -> Result<(), Error> {
+        if !matches!((visit, &self.output), (Visit::All, Output::Nowhere)) {
+            return Ok(());
+        }
+        match &mut self.target {
+            Target::File { path, is_sparse, .. } => {
+                self.output = Output::File(ImageFile::create(path, *is_sparse)?);
+                // What was looked at before is not in this file.
+                self.plan.forget();
+            }
+            Target::Stream(out) => {
+                let out = out.take().expect("a stream is written once");
+                self.output = Output::Stream(out.into());
+                self.plan.forget();
+            }
+            Target::Nowhere => {}
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more can be done, whatever further sources know.
+    pub fn is_over(&self, shared: &[&dyn Source]) -> bool {
+        let sources = self.sources.len() + shared.len();
+        self.next().is_none() && self.plan.missing().iter().all(|&number| self.plan.parts[number].asked >= sources)
+    }
+
+    /// Gives the image its name, or leaves what there is of it, and says what came of it.
+    pub fn finish(mut self) -> Result<Report, Error> {
+        let mut tmp = None;
+        if let Output::File(file) = &mut self.output {
+            let is_kept = file.is_resumed() || matches!(self.target, Target::File { incomplete: Incomplete::Keep, .. });
+            if self.is_proven {
+                file.finish(self.plan.image.length)?;
+            } else if is_kept {
+                let state = Tmp { description: self.template.description.clone(), written: self.plan.written() };
+                tmp = Some(file.leave(&state)?);
+            }
+        }
+        let plan = &self.plan;
+        let is_there = |&(_, number, state): &(usize, usize, &State)| {
+            *state == State::Written || !plan.parts[number].places.is_empty()
+        };
+        let parts = plan.of_parts().count();
+        let lacking = plan.of_parts().filter(|area| !is_there(area)).count();
+        Ok(Report {
+            is_complete: self.is_proven || (matches!(self.target, Target::Nowhere) && lacking == 0),
+            length: plan.image.length,
+            sum: plan.image.sum,
+            unmatched: self.template.description.unmatched_length(),
+            parts,
+            needed: self.needed,
+            found: self.needed - lacking,
+            missing: self.missing(),
+            refused: self.refused,
+            tmp,
+        })
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        let mut offsets: BTreeMap<usize, Vec<u64>> =
+            self.plan.missing().into_iter().map(|number| (number, Vec::new())).collect();
+        for (area, number, state) in self.plan.of_parts() {
+            if let Some(offsets) = offsets.get_mut(&number)
+                && *state != State::Written
+            {
+                offsets.push(self.plan.areas[area].offset);
+            }
+        }
+        let missing =
+            offsets.into_iter().map(|(number, offsets)| Missing { part: self.plan.parts[number].part, offsets });
+        let mut missing: Vec<_> = missing.collect();
+        missing.sort_by_key(|missing| missing.offsets.first().copied());
+        missing
+    }
+}
