@@ -102,6 +102,9 @@ fn sets(place: &Path) {
     ] {
         put(&place.join(to), &fs::read(vectors.join(from)).unwrap());
     }
+    let mut part = fs::read(place.join("mirror/pool/b/delta-copy_amd64.deb")).unwrap();
+    *part.last_mut().unwrap() ^= 1;
+    put(&place.join("damaged/delta"), &part);
     let image = fs::read(vectors.join("plain.img")).unwrap();
     put(&place.join("short.img"), &image[..image.len() - 1]);
     put(&place.join("wrong.img"), &[&image[..1000], b"X", &image[1001..]].concat());
@@ -115,6 +118,8 @@ fn texts(place: &Path) {
         ("list2.txt", "src/a/small\nnothing\nsrc/e"),
         ("crlf.txt", "src/a/small\r\nsrc/a/one\n"),
         ("d1.txt", "d1//\n\n"),
+        ("mirror.txt", "mirror/doc\nmirror//pool/a\nnothing\n"),
+        ("made.tmp", "this is no half-assembled image, whatever its name"),
         (
             "many-servers.jigdo",
             &format!(
@@ -400,6 +405,67 @@ const MERGES: Cases = &[
     &["mt -i a.iso src//a --merge=src"],
 ];
 
+const IMAGES: Cases = &[
+    &["make-image --image=x.img --template=v1.template mirror"],
+    &["mi -i x.img -t v2.template mirror//", "pm -i x.img -j v2.jigdo -t v2.template"],
+    &["mi -i x.img -t v1b.template mirror", "ver -i x.img -t v1.template"],
+    &["mi -i x.img -t v2s.template -r quiet mirror"],
+    &["mi -i x.iso -t j1.template mirror"],
+    &["mi -i x.iso -t j2.template --no-check-files mirror"],
+    &["mi -t v1.template", "mi -t v1.template nothing src", "ls -t v1.tmp"],
+    &[
+        "mi -t v1.template mirror/pool/a",
+        "ls -t v1.tmp",
+        "ls --hex -t v1.tmp",
+        "pm -j v1.jigdo",
+        "pma -j v1.jigdo",
+        "mi -t v1.template",
+        "mi -t v1.template src/a/one mirror/pool/a",
+        "mi -t v1.template mirror/doc",
+        "ls -t v1.tmp",
+        "mi -t v1.template -r grep mirror/pool/b",
+        "pm -j v1.jigdo",
+        "mi -t v1.template mirror",
+        "mi -t v1.template -f mirror/doc",
+        "mi -t v1.template -f mirror",
+        "ver -i v1 -t v1.template",
+    ],
+    &[
+        "mi -t v2.template mirror/pool/b -r noprogress",
+        "ls -t v2.tmp",
+        "pma -j v2.jigdo --uri Debian=file:/x/",
+        "mi -t v2.template -f mirror/pool/a",
+        "mi -t v2.template --cache=new.db mirror/doc",
+        "ver -i v2 -t v2.template",
+    ],
+    &[
+        "mi -t v1.template -i x mirror/doc",
+        "mi -t v2.template -i x mirror/doc",
+        "pm -t v2.template -i x -j v2.jigdo",
+        "mi -t v2.template -i x -f mirror/doc",
+        "ls -t x.tmp",
+    ],
+    &[
+        "mi -t v1.template -i made mirror/doc",
+        "pm -t v1.template -i made -j v1.jigdo",
+        "mi -t v1.template -i made mirror",
+    ],
+    &["mi -t v1.template -i - mirror/pool"],
+    &["mi -t v1.template -i - -r quiet mirror"],
+    &["mi -t v2.template -i - mirror --readbuffer=1k"],
+    &["mirror.txt | mi -t v1.template -T-"],
+    &["mi -t v1.template -i x.img damaged", "mi -t v1.template -i x.img damaged mirror/pool/b", "ls -t x.img.tmp"],
+    &["mi -i plain.img -t v1.template mirror"],
+    &["mi -i x.img -t nothing mirror"],
+    &["mi -i x.img -t a.iso mirror"],
+    &["v1.template | mi -i x.img -t - mirror"],
+    &["mi -i nothing/x.img -t v1.template mirror"],
+    &["mi -i x.img mirror"],
+    &["mi mirror"],
+    &["mi -j v1.jigdo -i x.img mirror"],
+    &["mi -j nothing.jigdo -i x.img -t v1.template mirror"],
+];
+
 /// Where the two are not meant to agree: the commands, the exit codes of jigdo-file and of ours, and the heading in
 /// `docs/jigdo-file-drop-in.md` that says so.
 struct Difference {
@@ -460,6 +526,7 @@ const DIFFERENCES: &[Difference] = &[
     },
     same_code(&["pma -j j1.jigdo"], 0, "Reading jigdo files"),
     same_code(&["pma -j loop.jigdo -t v1.template"], 0, "Reading jigdo files"),
+    same_code(&["mi -t v1.template --files-from=mirror.txt damaged -i x.img"], 1, "Half-assembled images"),
     same_code(&["--version"], 0, "Messages"),
     same_code(&["-h"], 0, "Messages"),
     same_code(&["-H"], 0, "Messages"),
@@ -524,6 +591,11 @@ fn jigdo_files_are_merged_alike() {
 }
 
 #[test]
+fn images_are_assembled_alike_in_one_run_or_several() {
+    check(IMAGES);
+}
+
+#[test]
 fn where_the_two_differ_the_documentation_says_so() {
     let Some(arena) = arena() else { return };
     let page = fs::read_to_string(repository().join("docs/jigdo-file-drop-in.md")).unwrap();
@@ -544,7 +616,7 @@ fn where_the_two_differ_the_documentation_says_so() {
 
 /// Every line of every table.
 fn all_lines() -> Vec<&'static str> {
-    let tables = [SUMS, WRONG, LISTS, MISSING, VERIFY, TEMPLATES, MATCH_EXEC, MERGES];
+    let tables = [SUMS, WRONG, LISTS, MISSING, VERIFY, TEMPLATES, MATCH_EXEC, MERGES, IMAGES];
     let of_tables = tables.into_iter().flatten().flat_map(|lines| lines.iter());
     of_tables.chain(DIFFERENCES.iter().flat_map(|difference| difference.lines)).copied().collect()
 }
@@ -561,7 +633,7 @@ fn every_option_of_jigdo_file_is_in_the_tables() {
     let lines = all_lines();
     let is_used = |option: &str| {
         let words = lines.iter().flat_map(|line| line.split([' ', '=', '\'']));
-        words.filter(|word| *word == option).next().is_some()
+        words.collect::<Vec<_>>().contains(&option)
     };
     let unused: Vec<_> = options.filter(|option| !is_used(option)).collect();
     assert!(unused.is_empty(), "{unused:?}");

@@ -194,7 +194,10 @@ impl<'a, R: Read + Seek> Work<'a, R> {
     pub fn finish(mut self) -> Result<Report, Error> {
         let mut tmp = None;
         if let Output::File(file) = &mut self.output {
-            let is_kept = file.is_resumed() || matches!(self.target, Target::File { incomplete: Incomplete::Keep, .. });
+            // Where what was found turned out to be something else, there is nothing to go on with.
+            let has_part = || self.plan.written().contains(&true);
+            let keeps = matches!(self.target, Target::File { incomplete: Incomplete::Keep, .. });
+            let is_kept = file.is_resumed() || (keeps && has_part());
             if self.is_proven {
                 file.finish(self.plan.image.length)?;
             } else if is_kept {

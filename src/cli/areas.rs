@@ -39,14 +39,15 @@ pub fn write_entry(out: &mut dyn Write, offset: u64, entry: &Entry, notation: No
         }
         Entry::Area(area @ Area::Part { sum, .. }) => {
             let kind = match sum.checksum() {
-                Checksum::Md5 => "need-file-md5",
-                Checksum::Sha256 => "need-file-sha256",
+                Checksum::Md5 => "need-file-md5    ",
+                Checksum::Sha256 => "need-file-sha256 ",
             };
             write_part(out, kind, offset, area, notation)
         }
         Entry::Written(area @ Area::Part { sum, .. }) => {
+            // A column less than the others have: so jigdo-file prints it.
             let kind = match sum.checksum() {
-                Checksum::Md5 => "have-file",
+                Checksum::Md5 => "have-file       ",
                 Checksum::Sha256 => "have-file-sha256",
             };
             write_part(out, kind, offset, area, notation)
@@ -65,5 +66,5 @@ pub fn write_entry(out: &mut dyn Write, offset: u64, entry: &Entry, notation: No
 fn write_part(out: &mut dyn Write, kind: &str, offset: u64, area: &Area, notation: Notation) -> io::Result<()> {
     let Area::Part { length, rsync64, sum } = area else { return Ok(()) };
     let rsync64 = notation.rsync64(rsync64.unwrap_or_default());
-    writeln!(out, "{kind:<17} {offset:>12} {length:>12} {:>46}{rsync64}", notation.sum(sum))
+    writeln!(out, "{kind} {offset:>12} {length:>12} {:>46}{rsync64}", notation.sum(sum))
 }

@@ -9,6 +9,7 @@ mod help;
 mod inputs;
 mod labels;
 mod list_template;
+mod make_image;
 mod make_template;
 mod match_exec;
 mod names;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 use super::terminal;
 use crate::format::{jigdo, template};
-use crate::{mirror, publish};
+use crate::{assemble, mirror, publish};
 use options::{Command, Options};
 
 /// The name by which the program knows that it stands in for jigdo-file.
@@ -77,6 +78,10 @@ enum Error {
     #[error(transparent)]
     Mirror(#[from] mirror::Error),
     #[error(transparent)]
+    Assemble(#[from] assemble::Error),
+    #[error("parts are missing, so nothing of the image was written")]
+    Incomplete,
+    #[error(transparent)]
     Publish(#[from] publish::Error),
     #[error("the command of --match-exec {0}; no set was written")]
     MatchExec(String),
@@ -86,6 +91,8 @@ enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
+    /// More files are needed until the image is whole.
+    Incomplete,
     /// Something is wrong that can be put right.
     Wrong,
 }
@@ -94,6 +101,7 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done => Self::SUCCESS,
+            Outcome::Incomplete => Self::from(1),
             Outcome::Wrong => Self::from(2),
         }
     }
@@ -151,7 +159,7 @@ fn carry_out(options: &Options) -> Result<Outcome, Error> {
         Command::ListTemplate => list_template::run(options),
         Command::Sum(checksum) => sums::run(options, checksum),
         Command::Verify => verify::run(options),
-        Command::MakeImage => Err(Error::Usage("make-image is not there yet".to_owned())),
+        Command::MakeImage => make_image::run(options),
     }
 }
 

@@ -28,6 +28,11 @@ impl Names {
         };
         Self { image: name(image, ""), jigdo: name(jigdo, ".jigdo"), template: name(template, ".template") }
     }
+
+    /// Where the state of the image is while it is half assembled.
+    pub fn tmp(&self) -> PathBuf {
+        OsString::from_vec([self.image.as_os_str().as_bytes(), b".tmp"].concat()).into()
+    }
 }
 
 /// The path up to the last dot of its last component.

@@ -69,7 +69,7 @@ fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
     let file = File::open(path).map_err(|source| Error::Input { path: path.clone(), source })?;
     let template = Template::read(BufReader::new(file)).map_err(|source| super::unreadable(path, source))?;
     let description = template.description;
-    let written = half_assembled(&names.image, |tmp| tmp.is_of(&description)).map_or_else(Vec::new, |tmp| tmp.written);
+    let written = half_assembled(&names.tmp(), |tmp| tmp.is_of(&description)).map_or_else(Vec::new, |tmp| tmp.written);
     let is_written = written.into_iter().chain(std::iter::repeat(false));
     let sum = |(area, is_written): (&Area, bool)| match area {
         Area::Part { sum, .. } if !is_written => Some(*sum),
@@ -81,14 +81,10 @@ fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
     Ok(missing)
 }
 
-/// The state of the image that is half assembled, if there is one, and `is_right` takes it.
-fn half_assembled(image: &Path, is_right: impl Fn(&Tmp) -> bool) -> Option<Tmp> {
-    let mut path = OsString::from(image);
-    path.push(".tmp");
-    let file = File::open(&path).ok()?;
-    let passed_over = |cause: &dyn std::fmt::Display| {
-        say(format_args!("{} is passed over: {cause}", Path::new(&path).display()));
-    };
+/// The state of the half-assembled image at `path`, if there is one, and `is_right` takes it.
+fn half_assembled(path: &Path, is_right: impl Fn(&Tmp) -> bool) -> Option<Tmp> {
+    let file = File::open(path).ok()?;
+    let passed_over = |cause: &dyn std::fmt::Display| say(format_args!("{} is passed over: {cause}", path.display()));
     match Tmp::read(file) {
         Err(error) => passed_over(&error),
         Ok(tmp) if is_right(&tmp) => return Some(tmp),
