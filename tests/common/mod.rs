@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 
 pub mod drop_in;
+pub mod nginx;
 pub mod sets;
 
 use std::fs;
@@ -39,9 +40,13 @@ pub fn run(command: &mut Command) -> Output {
 
 /// Whether all these programs can be run. Where not, the test that asks returns early, if that is allowed.
 pub fn installed(programs: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |program: &&str| std::env::split_paths(&path).any(|directory| directory.join(program).is_file());
-    programs.iter().all(|program| is_there(program) || missing(&format!("{program} is not installed")))
+    programs.iter().all(|program| program_path(program).is_some() || missing(&format!("{program} is not installed")))
+}
+
+/// Where a program is.
+pub fn program_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 /// The corpus that `benches/make-corpus small` makes. Where there is none, the test that asks returns early, if that

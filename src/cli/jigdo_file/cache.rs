@@ -21,7 +21,7 @@ pub struct Cache {
     is_kept: bool,
     /// After how many seconds rows go that were not used; 0: never.
     expiry: u64,
-    /// Whether files are taken as the index knows them, without a look at them.
+    /// Whether files that are not there are taken as the index knows them.
     is_trusted: bool,
 }
 
@@ -46,7 +46,8 @@ impl Cache {
         })
     }
 
-    /// The stamp of a file that must be taken as the index knows it.
+    /// The stamp of a file that is not there, as the index knows it, if that is enough: it may be on a medium that is
+    /// elsewhere. A file that is there is always looked at; that costs nothing, and scripts give one name to many files.
     pub fn stamp(&self, name: &Name) -> Option<Stamp> {
         let path = name.rest().to_str().filter(|_| self.is_trusted)?;
         self.index.stamp(&root_of(name), path).unwrap_or_else(|error| {

@@ -73,7 +73,7 @@ pub struct Found {
 
 /// Looks for files. What cannot be used is told, and passed over.
 pub struct Finder<'a> {
-    /// Gives the stamp of a file that must not be asked for its own; see `--no-check-files`.
+    /// Gives the stamp that a file had which is not there, if that is of no matter; see `--no-check-files`.
     known: &'a dyn Fn(&Name) -> Option<Stamp>,
     found: Vec<Found>,
     /// Devices and inodes of all files and directories so far.
@@ -143,16 +143,16 @@ impl<'a> Finder<'a> {
 
     /// Adds a file, or gives what a directory has.
     fn add_object(&mut self, name: Name) -> Option<VecDeque<(Name, bool)>> {
-        if let Some(stamp) = (self.known)(&name) {
-            if self.seen.insert((stamp.device, stamp.inode)) {
-                self.found.push(Found { name, stamp });
-            }
-            return None;
-        }
         let metadata = match fs::metadata(name.path()) {
             Ok(metadata) => metadata,
             Err(error) => {
-                passed_over(&name, &error);
+                match (self.known)(&name) {
+                    Some(stamp) if self.seen.insert((stamp.device, stamp.inode)) => {
+                        self.found.push(Found { name, stamp });
+                    }
+                    Some(_) => {}
+                    None => passed_over(&name, &error),
+                }
                 return None;
             }
         };

@@ -55,8 +55,8 @@ Further options; BYTES may end in k, M or G
                        MATCHPATH, LEAF, MD5SUM, SHA256SUM and FILE in its environment
      --no-image-section, --no-servers-section
                        [make-template] write no such section into the jigdo file
-     --no-check-files  [make-template, md5sum, sha256sum] take files as the cache knows them
-                       [make-image] do not insist on a look at sums
+     --no-check-files  [make-template, md5sum, sha256sum] take files that are not there as the
+                       cache knows them
      --scan-whole-file [scan] read files whole, not only their first blocks
      --cache-expiry=SECONDS[h|d|w|m|y], or off
                        forget what was not used for so long; 30d if not given

@@ -18,8 +18,8 @@ use crate::format::base64;
 pub struct Draft {
     /// All lines but those of parts, without their ends.
     lines: Vec<String>,
-    /// Values and keys of the entries in `[Parts]`.
-    parts: BTreeSet<(String, String)>,
+    /// The entries of `[Parts]`: the value with the key behind it, and how long the value is. So jigdo-file sorts them.
+    parts: BTreeSet<(String, usize)>,
     keys: HashSet<String>,
 }
 
@@ -79,15 +79,16 @@ impl Draft {
     }
 
     fn insert(&mut self, key: String, value: String) {
-        self.keys.insert(key.clone());
-        self.parts.insert((value, key));
+        let length = value.len();
+        self.parts.insert((value + &key, length));
+        self.keys.insert(key);
     }
 
     /// Every label that the file has a server for, or a part below.
     pub fn labels(&self) -> BTreeSet<String> {
         let servers = self.entries("Servers").map(|(_, label, _)| label.to_owned());
         let location = |value: &str| words::split(value).ok()?.into_iter().next();
-        let parts = self.parts.iter().filter_map(|(value, _)| location(value));
+        let parts = self.parts.iter().filter_map(|(entry, length)| location(&entry[..*length]));
         servers
             .chain(parts.map(|location| Location::parse(&location).label))
             .filter(|label| !label.is_empty())
@@ -193,7 +194,8 @@ impl Draft {
             text.push('\n');
         }
         text.push_str("[Parts]\n");
-        for (value, key) in &self.parts {
+        for (entry, length) in &self.parts {
+            let (value, key) = entry.split_at(*length);
             text.push_str(&format!("{key}={value}\n"));
         }
         text
