@@ -27,6 +27,8 @@ pub enum Event<'a> {
     ImageDone { image: usize, name: &'a str, summary: &'a str },
     /// Work on all images is over.
     BatchDone,
+    /// Something that was found, for whoever wants to see the work go on.
+    Note(&'a str),
     /// Something that the person should know, and that does not stop the run.
     Warning(&'a str),
 }

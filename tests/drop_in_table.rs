@@ -76,6 +76,8 @@ fn inputs(place: &Path) {
     put(&at("many.img"), &[&many.concat()[..], b"end"].concat());
     put(&at("cut.img"), &[&one[..], &three[..100_000]].concat());
     put(&at("im #1.img"), &one);
+    put(&at("among/c.img"), &[&gaps[0][..], &numbered[2], &noise(94, 200_000)].concat());
+    put(&at("among/x"), &numbered[2]);
     put(&at("odd/a\tb"), &noise(20, 2000));
     put(&at("odd/c"), &noise(21, 2000));
     put(&at("odd.img"), &[noise(20, 2000), noise(21, 2000)].concat());
@@ -366,6 +368,10 @@ const TEMPLATES: Cases = &[
     ],
     &["mt -i a.iso --cache=new.db src//a"],
     &["mt -i a.iso src//", "mt -i a.iso src//a", "mt --force -i a.iso src//a"],
+    &["mt -i among/c.img among// -r grep"],
+    &["mt -i among/c.img -j x.jigdo -t x.template among src"],
+    &["mt -i a.iso -j /dev/null -t /dev/null src//"],
+    &["mt -f -i a.iso -j /dev/null -t /dev/null src//"],
     &["mt -i nothing src"],
     &["mt -i a.iso -t nothing/x.template src"],
     &["mt src"],
@@ -485,6 +491,7 @@ const fn same_code(lines: &'static [&'static str], code: i32, heading: &'static 
 const DIFFERENCES: &[Difference] = &[
     same_code(&["mt -i plain.img mirror//"], 0, "More matches"),
     same_code(&["mt -i plain.img mirror// -r grep -C sha256"], 0, "More matches"),
+    same_code(&["mt -i among/c.img among// -r grep --no-greedy-matching"], 0, "More matches"),
     Difference { lines: &["mt -i cut.img src//"], theirs: SIGNAL, ours: 0, heading: "More matches" },
     same_code(&["make-template --label Foo -i a.iso src"], 3, "Failed runs"),
     same_code(&["make-template --uri Foo -i a.iso src"], 3, "Failed runs"),

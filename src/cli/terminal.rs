@@ -125,6 +125,9 @@ impl Progress for Bars {
                 let _ = self.all.println(format!("{name}: {summary}"));
             }
             Event::BatchDone => self.batch.finish_and_clear(),
+            Event::Note(text) => {
+                let _ = self.all.println(text);
+            }
             Event::Warning(text) => {
                 let _ = self.all.println(format!("warning: {text}"));
             }

@@ -76,8 +76,8 @@ impl Cache {
         let named = trees.into_iter().map(|(root, files)| NamedTree { root, files }).collect();
         let catalogue = self.index.refresh_named(named, block_lengths, checksums, progress)?;
         let id = |found: &Found| {
-            let tree = places[&roots[found.name.root().as_bytes()]];
-            catalogue.find(tree, found.name.rest().to_str()?)
+            let tree = places.get(&roots[found.name.root().as_bytes()])?;
+            catalogue.find(*tree, found.name.rest().to_str()?)
         };
         Ok(Catalogued { files: found.iter().map(id).collect(), catalogue })
     }

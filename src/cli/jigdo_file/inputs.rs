@@ -11,6 +11,7 @@ use super::options::Options;
 use super::{Error, say};
 use crate::format::jigdo::Draft;
 use crate::image::Mapped;
+use crate::stamp::Stamp;
 
 /// The jigdo file that `--merge` names, or an empty one.
 pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> Result<Draft, Error> {
@@ -30,15 +31,17 @@ pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> 
     draft.map_err(|source| Error::Jigdo { path: path.clone(), source })
 }
 
-/// Those files whose names a jigdo file can carry.
-pub fn portable(mut found: Vec<Found>) -> Vec<Found> {
+/// The files that may be parts: not the image itself, and none whose name a jigdo file cannot carry.
+pub fn possible(mut found: Vec<Found>, image: &Stamp) -> Vec<Found> {
     found.retain(|found| {
-        let is_portable = found.name.rest().to_str().is_some_and(|rest| !rest.contains(char::is_control));
-        if !is_portable {
-            let path = found.name.path();
-            say(format_args!("{path:?} is passed over: its name has what a jigdo file cannot carry"));
-        }
-        is_portable
+        let rest = found.name.rest().to_str().filter(|rest| !rest.contains(char::is_control));
+        let cause = match rest {
+            None => "its name has what a jigdo file cannot carry",
+            Some(_) if (found.stamp.device, found.stamp.inode) == (image.device, image.inode) => "it is the image",
+            Some(_) => return true,
+        };
+        say(format_args!("{:?} is passed over: {cause}", found.name.path()));
+        false
     });
     found
 }

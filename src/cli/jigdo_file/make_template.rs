@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::cache::Cache;
 use super::files::{Finder, Name};
-use super::inputs::{Image, portable, read_draft};
+use super::inputs::{Image, possible, read_draft};
 use super::labels::Labels;
 use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
@@ -58,8 +58,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     if options.files.is_empty() && options.files_from.is_empty() {
         say(format_args!("no files are named, so all of the image goes into the template"));
     }
-    let found = portable(found);
     let image = Image::open(&names, &mut input)?;
+    let found = possible(found, &image.mapped.stamp());
     let progress = progress::listener(options);
     let checksums = if options.match_exec.is_empty() { vec![options.checksum] } else { Checksum::ALL.to_vec() };
     let catalogued = cache.catalogue(&found, &[block_length], &checksums, &*progress)?;
@@ -108,7 +108,8 @@ fn check_outputs(names: &Names, options: &Options) -> Result<(), Error> {
             return Err(Error::Usage(format!("{} is the image, and would be written over", path.display())));
         }
     }
-    if names.jigdo == names.template && names.jigdo.as_os_str() != STANDARD {
+    let is_special = |path: &Path| path.as_os_str() == STANDARD || path.metadata().is_ok_and(|found| !found.is_file());
+    if names.jigdo == names.template && !is_special(&names.jigdo) {
         return Err(Error::Usage(format!("{} cannot be both jigdo file and template", names.jigdo.display())));
     }
     Ok(())
@@ -129,21 +130,22 @@ impl Making<'_> {
         let bytes = single.image.length();
         self.progress.report(Event::BatchStarted { bytes });
         self.progress.report(Event::ImageStarted { image: 0, name: &name, bytes });
+        // That one of them cannot be written is known before anything is done.
         let template = Output::create(&self.names.template)?;
+        let jigdo = Output::create(&self.names.jigdo)?;
         let mut parts: Vec<Part> = Vec::new();
         let written = single.write(BufWriter::with_capacity(1 << 18, template.writer()), |part| {
             self.tell(&part, &labels)?;
             parts.push(part);
             Ok::<_, Error>(())
         })?;
-        self.describe(&mut draft, &written, single.options.checksum)?;
+        self.describe(&mut draft, &written)?;
         self.name_parts(&mut draft, &mut labels, &parts)?;
         self.check(single, &template, &written, &parts)?;
         let version = match single.options.checksum {
             Checksum::Md5 => "1.2",
             Checksum::Sha256 => "2.0",
         };
-        let jigdo = Output::create(&self.names.jigdo)?;
         // On standard output, the jigdo file stands behind the template.
         template.finish()?;
         jigdo.write(draft.to_text(version, GENERATOR).as_bytes())?;
@@ -161,17 +163,16 @@ impl Making<'_> {
     /// Says that a part was found, in the way that is asked for, and runs the person's command.
     fn tell(&self, part: &Part, labels: &Labels) -> Result<(), Error> {
         let name = self.name_of(part);
-        match self.options.report {
-            Report::Grep => {
-                let line =
-                    [part.offset.to_string().as_bytes(), b" ", name.path().as_os_str().as_bytes(), b"\n"].concat();
-                io::stdout().write_all(&line).and_then(|()| io::stdout().flush()).map_err(Error::Standard)?;
+        if self.options.report == Report::Grep {
+            let line = [part.offset.to_string().as_bytes(), b" ", name.path().as_os_str().as_bytes(), b"\n"].concat();
+            match io::stdout().write_all(&line).and_then(|()| io::stdout().flush()) {
+                // That nobody reads it any more is no reason not to make the set.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::Standard(error)),
+                _ => {}
             }
-            Report::Default | Report::NoProgress => {
-                say(format_args!("at offset {}: {}", part.offset, Path::new(&name.shown()).display()));
-            }
-            Report::Quiet => {}
         }
+        let note = format!("at offset {}: {}", part.offset, Path::new(&name.shown()).display());
+        self.progress.report(Event::Note(&note));
         if self.options.match_exec.is_empty() {
             return Ok(());
         }
@@ -180,8 +181,7 @@ impl Making<'_> {
     }
 
     /// Says in the jigdo file what the image and the template are.
-    fn describe(&self, draft: &mut Draft, written: &Written, checksum: Checksum) -> Result<(), Error> {
-        debug_assert_eq!(written.template_sum.checksum(), checksum);
+    fn describe(&self, draft: &mut Draft, written: &Written) -> Result<(), Error> {
         if !self.options.image_section || draft.fill_template_sum(&written.template_sum) {
             return Ok(());
         }

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use super::terminal;
 use crate::format::{jigdo, template};
 use crate::{assemble, mirror, publish};
+use names::Names;
 use options::{Command, Options};
 
 /// The name by which the program knows that it stands in for jigdo-file.
@@ -124,8 +125,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let done = Options::parse(arguments).and_then(|options| carry_out(&options));
     match done {
         Ok(outcome) => outcome.into(),
-        // That nobody reads standard output to its end is no failure.
-        Err(Error::Standard(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("{error}"));
             if matches!(error, Error::Usage(_)) {
@@ -145,21 +144,34 @@ impl Args {
 
 fn carry_out(options: &Options) -> Result<Outcome, Error> {
     if let Some(text) = help::text(options.information) {
-        io::stdout().write_all(text.as_bytes()).map_err(Error::Standard)?;
-        return Ok(Outcome::Done);
+        let written = io::stdout().write_all(text.as_bytes());
+        return printed(written.map(|()| Outcome::Done).map_err(Error::Standard));
     }
     if options.information.debug {
         return Err(Error::Usage("the units to debug are all, assert, general and make-template".to_owned()));
     }
-    match options.command()? {
+    let command = options.command()?;
+    if options.debug {
+        let Names { image, jigdo, template } = Names::deduce(&options.image, &options.jigdo, &options.template);
+        say(format_args!("image {image:?}, jigdo file {jigdo:?}, template {template:?}"));
+    }
+    match command {
         Command::MakeTemplate => make_template::run(options),
-        Command::PrintMissing => print_missing::run(options, print_missing::Locations::First),
-        Command::PrintMissingAll => print_missing::run(options, print_missing::Locations::All),
+        Command::PrintMissing => printed(print_missing::run(options, print_missing::Locations::First)),
+        Command::PrintMissingAll => printed(print_missing::run(options, print_missing::Locations::All)),
         Command::Scan => scan::run(options),
-        Command::ListTemplate => list_template::run(options),
-        Command::Sum(checksum) => sums::run(options, checksum),
+        Command::ListTemplate => printed(list_template::run(options)),
+        Command::Sum(checksum) => printed(sums::run(options, checksum)),
         Command::Verify => verify::run(options),
         Command::MakeImage => make_image::run(options),
+    }
+}
+
+/// What came of a command that does nothing but print: that nobody reads it to its end is no failure.
+fn printed(outcome: Result<Outcome, Error>) -> Result<Outcome, Error> {
+    match outcome {
+        Err(Error::Standard(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
+        outcome => outcome,
     }
 }
 

@@ -7,21 +7,26 @@ use super::say;
 use crate::cli::terminal;
 use crate::progress::{Event, Progress};
 
-/// The listener that `--report` asks for: bars where they are wanted and standard error is a terminal, else warnings.
+/// The listener that `--report` asks for: bars where they are wanted and standard error is a terminal, else lines.
 pub fn listener(options: &Options) -> Box<dyn Progress> {
-    if options.report == Report::Default && std::io::stderr().is_terminal() {
-        terminal::listener(false)
-    } else {
-        Box::new(Warnings)
+    match options.report {
+        Report::Default if std::io::stderr().is_terminal() => terminal::listener(false),
+        Report::Default | Report::NoProgress => Box::new(Lines { has_notes: true }),
+        Report::Quiet | Report::Grep => Box::new(Lines { has_notes: false }),
     }
 }
 
-struct Warnings;
+/// A line for each warning, and for each note if these are wanted.
+struct Lines {
+    has_notes: bool,
+}
 
-impl Progress for Warnings {
+impl Progress for Lines {
     fn report(&self, event: Event<'_>) {
-        if let Event::Warning(text) = event {
-            say(format_args!("{text}"));
+        match event {
+            Event::Warning(text) => say(format_args!("{text}")),
+            Event::Note(text) if self.has_notes => say(format_args!("{text}")),
+            _ => {}
         }
     }
 }
