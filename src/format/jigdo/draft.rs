@@ -36,7 +36,9 @@ impl<'a> Line<'a> {
     fn of(line: &'a str) -> Self {
         let line = line.trim_ascii();
         if let Some(name) = line.strip_prefix('[') {
-            return Self::Section(name.split_once(']').map_or("", |(name, _)| name.trim_ascii()));
+            let is_end = |after: &str| matches!(after.trim_ascii().bytes().next(), None | Some(b'#'));
+            let name = name.split_once(']').filter(|(_, after)| is_end(after));
+            return Self::Section(name.map_or("", |(name, _)| name.trim_ascii()));
         }
         match line.split_once('=') {
             Some((key, value)) if !line.starts_with('#') => Self::Entry(key.trim_ascii(), value.trim_ascii()),
@@ -58,7 +60,7 @@ impl Draft {
         let mut in_parts = false;
         for_each_line(input, |number, line| {
             let line = line_of(number, line)?;
-            let line = line.strip_suffix('\r').unwrap_or(line);
+            let line = line.trim_end_matches('\r');
             match Line::of(line) {
                 Line::Section(name) => {
                     in_parts = name == "Parts";
@@ -228,8 +230,10 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Jigdo;
     use super::*;
     use crate::digest::Checksum;
+    use proptest::prelude::*;
 
     const MD5: &str = "nXb3pOcG17eayxE_uI2UCA";
 
@@ -270,7 +274,7 @@ mod tests {
              [Parts]\n{z}=\"A:it's\"\n{y}='A:y #z'\n{x}=B:x\n"
         );
         assert_eq!(text(&draft), expected);
-        let read = super::super::Jigdo::read(text(&draft).as_bytes()).unwrap();
+        let read = Jigdo::read(text(&draft).as_bytes()).unwrap();
         assert_eq!((read.parts.len(), read.servers.len()), (3, 1));
         assert_eq!(
             text(&Draft::default()),
@@ -333,5 +337,23 @@ mod tests {
         assert!(draft.add_server("A", "x\ny").is_err());
         assert!(draft.add_part(&sum(b""), &location("A:x\ny")).is_err());
         assert!(draft.add_image(&Image::default()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_stays_what_it_is_once_it_is_in_order(
+            text in r#"(\[(Image|Parts|Servers|Jigdo|Include x|Comment)\]|AAAAAAAAAAAAAAAAAAAAAA|[a-zA-Z='"\\# \r\n-]){0,80}"#
+        ) {
+            let once = Draft::read(text.as_bytes(), |_| ()).unwrap().to_text("1.2", "jigpress/1");
+            let twice = draft(&once).to_text("1.2", "jigpress/1");
+            prop_assert_eq!(&once, &twice);
+            let parts = |text: &str| {
+                let mut parts = Jigdo::read_leniently(text.as_bytes(), |_| ()).unwrap().parts;
+                parts.sort();
+                parts.dedup();
+                parts
+            };
+            prop_assert_eq!(parts(&text), parts(&once));
+        }
     }
 }
