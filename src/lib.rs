@@ -29,4 +29,5 @@ pub mod matcher;
 pub mod mirror;
 pub mod progress;
 pub mod publish;
+pub mod set;
 pub mod stamp;
