@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod assemble;
 mod completions;
 mod index;
 pub mod inspect;
@@ -7,6 +8,8 @@ mod man;
 mod publish;
 pub mod schema;
 mod terminal;
+mod trees;
+mod whole_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Publish(publish::Args),
+    Assemble(assemble::Args),
     Index(index::Args),
     Inspect(inspect::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
@@ -65,6 +69,7 @@ const NOTHING: u8 = 3;
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Publish(args) => publish::run(&args),
+        Command::Assemble(args) => assemble::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
         Command::Schema => written(schema::run()),
@@ -95,6 +100,23 @@ fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Rows of a table, under one another: the first column to the left, the last one without a width, all others to the
+/// right.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row[1..N - 1].iter().zip(&widths[1..]).map(|(cell, &width)| format!("  {cell:>width$}"));
+        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[N - 1], width = widths[0]);
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn percentage(share: u64, all: u64) -> String {
+    format!("{:.2} %", share as f64 / all.max(1) as f64 * 100.0)
 }
 
 fn command() -> clap::Command {

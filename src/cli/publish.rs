@@ -1,12 +1,12 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
+use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::manifest::{self, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
-    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+    let report_file = args.report.as_deref().map(|path| WholeFile::create(path, "--report")).transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
     let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
@@ -76,56 +76,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The file that `--report` names, opened before anything is done: a report that cannot be written is known in time.
-struct ReportFile {
-    file: File,
-    path: PathBuf,
-    /// The file that takes the report's place once it is whole. `None` where the path is no regular file's, but a
-    /// pipe's or a device's: these are written to.
-    staged: Option<PathBuf>,
-}
-
-impl ReportFile {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let is_special = path.metadata().is_ok_and(|found| !found.is_file());
-        let staged = (!is_special).then(|| {
-            let mut staged = path.as_os_str().to_owned();
-            staged.push(".new");
-            PathBuf::from(staged)
-        });
-        let file = match &staged {
-            Some(staged) => File::create(staged),
-            None => File::options().write(true).open(path),
-        };
-        let file = file.map_err(|error| failed(path, &error))?;
-        Ok(Self { file, path: path.to_owned(), staged })
-    }
-
-    /// Writes the report so that a reader sees the old one or the new one.
-    fn write(mut self, json: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(json.as_bytes()).and_then(|()| match self.staged.take() {
-            Some(staged) => std::fs::rename(staged, &self.path),
-            None => Ok(()),
-        });
-        written.map_err(|error| failed(&self.path, &error))
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if let Some(staged) = &self.staged {
-            let _ = std::fs::remove_file(staged);
-        }
-    }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Nothing(format!(
-        "{}: {error}; check space and permissions there, or name another --report",
-        path.display()
-    ))
-}
-
 /// The table at the end of a run, totals last.
 fn table(report: &Report) -> String {
     let mut rows = vec![["image", "size", "matched", "parts", "template", "seconds", ""].map(str::to_owned)];
@@ -144,27 +94,16 @@ fn table(report: &Report) -> String {
         total.add(image.bytes.unwrap_or(0), image.set.as_ref());
     }
     rows.push(total.row(report));
-    let widths: Vec<usize> =
-        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &[String; 7]| {
-        let cells = row[1..6].iter().zip(&widths[1..6]).map(|(cell, &width)| format!("  {cell:>width$}"));
-        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[6], width = widths[0]);
-        format!("{}\n", line.trim_end())
-    };
-    rows.iter().map(line).collect()
+    super::columns(&rows)
 }
 
 fn set_columns(set: &SetReport) -> [String; 4] {
     [
-        percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
+        super::percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
         set.parts.to_string(),
         BinaryBytes(set.template_bytes).to_string(),
         format!("{:.1}", set.seconds),
     ]
-}
-
-fn percentage(share: u64, all: u64) -> String {
-    format!("{:.2} %", share as f64 / all.max(1) as f64 * 100.0)
 }
 
 #[derive(Default)]
@@ -199,7 +138,7 @@ impl Totals {
         [
             format!("{} images", report.images.len()),
             BinaryBytes(self.bytes).to_string(),
-            percentage(self.matched, self.searched),
+            super::percentage(self.matched, self.searched),
             self.parts.to_string(),
             BinaryBytes(self.template).to_string(),
             format!("{:.1}", report.seconds),

@@ -85,6 +85,12 @@ impl Set {
         Ok(Self { path: path.to_owned(), jigdo, image, image_name, template, not_included })
     }
 
+    /// The name of the image that the jigdo file at `path` is of, wherever its template is; `None` if it has no image.
+    pub fn name_of_image(path: &Path) -> Result<Option<String>, Error> {
+        let (jigdo, _) = include::read(path)?;
+        jigdo.image.map(|image| locate::image_name(path, image.file_name())).transpose()
+    }
+
     /// Reads the template, but for its unmatched data.
     pub fn read_template(&self) -> Result<FileTemplate, Error> {
         read_template(&self.template)
