@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use super::trees::TreeArgs;
+use super::trees::{MirrorArgs, OldImageArgs};
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, NOTHING, SOME_FAILED, terminal};
 use crate::assemble::Incomplete;
@@ -37,7 +37,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     template: Option<PathBuf>,
     #[command(flatten)]
-    trees: TreeArgs,
+    mirrors: MirrorArgs,
+    #[command(flatten)]
+    from: OldImageArgs,
     /// With --all: only images whose paths below --into match this glob, such as `*/i386/*-[12].iso`. Repeatable.
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
@@ -87,14 +89,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let filter = Filter::new(args.include.clone(), args.exclude.clone());
     let filter = filter.map_err(|error| Failure::Usage(error.to_string()))?;
-    let trees = args.trees.trees()?;
+    let (trees, old_images) = (args.mirrors.trees()?, args.from.images()?);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
     let missing_file = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let settings = Settings {
         trees,
-        old_images: args.trees.old_images.clone(),
+        old_images,
         index: args.index.path()?,
         is_sparse: !args.no_sparse,
         incomplete: match (args.partial, &args.missing) {

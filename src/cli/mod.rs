@@ -9,6 +9,7 @@ mod publish;
 pub mod schema;
 mod terminal;
 mod trees;
+mod verify;
 mod whole_file;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Publish(publish::Args),
     Assemble(assemble::Args),
+    Verify(verify::Args),
     Index(index::Args),
     Inspect(inspect::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Publish(args) => publish::run(&args),
         Command::Assemble(args) => assemble::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
         Command::Schema => written(schema::run()),

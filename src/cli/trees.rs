@@ -1,22 +1,28 @@
 //! What commands that read sets are told of where parts are.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::Failure;
 use crate::assemble::source::Trees;
 
-/// Where parts are.
+/// Which directories labels stand for.
 #[derive(Debug, Clone, clap::Args)]
-pub struct TreeArgs {
+pub struct MirrorArgs {
     /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`. Repeat it for other labels, or for
     /// more directories of one label. Labels without one are looked for where their `file:` servers say.
     #[arg(long = "mirror", value_name = "LABEL=DIR")]
     mirrors: Vec<LabelledTree>,
+}
+
+/// Where else parts may be.
+#[derive(Debug, Clone, clap::Args)]
+pub struct OldImageArgs {
     /// An old image, of the same release or another, mounted or not, that may have parts inside which the mirrors no
     /// longer have. Repeat it for more.
     #[arg(long = "from", value_name = "IMAGE")]
-    pub old_images: Vec<PathBuf>,
+    old_images: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,8 +46,8 @@ impl FromStr for LabelledTree {
     }
 }
 
-impl TreeArgs {
-    /// The directories of each label, all of which are there, and old images that can be read.
+impl MirrorArgs {
+    /// The directories of each label, all of which are there.
     pub fn trees(&self) -> Result<Trees, Failure> {
         let mut trees = Trees::new();
         for LabelledTree { label, path } in &self.mirrors {
@@ -50,15 +56,21 @@ impl TreeArgs {
             })?;
             trees.entry(label.clone()).or_default().push(path.clone());
         }
+        Ok(trees)
+    }
+}
+
+impl OldImageArgs {
+    /// The images, all of which can be opened.
+    pub fn images(&self) -> Result<Vec<PathBuf>, Failure> {
         for path in &self.old_images {
-            let found = std::fs::File::open(path).and_then(|file| file.metadata());
-            let problem = match found {
+            let problem = match File::open(path).and_then(|file| file.metadata()) {
                 Ok(found) if found.is_file() => continue,
                 Ok(_) => "it is no regular file".to_owned(),
                 Err(error) => error.to_string(),
             };
             return Err(Failure::Usage(format!("--from {}: {problem}; name an image", path.display())));
         }
-        Ok(trees)
+        Ok(self.old_images.clone())
     }
 }

@@ -14,7 +14,7 @@ pub mod report;
 mod run;
 mod staging;
 mod streams;
-mod sums;
+pub(crate) mod sums;
 
 use std::io;
 use std::path::{Path, PathBuf};
