@@ -12,7 +12,9 @@
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`publish`] | a release | its sets, where everybody sees them |
+//! | [`set`] | a jigdo file's path | the set on this machine |
 //! | [`assemble`] | a template, parts | the image again |
+//! | [`verify`] | sets, mirrors, SUMS files | what is wrong with them |
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | exit codes, and what people read |
 
@@ -29,4 +31,6 @@ pub mod matcher;
 pub mod mirror;
 pub mod progress;
 pub mod publish;
+pub mod set;
 pub mod stamp;
+pub mod verify;

@@ -23,7 +23,7 @@ pub enum Event<'a> {
     ImageStarted { image: usize, name: &'a str, bytes: u64 },
     /// The image has been processed up to this offset.
     ImageAdvanced { image: usize, offset: u64 },
-    /// Work on the image is over, well or not; how it went, in words.
+    /// Work on the image is over, well or not; how it went, in words, if there is anything to say.
     ImageDone { image: usize, name: &'a str, summary: &'a str },
     /// Work on all images is over.
     BatchDone,

@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+pub mod batch;
 mod error;
 mod fill;
 mod output;

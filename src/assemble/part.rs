@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::digest::{Rsync64, Sum};
+use crate::format::template::Area;
 use crate::mirror::open_file;
 use crate::stamp::Stamp;
 
@@ -28,6 +29,16 @@ pub struct FirstBlock {
     pub rsync64: Rsync64,
     /// In bytes; at most the part's own length.
     pub length: u32,
+}
+
+impl Part {
+    /// The part that an area of a template is, whose blocks have `block_length` bytes.
+    pub fn of(area: &Area, block_length: Option<u32>) -> Option<Self> {
+        let Area::Part { length, rsync64, sum } = *area else { return None };
+        let block = block_length.filter(|&block| block > 0 && u64::from(block) <= length);
+        let first_block = rsync64.zip(block).map(|(rsync64, length)| FirstBlock { rsync64, length });
+        Some(Self { sum, length, first_block })
+    }
 }
 
 /// Where the bytes of a part may be.

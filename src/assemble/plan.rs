@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::part::{FirstBlock, Part, Place};
+use super::part::{Part, Place};
 use crate::format::template::{Area, Description, ImageEntry};
 
 /// What is to be done for one image.
@@ -54,25 +54,18 @@ impl Plan {
     /// The plan of the image that a template describes. `written` says of each area whether it is a part that is in the
     /// output already.
     pub fn new(description: &Description, written: Option<&[bool]>) -> Self {
-        let block_length = description.image.block_length.unwrap_or(0);
         let mut numbers = HashMap::new();
         let mut parts = Vec::new();
-        let what = |(place, area): (usize, &Area)| match *area {
-            Area::Unmatched { .. } => What::Unmatched,
-            Area::Part { length, rsync64, sum } => {
-                let is_long_enough = block_length > 0 && length >= u64::from(block_length);
-                let first_block = rsync64.filter(|_| is_long_enough);
-                let first_block = first_block.map(|rsync64| FirstBlock { rsync64, length: block_length });
-                let part = Part { sum, length, first_block };
-                let number = *numbers.entry(part).or_insert_with(|| {
-                    parts.push(Wanted { part, places: VecDeque::new(), asked: 0 });
-                    parts.len() - 1
-                });
-                let is_written = written.is_some_and(|written| written.get(place).copied().unwrap_or(false));
-                // Nothing is ever written of a part without bytes.
-                let state = if is_written || length == 0 { State::Written } else { State::Needed };
-                What::Part { number, state }
-            }
+        let what = |(place, area): (usize, &Area)| {
+            let Some(part) = Part::of(area, description.image.block_length) else { return What::Unmatched };
+            let number = *numbers.entry(part).or_insert_with(|| {
+                parts.push(Wanted { part, places: VecDeque::new(), asked: 0 });
+                parts.len() - 1
+            });
+            let is_written = written.is_some_and(|written| written.get(place).copied().unwrap_or(false));
+            // Nothing is ever written of a part without bytes.
+            let state = if is_written || part.length == 0 { State::Written } else { State::Needed };
+            What::Part { number, state }
         };
         let whats: Vec<What> = description.areas.iter().enumerate().map(what).collect();
         let with_offsets = description.with_offsets().zip(whats);

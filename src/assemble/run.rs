@@ -14,6 +14,7 @@ use super::source::Source;
 use super::summing::Summing;
 use super::window::Pool;
 use super::work::{Report, Work};
+use crate::digest::Checksum;
 use crate::format::template::Template;
 use crate::progress::{Event, Progress};
 
@@ -147,9 +148,11 @@ fn advance<'a, R: Read + Seek + Send>(
     left: &Mutex<Vec<Work<'a, R>>>,
 ) -> Vec<(usize, Result<Report, Error>)> {
     let images = works.len().min(AT_ONCE);
+    let threads =
+        sum_threads(threads, images, works.iter().any(|work| work.plan.image.sum.checksum() == Checksum::Sha256));
     let waiting = Mutex::new(works.into_iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-    with_summing(threads.min(images), progress, |shared| {
+    with_summing(threads, progress, |shared| {
         let drive = || {
             let mut done = Vec::new();
             while let Some(work) = next() {
@@ -172,6 +175,13 @@ fn advance<'a, R: Read + Seek + Send>(
             drivers.into_iter().flat_map(|driver| driver.join().expect("the work on an image does not panic")).collect()
         })
     })
+}
+
+/// How many threads sum. A core takes sixteen chains of MD5 in the time of one: those of eight images, and of the parts
+/// that are in work in each. Chains of SHA-256 take the longer, the more there are.
+fn sum_threads(threads: usize, images: usize, with_sha256: bool) -> usize {
+    let most = if with_sha256 { images } else { images.div_ceil(AT_ONCE / 2) };
+    threads.clamp(1, most.max(1))
 }
 
 /// Does work while so many threads sum.

@@ -19,7 +19,8 @@ pub(super) struct Summing {
     /// How many threads sum.
     threads: usize,
     state: Mutex<Images>,
-    changed: Condvar,
+    /// Some windows are due.
+    due: Condvar,
 }
 
 #[derive(Default)]
@@ -36,6 +37,8 @@ struct Open {
     waiting: VecDeque<Arc<Window>>,
     /// Whether the image's work waits for its sums.
     is_awaited: bool,
+    /// They have advanced.
+    advanced: Arc<Condvar>,
 }
 
 /// The sums of one image, as far as they have come.
@@ -68,7 +71,7 @@ pub(super) struct Summed {
 impl Summing {
     /// No sums yet; so many threads will call [`Summing::work`].
     pub fn new(threads: usize) -> Self {
-        Self { threads, state: Mutex::default(), changed: Condvar::new() }
+        Self { threads, state: Mutex::default(), due: Condvar::new() }
     }
 
     /// Begins the sums of an image. `expected` has the sum of each area that is a part.
@@ -78,8 +81,10 @@ impl Summing {
         let mut state = self.lock();
         let number = state.next_number;
         state.next_number += 1;
-        state.open.insert(number, Open { sums, waiting: VecDeque::new(), is_awaited: false });
-        ImageSums { summing: self, number }
+        let advanced = Arc::new(Condvar::new());
+        let open = Open { sums, waiting: VecDeque::new(), is_awaited: false, advanced: Arc::clone(&advanced) };
+        state.open.insert(number, open);
+        ImageSums { summing: self, number, advanced }
     }
 
     /// Sums until [`Summing::end`] was called.
@@ -88,9 +93,10 @@ impl Summing {
         while !state.is_over {
             let mut batch = state.take_due(self.threads);
             if batch.is_empty() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.due.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            self.wake(&state);
             drop(state);
             advance(&mut batch);
             state = self.lock();
@@ -100,16 +106,23 @@ impl Summing {
                 // The work on the image may have ended early.
                 if let Some(open) = state.open.get_mut(&number) {
                     open.sums = Some(sums);
+                    open.advanced.notify_all();
                 }
             }
-            self.changed.notify_all();
+        }
+    }
+
+    /// Wakes a thread that sums, if there is work for one.
+    fn wake(&self, state: &Images) {
+        if state.is_due(self.threads) {
+            self.due.notify_one();
         }
     }
 
     /// Lets the threads that sum return.
     pub fn end(&self) {
         self.lock().is_over = true;
-        self.changed.notify_all();
+        self.due.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Images> {
@@ -117,19 +130,33 @@ impl Summing {
     }
 }
 
+impl Open {
+    fn is_ready(&self) -> bool {
+        self.sums.is_some() && !self.waiting.is_empty()
+    }
+}
+
 impl Images {
+    /// How many windows are worth a thread's while.
+    fn enough(&self, threads: usize) -> usize {
+        let most = digest::streams_at_once(Algorithm::Md5);
+        self.open.len().div_ceil(threads).clamp(1, most)
+    }
+
+    fn is_due(&self, threads: usize) -> bool {
+        let ready = || self.open.values().filter(|open| open.is_ready());
+        ready().count() >= self.enough(threads) || ready().any(|open| open.is_awaited)
+    }
+
     /// The next windows that are worth a thread's while, one of an image, with the sums that they go into.
     fn take_due(&mut self, threads: usize) -> Vec<(usize, Sums, Arc<Window>)> {
-        let is_ready = |open: &Open| open.sums.is_some() && !open.waiting.is_empty();
-        let ready = || self.open.values().filter(|open| is_ready(open));
-        let enough = self.open.len().div_ceil(threads).max(1);
-        let most = digest::streams_at_once(Algorithm::Md5);
-        if ready().count() < enough.min(most) && !ready().any(|open| open.is_awaited) {
+        if !self.is_due(threads) {
             return Vec::new();
         }
-        let mut due: Vec<_> = self.open.iter_mut().filter(|(_, open)| is_ready(open)).collect();
+        let enough = self.enough(threads);
+        let mut due: Vec<_> = self.open.iter_mut().filter(|(_, open)| open.is_ready()).collect();
         due.sort_by_key(|(_, open)| !open.is_awaited);
-        let taken = due.into_iter().take(enough.min(most));
+        let taken = due.into_iter().take(enough);
         taken.filter_map(|(&number, open)| Some((number, open.sums.take()?, open.waiting.pop_front()?))).collect()
     }
 }
@@ -189,6 +216,7 @@ fn finish(checksum: Checksum, hasher: Hasher) -> Sum {
 pub(super) struct ImageSums<'a> {
     summing: &'a Summing,
     number: usize,
+    advanced: Arc<Condvar>,
 }
 
 impl ImageSums<'_> {
@@ -198,8 +226,7 @@ impl ImageSums<'_> {
         if let Some(open) = state.open.get_mut(&self.number) {
             open.waiting.push_back(window);
         }
-        drop(state);
-        self.summing.changed.notify_all();
+        self.summing.wake(&state);
     }
 
     /// The sums of all windows.
@@ -217,8 +244,8 @@ impl ImageSums<'_> {
             if !open.is_awaited {
                 break;
             }
-            self.summing.changed.notify_all();
-            state = self.summing.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.summing.wake(&state);
+            state = self.advanced.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state
     }
@@ -226,8 +253,9 @@ impl ImageSums<'_> {
 
 impl Drop for ImageSums<'_> {
     fn drop(&mut self) {
+        let mut state = self.summing.lock();
+        state.open.remove(&self.number);
         // Others may have waited for this image to give a window.
-        self.summing.lock().open.remove(&self.number);
-        self.summing.changed.notify_all();
+        self.summing.wake(&state);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memmap2::{Advice, MmapMut};
 
 /// How long a window is, in bytes: long enough for disks, short enough for a core's share of the cache.
-pub(super) const WINDOW: usize = 4 << 20;
+pub(super) const WINDOW: usize = 2 << 20;
 
 /// What direct input and output wants offsets, lengths and addresses to be multiples of, in bytes.
 pub(super) const BLOCK: usize = 4096;

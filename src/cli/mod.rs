@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod areas;
+mod assemble;
 mod completions;
 mod index;
 pub mod inspect;
@@ -10,6 +11,9 @@ mod output;
 mod publish;
 pub mod schema;
 mod terminal;
+mod trees;
+mod verify;
+mod whole_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +36,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Publish(publish::Args),
+    Assemble(assemble::Args),
+    Verify(verify::Args),
     Index(index::Args),
     Inspect(inspect::Args),
     JigdoFile(jigdo_file::Args),
@@ -72,6 +78,8 @@ pub fn run() -> ExitCode {
     }
     let done = match Cli::parse().command {
         Command::Publish(args) => publish::run(&args),
+        Command::Assemble(args) => assemble::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
         Command::JigdoFile(args) => Ok(args.run()),
@@ -103,6 +111,23 @@ fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Rows of a table, under one another: the first column to the left, the last one without a width, all others to the
+/// right.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row[1..N - 1].iter().zip(&widths[1..]).map(|(cell, &width)| format!("  {cell:>width$}"));
+        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[N - 1], width = widths[0]);
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn percentage(share: u64, all: u64) -> String {
+    format!("{:.2} %", share as f64 / all.max(1) as f64 * 100.0)
 }
 
 fn command() -> clap::Command {

@@ -1,12 +1,12 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
-use super::output::OutputFile;
+use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::manifest::{self, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
@@ -49,9 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
-    // Opened before anything is done: a report that cannot be written is known in time.
-    let report_file = args.report.as_deref().map(|path| OutputFile::create(path).map_err(|error| failed(path, &error)));
-    let report_file = report_file.transpose()?;
+    let report_file = args.report.as_deref().map(|path| WholeFile::create(path, "--report")).transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
     let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
@@ -63,9 +61,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         terminal::say(format_args!("jigpress: {}", image.error.as_deref().unwrap_or("failed")));
     }
     let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
-    if let Some((file, path)) = report_file.zip(args.report.as_deref()) {
-        let written = file.file().write_all(json.as_bytes()).and_then(|()| file.finish());
-        written.map_err(|error| failed(path, &error))?;
+    if let Some(file) = report_file {
+        file.write(&json)?;
     }
     if is_json {
         super::written(std::io::stdout().write_all(json.as_bytes()))?;
@@ -77,13 +74,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         _ if outcomes.nothing_could_be_written => ExitCode::from(super::NOTHING),
         _ => ExitCode::from(SOME_FAILED),
     })
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Nothing(format!(
-        "{}: {error}; check space and permissions there, or name another --report",
-        path.display()
-    ))
 }
 
 /// The table at the end of a run, totals last.
@@ -104,27 +94,16 @@ fn table(report: &Report) -> String {
         total.add(image.bytes.unwrap_or(0), image.set.as_ref());
     }
     rows.push(total.row(report));
-    let widths: Vec<usize> =
-        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &[String; 7]| {
-        let cells = row[1..6].iter().zip(&widths[1..6]).map(|(cell, &width)| format!("  {cell:>width$}"));
-        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[6], width = widths[0]);
-        format!("{}\n", line.trim_end())
-    };
-    rows.iter().map(line).collect()
+    super::columns(&rows)
 }
 
 fn set_columns(set: &SetReport) -> [String; 4] {
     [
-        percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
+        super::percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
         set.parts.to_string(),
         BinaryBytes(set.template_bytes).to_string(),
         format!("{:.1}", set.seconds),
     ]
-}
-
-fn percentage(share: u64, all: u64) -> String {
-    format!("{:.2} %", share as f64 / all.max(1) as f64 * 100.0)
 }
 
 #[derive(Default)]
@@ -159,7 +138,7 @@ impl Totals {
         [
             format!("{} images", report.images.len()),
             BinaryBytes(self.bytes).to_string(),
-            percentage(self.matched, self.searched),
+            super::percentage(self.matched, self.searched),
             self.parts.to_string(),
             BinaryBytes(self.template).to_string(),
             format!("{:.1}", report.seconds),

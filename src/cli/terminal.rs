@@ -45,7 +45,9 @@ impl Progress for Log {
             Event::MirrorDone { files, bytes } => {
                 say(format_args!("jigpress: mirrors: {files} files, {}", indicatif::BinaryBytes(bytes)));
             }
-            Event::ImageDone { name, summary, .. } => say(format_args!("jigpress: {name}: {summary}")),
+            Event::ImageDone { name, summary, .. } if !summary.is_empty() => {
+                say(format_args!("jigpress: {name}: {summary}"));
+            }
             event => Warnings.report(event),
         }
     }
@@ -122,7 +124,9 @@ impl Progress for Bars {
                     self.batch.inc(bar.length().unwrap_or(0).saturating_sub(bar.position()));
                     bar.finish_and_clear();
                 }
-                let _ = self.all.println(format!("{name}: {summary}"));
+                if !summary.is_empty() {
+                    let _ = self.all.println(format!("{name}: {summary}"));
+                }
             }
             Event::BatchDone => self.batch.finish_and_clear(),
             Event::Note(text) => {

@@ -64,6 +64,15 @@ impl<'t, 'b> Hits<'t, 'b> {
         }
     }
 
+    /// All of them, where the anchors of the table's parts are not known: every block is looked up.
+    pub fn rolling(table: &'t SignatureTable, bytes: &'b [u8]) -> Self {
+        let mut hits = Self::new(table, bytes, 0);
+        hits.scanned = usize::MAX;
+        let end = hits.end();
+        hits.due = (0..end).step_by(PIECE).map(|start| Reverse((start, end.min(start + PIECE)))).collect();
+        hits
+    }
+
     /// Leaves out the blocks that begin before `from`.
     #[inline]
     pub fn go_on(&mut self, from: usize) {
@@ -242,7 +251,7 @@ impl<'t> Iterator for Hits<'t, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matcher::head::{Head, HeadFinder};
+    use crate::matcher::head::{Head, HeadFinder, Marks};
     use crate::matcher::{PartId, Signature};
     use proptest::prelude::*;
 
@@ -383,6 +392,25 @@ mod tests {
                     hits.go_on(next);
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn where_anchors_are_not_known_every_block_is_found(
+            parts in parts(),
+            pieces in prop::collection::vec(piece(), 0..12),
+        ) {
+            let bytes = image(&parts, &pieces);
+            let known = table(&parts);
+            let forget = |part: usize| {
+                let signature = *known.signature(PartId(part as u32));
+                Signature { marks: Marks { anchor: None, ..signature.marks }, ..signature }
+            };
+            let table = SignatureTable::new(BLOCK as u32, (0..parts.len()).map(forget).collect());
+            let expected: Vec<_> = rolled(&table, &parts, &bytes).into_iter().map(|(at, parts, _)| (at, parts)).collect();
+            let found: Vec<_> = Hits::rolling(&table, &bytes).map(|(at, parts)| (at, parts.to_vec())).collect();
+            prop_assert_eq!(found, expected);
         }
     }
 

@@ -17,7 +17,7 @@ pub mod single;
 mod staging;
 mod streams;
 mod summed;
-mod sums;
+pub(crate) mod sums;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -43,6 +43,11 @@ impl SumsFile {
         self.sums.remove(name);
     }
 
+    /// The names and their sums, in hexadecimal, ordered by name.
+    pub fn sums(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sums.iter().map(|(name, sum)| (&**name, &**sum))
+    }
+
     /// Whether no line is left.
     pub fn is_empty(&self) -> bool {
         self.others.is_empty() && self.sums.is_empty()

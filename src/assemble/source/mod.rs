@@ -2,10 +2,14 @@
 //! before do not have.
 
 mod labels;
+mod moved;
 mod named;
+mod old;
 
 pub use labels::{LabelError, LabelTrees, LeavesTree, Trees};
+pub use moved::MovedFiles;
 pub use named::NamedFiles;
+pub use old::OldImages;
 
 use super::{Part, Place};
 

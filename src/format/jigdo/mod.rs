@@ -17,6 +17,8 @@ pub use text::{MAX_LINE, MAX_TEXT};
 pub use words::{BadQuoting, quote_simply, split};
 pub use writer::{WriteError, gzip};
 
+use std::collections::BTreeMap;
+
 use crate::digest::{Algorithm, Sum, hex};
 
 /// What a jigdo file says.
@@ -57,6 +59,17 @@ impl Image {
     /// The filename without the `stdio:` that xorriso puts before it.
     pub fn file_name(&self) -> &str {
         self.filename.strip_prefix("stdio:").unwrap_or(&self.filename)
+    }
+
+    /// The image's sums that stand in comments, in hexadecimal.
+    pub fn sums(&self) -> BTreeMap<Algorithm, String> {
+        let sum = |comment: &String| {
+            let words: Vec<&str> = comment.split_whitespace().collect();
+            let ["Image", "Hex", kind, sum] = words[..] else { return None };
+            let is_kind = |algorithm: &Algorithm| kind.eq_ignore_ascii_case(&format!("{}Sum", algorithm.name()));
+            Some((Algorithm::ALL.into_iter().find(is_kind)?, sum.to_owned()))
+        };
+        self.comments.iter().filter_map(sum).collect()
     }
 }
 

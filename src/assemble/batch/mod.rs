@@ -1,0 +1,221 @@
+//! Many sets at once: each one's image into a directory, where that is missing or older than its set.
+
+mod find;
+mod report;
+
+pub use find::{Found, find};
+pub use report::{ImageReport, MissingPart, Outcome, RefusedPlace};
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use rayon::prelude::*;
+
+use super::source::{LabelError, LabelTrees, MovedFiles, OldImages, Source, Trees};
+use super::{Destination, Incomplete, Order, assemble_all};
+use crate::progress::{Event, Progress};
+use crate::set::{self, FileTemplate, Set};
+
+/// How many sets are looked at together: enough for all lanes, and for one walk of the trees or one search of old images.
+const TOGETHER: usize = 64;
+
+/// A set and where its image goes.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The jigdo file.
+    pub set: PathBuf,
+    /// The template, if it is not where the jigdo file says.
+    pub template: Option<PathBuf>,
+    /// The directory that the image goes to; created if it is missing.
+    pub directory: PathBuf,
+}
+
+/// How the images are to be assembled.
+pub struct Settings<'a> {
+    /// The directories that labels stand for.
+    pub trees: Trees,
+    /// Images that may have parts inside.
+    pub old_images: Vec<PathBuf>,
+    /// The index of files in the trees.
+    pub index: PathBuf,
+    pub is_sparse: bool,
+    pub incomplete: Incomplete,
+    /// Whether images are assembled that are there and not older than their sets.
+    pub rebuilds_all: bool,
+    /// How many threads work.
+    pub threads: usize,
+    pub progress: &'a dyn Progress,
+}
+
+/// Why an image is not assembled.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Set(#[from] set::Error),
+    #[error("{path}: {error}", path = .path.display())]
+    Labels { path: PathBuf, error: LabelError },
+    #[error("{path}: {error}; check the directory and its permissions", path = .path.display())]
+    Directory { path: PathBuf, error: io::Error },
+    #[error(
+        "{path}: {other} makes {image} too; assemble one of them somewhere else",
+        path = .path.display(), other = .other.display(), image = .image.display()
+    )]
+    SameImage { path: PathBuf, other: PathBuf, image: PathBuf },
+    #[error("{image}: {error}", image = .image.display())]
+    Assemble { image: PathBuf, error: super::Error },
+}
+
+/// Assembles the images of some sets. Gives what came of each, in the order of `jobs`.
+pub fn assemble_sets(jobs: &[Job], settings: &Settings<'_>) -> Vec<ImageReport> {
+    let trees: Vec<PathBuf> = settings.trees.values().flatten().cloned().collect();
+    let moved = MovedFiles::new(settings.index.clone(), trees.clone(), settings.progress);
+    let old = OldImages::new(settings.old_images.clone(), settings.progress);
+    let mut shared: Vec<&dyn Source> = Vec::new();
+    if !trees.is_empty() {
+        shared.push(&moved);
+    }
+    if !settings.old_images.is_empty() {
+        shared.push(&old);
+    }
+    let mut made_by = HashMap::new();
+    let assemble = |jobs: &[Job]| assemble_together(jobs, settings, &shared, &mut made_by);
+    jobs.chunks(TOGETHER).flat_map(assemble).collect()
+}
+
+/// A set that is to be assembled.
+struct Prepared<'a> {
+    set: Set,
+    image: PathBuf,
+    template: FileTemplate,
+    labels: LabelTrees,
+    /// The image that is there already, from an earlier state of the set.
+    earlier: Option<OldImages<'a>>,
+}
+
+/// What a look at a set has shown.
+enum Looked<'a> {
+    /// Its image is there and not older than the set.
+    Unchanged(Box<Set>, PathBuf),
+    ToDo(Box<Prepared<'a>>),
+}
+
+fn assemble_together(
+    jobs: &[Job],
+    settings: &Settings<'_>,
+    shared: &[&dyn Source],
+    made_by: &mut HashMap<PathBuf, PathBuf>,
+) -> Vec<ImageReport> {
+    let start = Instant::now();
+    let looked: Vec<Result<Looked<'_>, Error>> = jobs.par_iter().map(|job| look_at(job, settings)).collect();
+    let mut reports: Vec<Option<ImageReport>> = Vec::new();
+    let mut prepared = Vec::new();
+    for (number, (job, looked)) in jobs.iter().zip(looked).enumerate() {
+        let looked = looked.and_then(|looked| alone(looked, made_by));
+        reports.push(match looked {
+            Ok(Looked::Unchanged(set, image)) => Some(ImageReport::unchanged(&set, image)),
+            Ok(Looked::ToDo(to_do)) => {
+                prepared.push((number, *to_do));
+                None
+            }
+            Err(error) => {
+                let of_output = matches!(error, Error::Directory { .. });
+                Some(ImageReport::failed(&job.set, None, &error, of_output))
+            }
+        });
+    }
+    let orders = prepared.iter_mut().map(|(_, prepared)| order(prepared, settings)).collect();
+    let results = assemble_all(orders, shared, settings.threads, settings.progress);
+    for ((number, prepared), result) in prepared.into_iter().zip(results) {
+        let Prepared { set, image, .. } = prepared;
+        reports[number] = Some(match result {
+            Ok(report) => {
+                if report.is_complete {
+                    keep_younger(&set, &image);
+                }
+                ImageReport::new(&set, image, &report, start.elapsed())
+            }
+            Err(error) => {
+                let of_output = error.is_of_output();
+                let error = Error::Assemble { image: image.clone(), error };
+                ImageReport::failed(&set.path, Some(image), &error, of_output)
+            }
+        });
+    }
+    reports.into_iter().map(|report| report.expect("every set has its report")).collect()
+}
+
+/// Reads a set, unless its image is there and not older.
+fn look_at<'a>(job: &Job, settings: &Settings<'a>) -> Result<Looked<'a>, Error> {
+    let set = Set::open(&job.set, job.template.as_deref())?;
+    for url in &set.not_included {
+        let what = format!("{}: {url} is on another machine, so it is not included", set.path.display());
+        settings.progress.report(Event::Warning(&what));
+    }
+    let image = job.directory.join(&set.image_name);
+    let found = fs::metadata(&image).ok();
+    if !settings.rebuilds_all && found.as_ref().is_some_and(|found| !is_older(found, &set)) {
+        return Ok(Looked::Unchanged(Box::new(set), image));
+    }
+    let failed = |error| Error::Labels { path: set.path.clone(), error };
+    let labels = LabelTrees::new(&set.jigdo, &settings.trees).map_err(failed)?;
+    let (template, sum) = rayon::join(|| set.read_template(), || set.check_template_sum());
+    let template = template?;
+    sum?;
+    let failed = |error| Error::Directory { path: job.directory.clone(), error };
+    fs::create_dir_all(&job.directory).map_err(failed)?;
+    let is_there = found.is_some_and(|found| found.is_file() && found.len() > 0);
+    let earlier = is_there.then(|| OldImages::new(vec![image.clone()], settings.progress));
+    Ok(Looked::ToDo(Box::new(Prepared { set, image, template, labels, earlier })))
+}
+
+/// The same, if no other set makes the same image.
+fn alone<'a>(looked: Looked<'a>, made_by: &mut HashMap<PathBuf, PathBuf>) -> Result<Looked<'a>, Error> {
+    let (set, image) = match &looked {
+        Looked::Unchanged(set, image) => (&**set, image),
+        Looked::ToDo(prepared) => (&prepared.set, &prepared.image),
+    };
+    match made_by.insert(image.clone(), set.path.clone()) {
+        None => Ok(looked),
+        Some(other) => Err(Error::SameImage { path: set.path.clone(), other, image: image.clone() }),
+    }
+}
+
+fn order<'a>(prepared: &'a mut Prepared<'_>, settings: &Settings<'_>) -> Order<'a, io::BufReader<File>> {
+    let Prepared { image, template, labels, earlier, .. } = prepared;
+    let earlier = earlier.as_ref().map(|earlier| earlier as &dyn Source);
+    Order {
+        name: image.display().to_string(),
+        template,
+        sources: [labels as &dyn Source].into_iter().chain(earlier).collect(),
+        destination: Destination::File {
+            path: image.clone(),
+            is_sparse: settings.is_sparse,
+            incomplete: settings.incomplete,
+        },
+    }
+}
+
+/// When a set was last changed.
+fn changed(set: &Set) -> Option<SystemTime> {
+    let modified = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+    modified(&set.path).max(modified(&set.template))
+}
+
+fn is_older(image: &Metadata, set: &Set) -> bool {
+    match (image.modified(), changed(set)) {
+        (Ok(image), Some(set)) => image < set,
+        _ => true,
+    }
+}
+
+/// Sees to it that an image is not older than its set: the clock of the machine that made the set may be ahead.
+fn keep_younger(set: &Set, image: &Path) {
+    let Some(changed) = changed(set) else { return };
+    if fs::metadata(image).is_ok_and(|found| is_older(&found, set)) {
+        // Then it is assembled again the next time.
+        let _ = File::options().write(true).open(image).and_then(|image| image.set_modified(changed));
+    }
+}

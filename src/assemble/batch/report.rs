@@ -1,0 +1,146 @@
+//! What came of each set, for people and for scripts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::super::{Refused, Report};
+use crate::digest::Algorithm;
+use crate::set::Set;
+
+/// How it went with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was assembled.
+    Assembled,
+    /// It was there, and not older than its set.
+    Unchanged,
+    /// Parts are missing.
+    Incomplete,
+    /// Something else is wrong.
+    Failed,
+}
+
+/// What came of a set. Sizes and offsets are in bytes.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageReport {
+    pub set: PathBuf,
+    /// The image; unknown if the set cannot be read.
+    pub image: Option<PathBuf>,
+    pub outcome: Outcome,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether the place to write to is at fault.
+    #[serde(skip)]
+    pub is_error_of_output: bool,
+    #[serde(flatten)]
+    pub assembled: Option<Assembled>,
+}
+
+/// What is known of an image whose parts were looked for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Assembled {
+    pub bytes: u64,
+    /// How much of it comes from the template.
+    pub unmatched_bytes: u64,
+    /// In hexadecimal, as the set has it.
+    pub sum: String,
+    /// How many areas of the image are parts.
+    pub parts: usize,
+    /// How many of these were still needed, and how many of those are there now.
+    pub needed: usize,
+    pub found: usize,
+    /// The parts that are nowhere, in the order of the image.
+    pub missing: Vec<MissingPart>,
+    /// Places where something else was than the part that was looked for.
+    pub refused: Vec<RefusedPlace>,
+    /// Where the half-assembled image is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmp: Option<PathBuf>,
+    /// From the beginning of the work on this and some other images to its end.
+    pub seconds: f64,
+}
+
+/// A part that is nowhere.
+#[derive(Debug, Clone, Serialize)]
+pub struct MissingPart {
+    /// `md5` or `sha256`.
+    pub algorithm: String,
+    /// In hexadecimal.
+    pub sum: String,
+    pub bytes: u64,
+    /// Where it belongs in the image.
+    pub offsets: Vec<u64>,
+    /// Where it can be had, the best first.
+    pub urls: Vec<String>,
+}
+
+/// A place where something else was than the part that was looked for.
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusedPlace {
+    /// The part's sum, in hexadecimal.
+    pub sum: String,
+    /// Where the part belongs in the image.
+    pub offset: u64,
+    /// `None` for the half-assembled image itself.
+    pub place: Option<String>,
+    pub reason: String,
+}
+
+impl ImageReport {
+    pub(super) fn failed(set: &Path, image: Option<PathBuf>, error: &dyn std::error::Error, of_output: bool) -> Self {
+        let (set, error) = (set.to_owned(), Some(error.to_string()));
+        Self { set, image, outcome: Outcome::Failed, error, is_error_of_output: of_output, assembled: None }
+    }
+
+    pub(super) fn unchanged(set: &Set, image: PathBuf) -> Self {
+        let (set, image) = (set.path.clone(), Some(image));
+        Self { set, image, outcome: Outcome::Unchanged, error: None, is_error_of_output: false, assembled: None }
+    }
+
+    pub(super) fn new(set: &Set, image: PathBuf, report: &Report, time: Duration) -> Self {
+        let outcome = if report.is_complete { Outcome::Assembled } else { Outcome::Incomplete };
+        let assembled = Assembled {
+            bytes: report.length,
+            unmatched_bytes: report.unmatched,
+            sum: report.sum.to_string(),
+            parts: report.parts,
+            needed: report.needed,
+            found: report.found,
+            missing: report.missing.iter().map(|missing| MissingPart::new(set, missing)).collect(),
+            refused: report.refused.iter().map(RefusedPlace::from).collect(),
+            tmp: report.tmp.clone(),
+            seconds: time.as_secs_f64(),
+        };
+        let (set, image, assembled) = (set.path.clone(), Some(image), Some(assembled));
+        Self { set, image, outcome, error: None, is_error_of_output: false, assembled }
+    }
+
+    /// The parts of this image that are nowhere.
+    pub fn missing(&self) -> &[MissingPart] {
+        self.assembled.as_ref().map_or(&[], |assembled| &assembled.missing)
+    }
+}
+
+impl MissingPart {
+    /// A part that is nowhere, with its URLs as the set has them.
+    pub fn new(set: &Set, missing: &super::super::Missing) -> Self {
+        let sum = &missing.part.sum;
+        // The labels were resolved before, when the parts were looked for.
+        let urls = set.urls(sum).unwrap_or_default();
+        let (bytes, offsets) = (missing.part.length, missing.offsets.clone());
+        let algorithm = Algorithm::from(sum.checksum()).name().to_lowercase();
+        Self { algorithm, sum: sum.to_string(), bytes, offsets, urls }
+    }
+}
+
+impl From<&Refused> for RefusedPlace {
+    fn from(refused: &Refused) -> Self {
+        let Refused { part, offset, place, reason } = refused;
+        let place = place.as_ref().map(ToString::to_string);
+        Self { sum: part.sum.to_string(), offset: *offset, place, reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,146 @@
+//! Parts that are somewhere in the given trees, but not where the jigdo file says: they were renamed or moved.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+
+use super::Source;
+use super::named::begins_like;
+use crate::assemble::{Part, Place};
+use crate::digest::Checksum;
+use crate::mirror::{Catalogue, Error, FileId, Index, Tree};
+use crate::progress::{Event, Progress};
+
+/// All files of some trees, whatever their names; the index knows the sums of those that were read before.
+pub struct MovedFiles<'a> {
+    index: PathBuf,
+    trees: Vec<PathBuf>,
+    progress: &'a dyn Progress,
+    /// The trees are walked when the first part is missing. `None` if they cannot be.
+    catalogue: OnceLock<Option<Catalogue>>,
+}
+
+impl<'a> MovedFiles<'a> {
+    /// The files of `trees`, with the index at `index`. Nothing is opened until a part is looked for. What keeps the
+    /// trees from being used is reported as a warning then.
+    pub fn new(index: PathBuf, trees: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
+        Self { index, trees, progress, catalogue: OnceLock::new() }
+    }
+
+    fn catalogue(&self) -> Option<&Catalogue> {
+        let catalogue = self.catalogue.get_or_init(|| match self.walk() {
+            Ok(catalogue) => Some(catalogue),
+            Err(error) => {
+                let what = format!("no file that was renamed or moved is looked for: {error}");
+                self.progress.report(Event::Warning(&what));
+                None
+            }
+        });
+        catalogue.as_ref()
+    }
+
+    fn walk(&self) -> Result<Catalogue, Error> {
+        let trees: Vec<Tree> =
+            self.trees.iter().map(|tree| Tree::new(tree.display().to_string(), tree.clone())).collect();
+        // No heads of files are wanted: of the few that have the length of a missing part, they are read here.
+        Index::open(&self.index)?.refresh(&trees, &[], &Checksum::ALL, self.progress)
+    }
+
+    /// Whether the file's content may be the part's.
+    fn may_be(&self, catalogue: &Catalogue, file: FileId, place: &Place, part: &Part) -> bool {
+        let sum = |sums: crate::mirror::Sums| sums.part(part.sum.checksum()).map(|known| known.sum);
+        let known = catalogue.known_sums(file).and_then(sum);
+        match (known, part.first_block) {
+            (Some(known), _) => known == part.sum,
+            (None, Some(_)) => begins_like(place, part),
+            // Nothing but the length is known of it, which many a file has: it is read, and remembered.
+            (None, None) => {
+                let sums = catalogue.sums(&[file], self.progress).pop().and_then(Result::ok);
+                sums.and_then(sum) == Some(part.sum)
+            }
+        }
+    }
+}
+
+impl Source for MovedFiles<'_> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+        let Some(catalogue) = self.catalogue().filter(|_| !parts.is_empty()) else {
+            return vec![Vec::new(); parts.len()];
+        };
+        let mut by_length: HashMap<u64, Vec<FileId>> = parts.iter().map(|part| (part.length, Vec::new())).collect();
+        for file in catalogue.files() {
+            if let Some(files) = by_length.get_mut(&catalogue.length(file)) {
+                // One name of each file is enough.
+                if files.last().is_none_or(|&last| catalogue.content(last) != catalogue.content(file)) {
+                    files.push(file);
+                }
+            }
+        }
+        let places = |part: &Part| {
+            let files = by_length.get(&part.length).into_iter().flatten();
+            let places = files.map(|&file| (file, Place::file(&catalogue.full_path(file))));
+            places.filter(|(file, place)| self.may_be(catalogue, *file, place, part)).map(|(_, place)| place).collect()
+        };
+        parts.par_iter().map(places).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assemble::FirstBlock;
+    use crate::digest::{Rsync64, Sum};
+    use crate::progress::Silent;
+    use std::fs;
+
+    fn part(content: &[u8]) -> Part {
+        let first_block = Some(FirstBlock { rsync64: Rsync64::of(&content[..8]), length: 8 });
+        Part { sum: Sum::of(Checksum::Sha256, content), length: content.len() as u64, first_block }
+    }
+
+    #[test]
+    fn files_are_found_wherever_they_are_in_the_trees() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for (name, content) in [("a/b/c", "the content of one"), ("d/e", "the content of two"), ("d/f", "other length")]
+        {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), content).unwrap();
+        }
+        let source = MovedFiles::new(path("index"), vec![path("a"), path("d")], &Silent);
+        let without_block = Part { first_block: None, ..part(b"the content of two") };
+        let parts = [part(b"the content of two"), part(b"the place of it..."), without_block];
+        let found = |path| Place::file(&fs::canonicalize(path).unwrap());
+        let expected = [vec![found(path("a/b/c")), found(path("d/e"))], vec![], vec![found(path("d/e"))]];
+        // Both begin alike, and nothing else is known of them yet.
+        assert_eq!(source.find(&parts), expected);
+    }
+
+    #[test]
+    fn what_the_index_knows_tells_files_apart() {
+        let place = tempfile::tempdir().unwrap();
+        let (index, tree) = (place.path().join("index"), place.path().join("tree"));
+        fs::create_dir(&tree).unwrap();
+        for name in ["one", "two"] {
+            fs::write(tree.join(name), format!("the content of {name}")).unwrap();
+            let file = fs::File::options().write(true).open(tree.join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let trees = [Tree::new("A", &tree)];
+        let catalogue = Index::open(&index).unwrap().refresh(&trees, &[8], &Checksum::ALL, &Silent).unwrap();
+        catalogue.sums(&catalogue.files().collect::<Vec<_>>(), &Silent);
+        drop(catalogue);
+        let source = MovedFiles::new(index, vec![tree.clone()], &Silent);
+        let expected = vec![Place::file(&fs::canonicalize(tree.join("two")).unwrap())];
+        assert_eq!(source.find(&[part(b"the content of two")]), [expected]);
+    }
+
+    #[test]
+    fn trees_that_cannot_be_walked_have_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let source = MovedFiles::new(place.path().join("index"), vec![place.path().join("missing")], &Silent);
+        assert_eq!(source.find(&[part(b"some content")]), [vec![]]);
+    }
+}

@@ -1,0 +1,226 @@
+//! Parts inside of old images, of the same release or another: the matcher looks for their first blocks.
+//!
+//! Nothing is known of a file system, so nothing need be mounted. A block that is a short pattern repeated, zeros
+//! usually, is met all over each like run: there the part is assumed where the run begins, and at those places before
+//! its end where sectors begin.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::Source;
+use crate::assemble::{FirstBlock, Part, Place};
+use crate::image::Mapped;
+use crate::matcher::head::{Head, Marks, period, repetition};
+use crate::matcher::scan::Hits;
+use crate::matcher::table::SignatureTable;
+use crate::matcher::{Bytes as _, PartId, Signature};
+use crate::progress::{Event, Progress};
+
+/// How much of an image a thread looks at together, in bytes.
+const STRETCH: u64 = 16 << 20;
+
+/// How many places are given for a part, at the most: each that is wrong costs reading the part there.
+const MOST_PLACES: usize = 32;
+
+/// How many places are looked at in one stretch: in an image that is made of nothing but first blocks there are more.
+const MOST_IN_STRETCH: usize = 1 << 16;
+
+/// Where file systems and archives let files begin, in bytes.
+const SECTORS: [u64; 2] = [2048, 512];
+
+/// Images that may have parts inside.
+pub struct OldImages<'a> {
+    images: Vec<PathBuf>,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> OldImages<'a> {
+    /// These images. They are read when parts are looked for; one that cannot be read is reported as a warning then.
+    pub fn new(images: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
+        Self { images, progress }
+    }
+}
+
+impl Source for OldImages<'_> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+        let mut places = vec![Vec::new(); parts.len()];
+        let mut by_block_length: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (number, part) in parts.iter().enumerate() {
+            if let Some(FirstBlock { length, .. }) = part.first_block {
+                by_block_length.entry(length).or_default().push(number);
+            }
+        }
+        for (block_length, numbers) in by_block_length {
+            let table =
+                SignatureTable::new(block_length, numbers.iter().map(|&number| signature(&parts[number])).collect());
+            for path in &self.images {
+                let file = Arc::from(&**path);
+                match search(path, &table) {
+                    Ok(found) => found.into_iter().for_each(|Found { part, offset, .. }| {
+                        let places: &mut Vec<_> = &mut places[numbers[part.0 as usize]];
+                        if places.len() < MOST_PLACES {
+                            places.push(Place::Inside { file: Arc::clone(&file), offset });
+                        }
+                    }),
+                    Err(error) => {
+                        let what = format!("no parts are looked for in {}: {error}", path.display());
+                        self.progress.report(Event::Warning(&what));
+                    }
+                }
+            }
+        }
+        places
+    }
+}
+
+/// What the matcher can know of a part that nobody has: not whether its first block is the one to look for, nor the
+/// block's anchor.
+fn signature(part: &Part) -> Signature {
+    let rsync64 = part.first_block.expect("only parts with one are looked for").rsync64;
+    let marks = Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor: None };
+    Signature { length: part.length, marks }
+}
+
+/// A part that may be in an image. The likelier ones are less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    /// Whether it is in a run that goes on in the next stretch.
+    is_cut: bool,
+    offset: u64,
+    part: PartId,
+}
+
+/// The parts that may be in the image at `path`; the likelier places of each come first.
+fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Found>> {
+    let image = Mapped::open(path)?;
+    let starts: Vec<u64> = (0..image.length()).step_by(STRETCH as usize).collect();
+    let found: Vec<Vec<_>> =
+        starts.into_par_iter().map(|start| search_stretch(&image, start, table)).collect::<io::Result<_>>()?;
+    image.intact()?;
+    let mut found: Vec<Found> = found.into_iter().flatten().collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The same for what begins in the stretch at `start`, in any order.
+fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Found>> {
+    let block = u64::from(table.block_length());
+    // One byte more before it tells whether a run begins at the first; a block less one behind it ends the last block.
+    let range = start.saturating_sub(1)..image.length().min(start + STRETCH + block - 1);
+    let bytes = image.window(range.clone())?;
+    let mut hits = Hits::rolling(table, &bytes);
+    hits.go_on((start - range.start) as usize);
+    let mut found = Vec::new();
+    while let Some((at, parts)) = hits.next().filter(|_| found.len() < MOST_IN_STRETCH) {
+        let offset = range.start + at as u64;
+        let mut add = |offset: u64, is_cut| {
+            let fits = |part: &&PartId| table.signature(**part).length <= image.length() - offset;
+            found.extend(parts.iter().filter(fits).take(MOST_IN_STRETCH).map(|&part| Found { is_cut, offset, part }));
+        };
+        match period(&bytes[at..at + block as usize]) {
+            None => add(offset, false),
+            Some(period) => {
+                let end = at + repetition(&bytes[at..], period as usize);
+                let begins_here = at == 0 || at < period as usize || bytes[at - 1] != bytes[at - 1 + period as usize];
+                let is_cut = end == bytes.len() && range.end < image.length();
+                let run = offset..range.start + end as u64;
+                likely(run, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
+                hits.go_on(end + 1 - block as usize);
+            }
+        }
+    }
+    image.let_go(range);
+    Ok(found)
+}
+
+/// Where a part that begins like a run may begin in it: the likeliest offsets.
+fn likely(run: Range<u64>, begins_here: bool, block: u64) -> Vec<u64> {
+    let mut offsets = if begins_here { vec![run.start] } else { Vec::new() };
+    let last = run.end - block;
+    for sector in SECTORS {
+        let down = (0..MOST_PLACES as u64 / 4).map_while(|back| (last / sector * sector).checked_sub(back * sector));
+        offsets.extend(down.take_while(|&offset| offset >= run.start));
+    }
+    let mut seen = HashSet::new();
+    offsets.retain(|&offset| seen.insert(offset));
+    offsets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Checksum, Rsync64, Sum};
+    use crate::progress::Silent;
+
+    const BLOCK: usize = 256;
+
+    fn noise(seed: u64, length: usize) -> Vec<u8> {
+        let byte = |at: u64| ((seed << 32) + at).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        (0..length as u64).map(|at| (byte(at) ^ byte(byte(at))) as u8).collect()
+    }
+
+    fn part(content: &[u8]) -> Part {
+        let first_block = Some(FirstBlock { rsync64: Rsync64::of(&content[..BLOCK]), length: BLOCK as u32 });
+        Part { sum: Sum::of(Checksum::Md5, content), length: content.len() as u64, first_block }
+    }
+
+    /// Where parts are found in an image.
+    fn offsets(image: &[u8], parts: &[&[u8]]) -> Vec<Vec<u64>> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("old.iso");
+        std::fs::write(&path, image).unwrap();
+        let parts: Vec<Part> = parts.iter().map(|content| part(content)).collect();
+        let offset = |place: Place| match place {
+            Place::Inside { offset, .. } => offset,
+            other => panic!("{other}"),
+        };
+        let found = OldImages::new(vec![place.path().join("missing"), path], &Silent).find(&parts);
+        found.into_iter().map(|places| places.into_iter().map(offset).collect()).collect()
+    }
+
+    #[test]
+    fn parts_are_found_at_any_offset_and_wherever_stretches_meet() {
+        let (one, two, three) = (noise(1, 5000), noise(2, 300), noise(3, BLOCK));
+        let mut image = noise(9, 2 * STRETCH as usize + 5000);
+        let mut put = |at: usize, part: &[u8]| image[at..at + part.len()].copy_from_slice(part);
+        put(0, &one);
+        put(10_001, &two);
+        put(STRETCH as usize - 100, &one);
+        put(2 * STRETCH as usize - BLOCK + 1, &two);
+        let end = 2 * STRETCH as usize + 5000 - BLOCK;
+        put(end, &three);
+        let found = offsets(&image, &[&one, &two, &three, &noise(4, 1000)]);
+        let stretch = STRETCH;
+        let expected = [vec![0, stretch - 100], vec![10_001, 2 * stretch - 255], vec![end as u64], vec![]];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_part_that_would_end_behind_the_image_is_not_assumed() {
+        let part = noise(1, 5000);
+        assert!(offsets(&part[..4999], &[&part])[0].is_empty());
+    }
+
+    #[test]
+    fn parts_that_begin_with_zeros_are_assumed_where_runs_begin_and_sectors_before_their_ends() {
+        let part = [vec![0; 3000], noise(1, 5000)].concat();
+        let whole = vec![0; 40_000];
+        let mut image = noise(9, 200_000);
+        // In an archive, and on a disc behind other zeros.
+        image[1537..1537 + 8000].copy_from_slice(&part);
+        image[20_480..40_960 + 3000].fill(0);
+        image[40_960..40_960 + 8000].copy_from_slice(&part);
+        image[100_001..150_000].fill(0);
+        let found = offsets(&image, &[&part, &whole]);
+        for offset in [1537, 40_960] {
+            assert!(found[0].contains(&offset), "{found:?}");
+        }
+        assert!(found[1].contains(&100_001), "{found:?}");
+        assert!(found.iter().all(|offsets| offsets.len() <= MOST_PLACES));
+    }
+}

@@ -1,0 +1,230 @@
+//! `jigpress assemble`: sets and mirrors in, images out.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+use super::trees::{MirrorArgs, OldImageArgs};
+use super::whole_file::WholeFile;
+use super::{Failure, Format, IndexArgs, JobsArgs, NOTHING, SOME_FAILED, terminal};
+use crate::assemble::Incomplete;
+use crate::assemble::batch::{self, ImageReport, Job, Outcome, Settings};
+use crate::manifest::Filter;
+
+/// Puts images together again from their sets and from local trees.
+///
+/// Parts are taken from where the jigdo file says, in the directory that `--mirror` names for the label; from files of
+/// these directories that were renamed or moved; and from inside of old images. Each part is compared with its sum, and
+/// each image with its own; an image has its name only when it is complete. Images that are there, and not older than
+/// their sets, are left alone.
+///
+/// Exit codes: 0 all images are there; 1 some are not; 2 the command line is wrong; 3 nothing could be written.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Jigdo files, plain or compressed.
+    #[arg(required_unless_present = "all", value_name = "SET.jigdo")]
+    sets: Vec<PathBuf>,
+    /// All jigdo files below this directory: the image of DIR/some/where/x.jigdo goes to some/where below --into.
+    #[arg(long, value_name = "DIR", conflicts_with = "sets")]
+    all: Option<PathBuf>,
+    /// The directory that images go to.
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+    /// The template, if it is not where the jigdo file says, nor beside it.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    template: Option<PathBuf>,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
+    #[command(flatten)]
+    from: OldImageArgs,
+    /// With --all: only images whose paths below --into match this glob, such as `*/i386/*-[12].iso`. Repeatable.
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// With --all: no images whose paths below --into match this glob. Repeatable.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Write to this file where parts can be had that are missing: a line each, its URLs separated by tabs. What has
+    /// another sum than it should counts as missing too.
+    #[arg(long, value_name = "FILE")]
+    missing: Option<PathBuf>,
+    /// Leave images whose parts are not all there half-assembled, with .tmp behind their names. Such a file, also one
+    /// of jigdo-file's, is gone on with in any case.
+    #[arg(long)]
+    partial: bool,
+    /// Write zeros where the image has long runs of them, instead of leaving holes.
+    #[arg(long)]
+    no_sparse: bool,
+    /// Assemble images too that are there and not older than their sets.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    #[command(flatten)]
+    index: IndexArgs,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print nothing but warnings and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct Results<'a> {
+    images: &'a [ImageReport],
+    /// What could not be read of the directory that `--all` names.
+    unreadable: &'a [String],
+}
+
+/// Carries out the command.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.template.is_some() && args.sets.len() > 1 {
+        return Err(Failure::Usage("--template is of one set, but there are several".to_owned()));
+    }
+    if args.all.is_none() && !(args.include.is_empty() && args.exclude.is_empty()) {
+        return Err(Failure::Usage("--include and --exclude choose among the images of --all DIR".to_owned()));
+    }
+    let filter = Filter::new(args.include.clone(), args.exclude.clone());
+    let filter = filter.map_err(|error| Failure::Usage(error.to_string()))?;
+    let (trees, old_images) = (args.mirrors.trees()?, args.from.images()?);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let missing_file = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
+    let is_json = args.format == Format::Json;
+    let progress = terminal::listener(args.quiet || is_json);
+    let settings = Settings {
+        trees,
+        old_images,
+        index: args.index.path()?,
+        is_sparse: !args.no_sparse,
+        incomplete: match (args.partial, &args.missing) {
+            (true, _) => Incomplete::Keep,
+            (false, Some(_)) => Incomplete::CheckAll,
+            (false, None) => Incomplete::Discard,
+        },
+        rebuilds_all: args.force,
+        threads: args.jobs.count(),
+        progress: &*progress,
+    };
+    let (images, unreadable) = pool.install(|| {
+        let found = sets(args, &filter)?;
+        Ok::<_, Failure>((batch::assemble_sets(&found.jobs, &settings), found.unreadable))
+    })?;
+    drop(progress);
+    tell(&images, &unreadable, args.missing.is_some());
+    if let Some(file) = missing_file {
+        file.write(&urls(&images))?;
+    }
+    if is_json {
+        let result = Results { images: &images, unreadable: &unreadable };
+        let json = serde_json::to_string_pretty(&result).expect("a report is plain data") + "\n";
+        super::written(std::io::stdout().write_all(json.as_bytes()))?;
+    } else if !args.quiet {
+        super::written(std::io::stdout().write_all(table(&images).as_bytes()))?;
+    }
+    Ok(exit_code(&images, &unreadable))
+}
+
+/// The sets that are meant.
+fn sets(args: &Args, filter: &Filter) -> Result<batch::Found, Failure> {
+    if let Some(directory) = &args.all {
+        let found = batch::find(directory, &args.into, filter);
+        return found.map_err(|error| Failure::Usage(format!("--all {}: {error}", directory.display())));
+    }
+    let job = |set: &PathBuf| Job { set: set.clone(), template: args.template.clone(), directory: args.into.clone() };
+    Ok(batch::Found { jobs: args.sets.iter().map(job).collect(), unreadable: Vec::new() })
+}
+
+/// Says what went wrong. Which parts are missing is said only if there is no file for that.
+fn tell(images: &[ImageReport], unreadable: &[String], has_missing_file: bool) {
+    /// How many missing parts are named.
+    const MOST_NAMED: usize = 10;
+    for problem in unreadable {
+        terminal::say(format_args!("jigpress: {problem}"));
+    }
+    for report in images {
+        match report.outcome {
+            Outcome::Failed => terminal::say(format_args!("jigpress: {}", report.error.as_deref().unwrap_or("failed"))),
+            Outcome::Incomplete => {
+                let (missing, image) = (report.missing(), report.image.as_deref().unwrap_or(Path::new("")));
+                terminal::say(format_args!("jigpress: {}: {} parts are missing", image.display(), missing.len()));
+                let named = if has_missing_file { 0 } else { MOST_NAMED };
+                for part in missing.iter().take(named) {
+                    terminal::say(format_args!("  {}", part.urls.first().map_or("", String::as_str)));
+                }
+                if !has_missing_file && missing.len() > named {
+                    terminal::say(format_args!("  and {} more: --missing FILE lists all", missing.len() - named));
+                }
+            }
+            Outcome::Assembled | Outcome::Unchanged => {}
+        }
+    }
+}
+
+/// Where the missing parts of all images can be had, each part once: a line each.
+fn urls(images: &[ImageReport]) -> String {
+    let mut seen = std::collections::HashSet::new();
+    let missing = images.iter().flat_map(ImageReport::missing).filter(|part| seen.insert((&part.algorithm, &part.sum)));
+    missing.map(|part| part.urls.join("\t") + "\n").collect()
+}
+
+fn exit_code(images: &[ImageReport], unreadable: &[String]) -> ExitCode {
+    let is_done = |report: &ImageReport| matches!(report.outcome, Outcome::Assembled | Outcome::Unchanged);
+    if images.iter().all(is_done) && unreadable.is_empty() {
+        ExitCode::SUCCESS
+    } else if !images.is_empty() && images.iter().all(|report| report.is_error_of_output) {
+        ExitCode::from(NOTHING)
+    } else {
+        ExitCode::from(SOME_FAILED)
+    }
+}
+
+/// A line for each image, and one for all.
+fn table(images: &[ImageReport]) -> String {
+    let mut rows = vec![["image", "size", "parts", "missing", "from template", "seconds", ""].map(str::to_owned)];
+    let (mut bytes, mut parts, mut missing) = (0, 0, 0);
+    for report in images {
+        let path = report.image.as_deref().unwrap_or(&report.set);
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let outcome = match report.outcome {
+            Outcome::Assembled => "",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Incomplete => "INCOMPLETE",
+            Outcome::Failed => "FAILED",
+        };
+        let mut row = [const { String::new() }; 7];
+        (row[0], row[6]) = (name, outcome.to_owned());
+        if let Some(assembled) = &report.assembled {
+            bytes += assembled.bytes;
+            parts += assembled.parts;
+            missing += assembled.missing.len();
+            row[1] = BinaryBytes(assembled.bytes).to_string();
+            row[2] = assembled.parts.to_string();
+            row[3] = assembled.missing.len().to_string();
+            row[4] = super::percentage(assembled.unmatched_bytes, assembled.bytes);
+            row[5] = format!("{:.1}", assembled.seconds);
+        }
+        rows.push(row);
+    }
+    let outcomes = [
+        (Outcome::Assembled, "assembled"),
+        (Outcome::Unchanged, "unchanged"),
+        (Outcome::Incomplete, "incomplete"),
+        (Outcome::Failed, "failed"),
+    ];
+    let count = |outcome| images.iter().filter(|report| report.outcome == outcome).count();
+    let counted = outcomes.map(|(outcome, word)| (count(outcome), word)).into_iter().filter(|(count, _)| *count > 0);
+    let counted: Vec<String> = counted.map(|(count, word)| format!("{count} {word}")).collect();
+    rows.push([
+        format!("{} images", images.len()),
+        BinaryBytes(bytes).to_string(),
+        parts.to_string(),
+        missing.to_string(),
+        String::new(),
+        String::new(),
+        counted.join(", "),
+    ]);
+    super::columns(&rows)
+}

@@ -1,0 +1,275 @@
+//! `jigpress verify`: whether images, sets and SUMS files are right.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+use super::trees::MirrorArgs;
+use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
+use crate::assemble::{Verified, verify_image};
+use crate::digest::Sum;
+use crate::format::template;
+use crate::progress::Progress;
+use crate::set::{self, FileTemplate, Set};
+use crate::verify::{self, SetReport, State, SumsReport};
+
+/// Verifies an image, sets, or SUMS files.
+///
+/// `verify IMAGE TEMPLATE` compares an image with its template, and says where it differs; instead of the template its
+/// jigdo file may be named, then files are named too. `verify SET.jigdo... --mirror Debian=DIR` says whether each set is
+/// whole, its template is the one that it names, and every part is where the set says and right; without a mirror, the
+/// sets alone are looked at. `verify --sums DIR...` compares all files with the MD5SUMS, SHA1SUMS, SHA256SUMS and
+/// SHA512SUMS files beside them, in DIR and below.
+///
+/// Exit codes: 0 all is right; 1 something is wrong; 2 the command line is wrong; 3 something could not be read.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// An image and its template, or jigdo files.
+    #[arg(required_unless_present = "sums", value_name = "IMAGE TEMPLATE|SET.jigdo")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
+    /// A directory with SUMS files. Repeat it for more.
+    #[arg(long, value_name = "DIR", conflicts_with = "files")]
+    sums: Vec<PathBuf>,
+    /// With --sums: files that are not there are no mistake.
+    #[arg(long)]
+    ignore_missing: bool,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print nothing but what is wrong.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Carries out the command.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let progress = terminal::listener(args.quiet || args.format == Format::Json);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let result = pool.install(|| {
+        if !args.sums.is_empty() {
+            return sums(args);
+        }
+        match kinds(&args.files)?[..] {
+            [_, Kind::Template] => image(&args.files[0], set::read_template(&args.files[1]), None, &*progress),
+            [Kind::Other, Kind::Jigdo] => {
+                let set = Set::open(&args.files[1], None).map_err(Failure::nothing)?;
+                image(&args.files[0], set.read_template(), Some(&set), &*progress)
+            }
+            ref kinds if kinds.iter().all(|kind| *kind == Kind::Jigdo) => sets(args, &*progress),
+            _ => Err(Failure::Usage(
+                "name an image and its template, or jigdo files; `jigpress verify --help` says more".to_owned(),
+            )),
+        }
+    })?;
+    drop(progress);
+    result.print(args)
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Template,
+    Jigdo,
+    /// An image, probably: these may be any bytes.
+    Other,
+}
+
+fn kinds(paths: &[PathBuf]) -> Result<Vec<Kind>, Failure> {
+    let kind = |path: &PathBuf| {
+        let failed = |error| Failure::Nothing(format!("{}: {error}", path.display()));
+        let mut start = Vec::new();
+        File::open(path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(failed)?;
+        let says_so = || start.starts_with(b"# JigsawDownload") || start.starts_with(b"[Jigdo]");
+        Ok(match path.extension() {
+            _ if start.starts_with(template::MAGIC) => Kind::Template,
+            Some(extension) if extension == "jigdo" => Kind::Jigdo,
+            _ if says_so() => Kind::Jigdo,
+            _ => Kind::Other,
+        })
+    };
+    paths.iter().map(kind).collect()
+}
+
+/// What was found out, for scripts and for people.
+struct Outcome {
+    is_right: bool,
+    json: serde_json::Value,
+    /// Lines about what is right, and about what is wrong.
+    text: Vec<(bool, String)>,
+}
+
+impl Outcome {
+    fn print(self, args: &Args) -> Result<ExitCode, Failure> {
+        let text = match args.format {
+            Format::Json => serde_json::to_string_pretty(&self.json).expect("a report is plain data") + "\n",
+            Format::Human => {
+                let lines = self.text.iter().filter(|(is_right, _)| !args.quiet || !is_right);
+                lines.map(|(_, line)| format!("{line}\n")).collect()
+            }
+        };
+        super::written(std::io::stdout().write_all(text.as_bytes()))?;
+        Ok(if self.is_right { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+    }
+}
+
+fn json(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).expect("a report is plain data")
+}
+
+#[derive(Serialize)]
+struct ImageView {
+    image: PathBuf,
+    is_right: bool,
+    bytes: u64,
+    sum: String,
+    found_bytes: u64,
+    found_sum: Option<String>,
+    wrong: Vec<WrongAreaView>,
+}
+
+#[derive(Serialize)]
+struct WrongAreaView {
+    offset: u64,
+    bytes: u64,
+    /// The sum of the part that it should be; none if it should be unmatched data.
+    part: Option<String>,
+    /// Where that part can be had, if the jigdo file was named.
+    urls: Vec<String>,
+}
+
+fn image(
+    path: &Path,
+    template: Result<FileTemplate, set::Error>,
+    set: Option<&Set>,
+    progress: &dyn Progress,
+) -> Result<Outcome, Failure> {
+    let verified = verify_image(path, &mut template.map_err(Failure::nothing)?, progress).map_err(Failure::nothing)?;
+    let is_right = verified.is_right();
+    let urls = |sum: &Sum| set.and_then(|set| set.urls(sum).ok()).unwrap_or_default();
+    let wrong = |area: &crate::assemble::WrongArea| WrongAreaView {
+        offset: area.offset,
+        bytes: area.length,
+        part: area.part.map(|part| part.sum.to_string()),
+        urls: area.part.map_or_else(Vec::new, |part| urls(&part.sum)),
+    };
+    let Verified { length, sum, found_length, found_sum, .. } = verified;
+    let view = ImageView {
+        image: path.to_owned(),
+        is_right,
+        bytes: length,
+        sum: sum.to_string(),
+        found_bytes: found_length,
+        found_sum: found_sum.map(|sum| sum.to_string()),
+        wrong: verified.wrong.iter().map(wrong).collect(),
+    };
+    let name = path.display();
+    let mut text = Vec::new();
+    text.push((
+        is_right,
+        match found_sum {
+            _ if is_right => format!("{name}: right, {sum:?}"),
+            Some(found) => format!("{name}: WRONG, {found:?} instead of {sum:?}"),
+            None => format!("{name}: WRONG, it has {found_length} bytes instead of {length}"),
+        },
+    ));
+    text.extend(view.wrong.iter().map(|area| {
+        let what = match &area.part {
+            Some(sum) => format!("part {sum} {}", area.urls.first().map_or("", String::as_str)),
+            None => "unmatched data".to_owned(),
+        };
+        (false, format!("  {} bytes from offset {} on are not {}", area.bytes, area.offset, what.trim_end()))
+    }));
+    Ok(Outcome { is_right, json: json(&view), text })
+}
+
+fn sets(args: &Args, progress: &dyn Progress) -> Result<Outcome, Failure> {
+    #[derive(Serialize)]
+    struct View<'a> {
+        is_right: bool,
+        sets: &'a [SetReport],
+    }
+    let trees = args.mirrors.trees()?;
+    let with_parts = !trees.is_empty();
+    let settings = verify::Settings { trees, with_parts, threads: args.jobs.count(), progress };
+    let sets = verify::check_sets(&args.files, &settings).map_err(Failure::nothing)?;
+    let is_right = sets.iter().all(|set| set.is_right);
+    let text = sets.iter().map(|set| (set.is_right, told(set, with_parts))).collect();
+    Ok(Outcome { is_right, json: json(&View { is_right, sets: &sets }), text })
+}
+
+/// What was found out about a set, in lines without the last line's end.
+fn told(set: &SetReport, with_parts: bool) -> String {
+    let SetReport { is_right, problems, parts, bytes, missing, wrong, .. } = set;
+    let mut text = format!("{}: ", set.set.display());
+    // A String takes every write.
+    let _ = match (is_right, with_parts) {
+        (true, true) => write!(text, "right, {parts} parts of {}", BinaryBytes(*bytes)),
+        (true, false) => write!(text, "right, {parts} parts of {} were not looked for", BinaryBytes(*bytes)),
+        (false, true) => write!(text, "WRONG, {} of {parts} parts cannot be had", missing.len()),
+        (false, false) => write!(text, "WRONG"),
+    };
+    problems.iter().for_each(|problem| text.push_str(&format!("\n  {problem}")));
+    wrong.iter().for_each(|wrong| {
+        text.push_str(&format!("\n  {} is not part {}: {}", wrong.file, wrong.sum, wrong.reason));
+    });
+    missing.iter().for_each(|part| {
+        text.push_str(&format!("\n  part {} is not there: {}", part.sum, part.urls.join(" ")));
+    });
+    text
+}
+
+fn sums(args: &Args) -> Result<Outcome, Failure> {
+    #[derive(Serialize)]
+    struct View<'a> {
+        is_right: bool,
+        sums: &'a [SumsReport],
+    }
+    let mut reports = Vec::new();
+    for directory in &args.sums {
+        let found = verify::check_sums(directory, args.jobs.count()).map_err(Failure::nothing)?;
+        if found.is_empty() {
+            let what = "there are no MD5SUMS, SHA1SUMS, SHA256SUMS or SHA512SUMS files, here or below";
+            return Err(Failure::Usage(format!("--sums {}: {what}", directory.display())));
+        }
+        reports.extend(found);
+    }
+    let is_ignored = |state: &State| args.ignore_missing && *state == State::Missing;
+    let wrong = |report: &SumsReport| report.wrong().filter(|entry| !is_ignored(&entry.state)).count();
+    let is_right = reports.iter().all(|report| wrong(report) == 0);
+    let mut text = Vec::new();
+    for report in &reports {
+        let count = |state: &State| report.entries.iter().filter(|entry| entry.state == *state).count();
+        let mut line = format!("{}: ", report.file.display());
+        line += &match wrong(report) {
+            0 => format!("right, {} files", count(&State::Right)),
+            wrong => format!("WRONG, {wrong} of {} lines", report.entries.len()),
+        };
+        for (state, what) in [(State::ImageOfSet, "images that are only here as sets"), (State::Missing, "not there")] {
+            if count(&state) > 0 && (state != State::Missing || args.ignore_missing) {
+                line += &format!(", {} {what}", count(&state));
+            }
+        }
+        text.push((wrong(report) == 0, line));
+        for entry in report.wrong().filter(|entry| !is_ignored(&entry.state)) {
+            let why = match &entry.state {
+                State::Wrong { found } => format!("it has another sum, {found}"),
+                State::OtherThanSet { found } => format!("it is not there, and its set says another sum, {found}"),
+                State::Missing => "it is not there".to_owned(),
+                State::Unreadable { error } => error.clone(),
+                State::NoSum => "the line has no sum of this kind".to_owned(),
+                State::Right | State::ImageOfSet => continue,
+            };
+            text.push((false, format!("  {}: {why}", entry.name)));
+        }
+    }
+    Ok(Outcome { is_right, json: json(&View { is_right, sums: &reports }), text })
+}

@@ -1,0 +1,37 @@
+//! Files that options name for what a command finds out. They are opened before anything is done, so that one that
+//! cannot be written is known in time.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::output::OutputFile;
+
+/// A file that an option names.
+pub struct WholeFile {
+    output: OutputFile,
+    path: PathBuf,
+    option: &'static str,
+}
+
+impl WholeFile {
+    /// Opens what `option` names.
+    pub fn create(path: &Path, option: &'static str) -> Result<Self, Failure> {
+        let output = OutputFile::create(path).map_err(|error| failed(path, option, &error))?;
+        Ok(Self { output, path: path.to_owned(), option })
+    }
+
+    /// Writes `text` so that a reader sees the old one or the new one.
+    pub fn write(self, text: &str) -> Result<(), Failure> {
+        let Self { output, path, option } = self;
+        let written = output.file().write_all(text.as_bytes()).and_then(|()| output.finish());
+        written.map_err(|error| failed(&path, option, &error))
+    }
+}
+
+fn failed(path: &Path, option: &str, error: &io::Error) -> Failure {
+    Failure::Nothing(format!(
+        "{}: {error}; check space and permissions there, or name another {option}",
+        path.display()
+    ))
+}

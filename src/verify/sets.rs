@@ -1,0 +1,167 @@
+//! Whether sets are right, and whether mirrors have all their parts where the sets say.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::parts::{Checked, Wanted, check};
+use crate::assemble::batch::MissingPart;
+use crate::assemble::source::{LabelError, LabelTrees, Source as _, Trees};
+use crate::assemble::{self, Missing, Part, Place};
+use crate::format::template::Description;
+use crate::progress::Progress;
+use crate::set::{self, Set};
+
+/// How sets are to be checked.
+pub struct Settings<'a> {
+    /// The directories that labels stand for. Labels without one are looked for where their `file:` servers say.
+    pub trees: Trees,
+    /// Whether the parts are looked for at all, and not only the sets themselves looked at.
+    pub with_parts: bool,
+    pub threads: usize,
+    pub progress: &'a dyn Progress,
+}
+
+/// What was found out about a set.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetReport {
+    pub set: PathBuf,
+    /// Whether nothing of it is wrong.
+    pub is_right: bool,
+    /// What is wrong with the set itself.
+    pub problems: Vec<String>,
+    /// How many different parts it has, and how long these are together, in bytes.
+    pub parts: usize,
+    pub bytes: u64,
+    /// The parts that are not where the set says, or wrong there; in the order of the image.
+    pub missing: Vec<MissingPart>,
+    /// The files that are not the parts that they should be.
+    pub wrong: Vec<WrongPart>,
+}
+
+/// A file that is not the part that it should be.
+#[derive(Debug, Clone, Serialize)]
+pub struct WrongPart {
+    /// The part's sum, in hexadecimal.
+    pub sum: String,
+    pub file: String,
+    pub reason: String,
+}
+
+/// A set that was read.
+struct Read {
+    path: PathBuf,
+    problems: Vec<String>,
+    set: Option<Set>,
+    /// Each part once, and where it should be.
+    parts: Vec<(Missing, Vec<Place>)>,
+}
+
+/// Looks at the sets of these jigdo files. Parts that several sets have at the same places are read once.
+///
+/// # Errors
+/// There is no memory.
+pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetReport>, assemble::Error> {
+    let sets: Vec<Read> = paths.par_iter().map(|path| read(path, settings)).collect();
+    let mut numbers: HashMap<Wanted, usize> = HashMap::new();
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (missing, places) in sets.iter().flat_map(|set| &set.parts).filter(|(_, places)| !places.is_empty()) {
+        numbers.entry((missing.part, places.clone())).or_insert_with_key(|key| {
+            wanted.push(key.clone());
+            wanted.len() - 1
+        });
+    }
+    let checked = check(&wanted, settings.threads, settings.progress)?;
+    let of = |part: Part, places: &[Place]| {
+        let number = numbers.get(&(part, places.to_vec()))?;
+        Some(&checked[*number])
+    };
+    Ok(sets.into_iter().map(|set| report(set, settings.with_parts, of)).collect())
+}
+
+/// Reads a set and what its template carries, and finds out where its parts should be.
+fn read(path: &Path, settings: &Settings<'_>) -> Read {
+    let mut read = Read { path: path.to_owned(), problems: Vec::new(), set: None, parts: Vec::new() };
+    let set = match Set::open(path, None) {
+        Ok(set) => set,
+        Err(error) => {
+            read.problems.push(error.to_string());
+            return read;
+        }
+    };
+    let (description, sum) = rayon::join(|| read_through(&set), || set.check_template_sum());
+    read.problems.extend(sum.err().map(|error| error.to_string()));
+    match description {
+        Ok(description) => match places(&set, &description, settings) {
+            Ok(parts) => read.parts = parts,
+            Err(error) => read.problems.push(format!("{}: {error}", path.display())),
+        },
+        Err(error) => read.problems.push(error.to_string()),
+    }
+    read.problems.extend(unnamed(&set, &read.parts));
+    read.set = Some(set);
+    read
+}
+
+/// The template's description, if its unmatched data can be read to their end.
+fn read_through(set: &Set) -> Result<Description, set::Error> {
+    let mut template = set.read_template()?;
+    let failed = |error| set::Error::Io { path: set.template.clone(), error };
+    io::copy(&mut template.unmatched(), &mut io::sink()).map_err(failed)?;
+    Ok(template.description)
+}
+
+/// Each part of a template once, with its offsets and where it should be.
+fn places(
+    set: &Set,
+    description: &Description,
+    settings: &Settings<'_>,
+) -> Result<Vec<(Missing, Vec<Place>)>, LabelError> {
+    let labels = LabelTrees::new(&set.jigdo, &settings.trees)?;
+    let mut numbers = HashMap::new();
+    let mut parts: Vec<Missing> = Vec::new();
+    for (offset, area) in description.with_offsets() {
+        if let Some(part) = Part::of(area, description.image.block_length).filter(|part| part.length > 0) {
+            let number = *numbers.entry(part).or_insert_with(|| {
+                parts.push(Missing { part, offsets: Vec::new() });
+                parts.len() - 1
+            });
+            parts[number].offsets.push(offset);
+        }
+    }
+    let wanted: Vec<Part> = parts.iter().map(|missing| missing.part).collect();
+    let places = if settings.with_parts { labels.find(&wanted) } else { vec![Vec::new(); wanted.len()] };
+    Ok(parts.into_iter().zip(places).collect())
+}
+
+/// A problem if parts are not in `[Parts]`: nobody can tell where they are.
+fn unnamed(set: &Set, parts: &[(Missing, Vec<Place>)]) -> Option<String> {
+    let named: std::collections::HashSet<_> = set.jigdo.parts.iter().map(|(sum, _)| sum).collect();
+    let mut unnamed = parts.iter().map(|(missing, _)| missing.part.sum).filter(|sum| !named.contains(sum));
+    let first = unnamed.next()?;
+    let path = set.path.display();
+    Some(format!("{path}: [Parts] lacks {} parts of the template, such as {first:?}", 1 + unnamed.count()))
+}
+
+fn report<'a>(read: Read, with_parts: bool, checked: impl Fn(Part, &[Place]) -> Option<&'a Checked>) -> SetReport {
+    let Read { path, problems, set, parts } = read;
+    let (mut missing, mut wrong) = (Vec::new(), Vec::new());
+    let bytes = parts.iter().map(|(missing, _)| missing.part.length).sum();
+    for (part, places) in parts.iter().filter(|_| with_parts) {
+        let checked = checked(part.part, places);
+        for (place, reason) in checked.iter().flat_map(|checked| &checked.refused) {
+            let (sum, file) = (part.part.sum.to_string(), place.to_string());
+            wrong.push(WrongPart { sum, file, reason: reason.to_string() });
+        }
+        if !checked.is_some_and(|checked| checked.is_right)
+            && let Some(set) = &set
+        {
+            missing.push(MissingPart::new(set, part));
+        }
+    }
+    let is_right = problems.is_empty() && missing.is_empty() && wrong.is_empty();
+    SetReport { set: path, is_right, problems, parts: parts.len(), bytes, missing, wrong }
+}

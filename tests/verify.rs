@@ -1,0 +1,184 @@
+//! `jigpress verify` from outside: images, sets with their mirrors, and SUMS files, right and wrong.
+
+mod common;
+#[path = "common/release.rs"]
+mod release;
+
+use std::fs;
+use std::process::Command;
+
+use common::installed;
+use release::{Place, noise};
+
+fn part(number: u64) -> Vec<u8> {
+    noise(number, 30_000 + 70_001 * number as usize)
+}
+
+fn image(name: &str) -> Vec<u8> {
+    let parts: &[u64] = if name == "one" { &[0, 1] } else { &[1, 2] };
+    let pieces = parts.iter().flat_map(|&number| [noise(100 + number, 3000), part(number)]);
+    pieces.flatten().collect()
+}
+
+/// A mirror, two images, and their sets with SUMS files.
+fn place(checksum: &str) -> Place {
+    let place = Place::new();
+    (0..3).for_each(|number| drop(place.write(&format!("mirror/pool/{number}.deb"), &part(number))));
+    ["one", "two"].iter().for_each(|name| drop(place.write(&format!("images/{name}.iso"), &image(name))));
+    let manifest = format!(
+        "release: r
+mirrors: {{Debian: {{path: mirror, servers: [\"https://a.example/debian/\"]}}}}
+defaults: {{checksum: {checksum}, sums: [md5, sha256, sha512]}}
+images: [{{path: images/*.iso, output: sets, name: \"{{stem}}\"}}]
+"
+    );
+    place.write("release.yaml", manifest.as_bytes());
+    place.publish(&["--quiet"]).with(0);
+    place
+}
+
+const SETS: [&str; 4] = ["verify", "sets/one.jigdo", "sets/two.jigdo", "--mirror=Debian=mirror"];
+
+/// Changes a byte of a file.
+fn damage(place: &Place, path: &str, at: usize) {
+    let mut bytes = fs::read(place.path(path)).unwrap();
+    bytes[at] ^= 1;
+    place.write(path, &bytes);
+}
+
+#[test]
+fn an_image_is_compared_with_its_template() {
+    for checksum in ["md5", "sha256"] {
+        let place = place(checksum);
+        let verify = |with: &[&str]| place.run(&[&["verify", "images/one.iso"], with].concat());
+        let ran = verify(&["sets/one.template"]).with(0);
+        assert!(ran.out.starts_with("images/one.iso: right, "), "{}", ran.out);
+        verify(&["sets/one.jigdo", "--quiet"]).with(0);
+        let ran = verify(&["sets/two.template"]).with(1);
+        assert!(ran.out.contains("WRONG, it has 136001 bytes instead of 276003"), "{}", ran.out);
+        for at in [10, 3000, 50_000] {
+            damage(&place, "images/one.iso", at);
+        }
+        let ran = verify(&["sets/one.jigdo", "--quiet"]).with(1);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert!(lines[0].starts_with("images/one.iso: WRONG, "), "{}", ran.out);
+        assert_eq!(lines[1], "  3000 bytes from offset 0 on are not unmatched data");
+        assert!(lines[2].starts_with("  30000 bytes from offset 3000 on are not part "), "{}", ran.out);
+        assert!(lines[2].ends_with(" https://a.example/debian/pool/0.deb"), "{}", ran.out);
+        assert!(lines[3].starts_with("  100001 bytes from offset 36000 on are not part "), "{}", ran.out);
+        let json = verify(&["sets/one.template", "--format", "json"]).with(1).json();
+        assert_eq!((&json["is_right"], &json["wrong"][1]["offset"]), (&false.into(), &3000.into()));
+    }
+}
+
+#[test]
+fn jigdo_file_says_the_same_of_images() {
+    if !installed(&["jigdo-file"]) {
+        return;
+    }
+    let place = place("md5");
+    let jigdo_file = || {
+        let mut command = Command::new("jigdo-file");
+        command.args(["verify", "--report=quiet", "-i", "images/one.iso", "-t", "sets/one.template"]);
+        command.current_dir(place.path("")).output().unwrap().status.success()
+    };
+    let ours = || place.run(&["verify", "images/one.iso", "sets/one.template"]).code == Some(0);
+    assert!(jigdo_file() && ours());
+    damage(&place, "images/one.iso", 100_000);
+    assert!(!jigdo_file() && !ours());
+}
+
+#[test]
+fn sets_are_right_if_every_part_is_where_they_say() {
+    for checksum in ["md5", "sha256"] {
+        let place = place(checksum);
+        let ran = place.run(&SETS).with(0);
+        assert_eq!(ran.out.matches(": right, 2 parts of ").count(), 2, "{}", ran.out);
+        damage(&place, "mirror/pool/1.deb", 70_000);
+        let ran = place.run(&SETS).with(1);
+        assert_eq!(ran.out.matches(": WRONG, 1 of 2 parts cannot be had").count(), 2, "{}", ran.out);
+        assert_eq!(ran.out.matches("mirror/pool/1.deb is not part ").count(), 2, "{}", ran.out);
+        // One that was moved cannot be had either: who has the set looks for it where the set says.
+        place.write("mirror/pool/1.deb", &part(1));
+        fs::rename(place.path("mirror/pool/0.deb"), place.path("mirror/0.deb")).unwrap();
+        let json = place.run(&[&SETS[..], &["--format=json"]].concat()).with(1).json();
+        assert_eq!(json["sets"][0]["missing"][0]["urls"][0], "https://a.example/debian/pool/0.deb");
+        assert_eq!((&json["sets"][0]["is_right"], &json["sets"][1]["is_right"]), (&false.into(), &true.into()));
+        fs::write(place.path("mirror/pool/0.deb"), &part(0)[1..]).unwrap();
+        let ran = place.run(&SETS).with(1);
+        assert!(ran.out.contains("pool/0.deb is not part ") && ran.out.contains("it has 29999 bytes"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn sets_that_are_not_whole_are_told() {
+    let wrong = |place: &Place, message: &str| {
+        let ran = place.run(&["verify", "sets/one.jigdo"]).with(1);
+        assert!(ran.out.contains("sets/one.jigdo: WRONG") && ran.out.contains(message), "{}", ran.out);
+    };
+    let place = place("sha256");
+    place.run(&["verify", "sets/one.jigdo", "sets/two.jigdo"]).with(0);
+    let whole = fs::read(place.path("sets/one.template")).unwrap();
+    damage(&place, "sets/one.template", 300);
+    wrong(&place, "one.template: it has another sum than sets/one.jigdo says");
+    place.write("sets/one.template", &whole[..whole.len() - 1]);
+    wrong(&place, "one.template: ");
+    fs::remove_file(place.path("sets/one.template")).unwrap();
+    wrong(&place, "its template is not there");
+    place.write("sets/one.template", &whole);
+    let text = fs::read_to_string(place.path("sets/one.jigdo")).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("0.deb")).collect();
+    place.write("sets/one.jigdo", lines.join("\n").as_bytes());
+    wrong(&place, "[Parts] lacks 1 parts of the template, such as SHA256:");
+    place.write("sets/one.jigdo", b"[Image\n");
+    wrong(&place, "sets/one.jigdo: line 1: ");
+}
+
+#[test]
+fn sums_files_are_compared_with_the_files_beside_them() {
+    let place = place("sha256");
+    let ran = place.run(&["verify", "--sums", "sets"]).with(0);
+    assert_eq!(ran.out.matches("right, 4 files, 2 images that are only here as sets").count(), 3, "{}", ran.out);
+    // An image that is not there, and whose sum the set knows to be another.
+    let sums = fs::read_to_string(place.path("sets/SHA256SUMS")).unwrap();
+    let line = |line: &str| match line.split_once("  one.iso") {
+        Some((sum, _)) => format!("{}  one.iso\n", "0".repeat(sum.len())),
+        None => format!("{line}\n"),
+    };
+    place.write("sets/SHA256SUMS", sums.lines().map(line).collect::<String>().as_bytes());
+    let ran = place.run(&["verify", "--sums", "sets"]).with(1);
+    assert!(ran.out.contains("  one.iso: it is not there, and its set says another sum, "), "{}", ran.out);
+    place.write("sets/SHA256SUMS", sums.as_bytes());
+    for name in ["one", "two"] {
+        fs::copy(place.path(&format!("images/{name}.iso")), place.path(&format!("sets/{name}.iso"))).unwrap();
+    }
+    let ran = place.run(&["verify", "--sums", "."]).with(0);
+    assert_eq!(ran.out.matches("right, 6 files").count(), 3, "{}", ran.out);
+    damage(&place, "sets/two.iso", 12345);
+    fs::remove_file(place.path("sets/one.jigdo")).unwrap();
+    let ran = place.run(&["verify", "--sums", "sets"]).with(1);
+    assert_eq!(ran.out.matches("WRONG, 2 of 6 lines").count(), 3, "{}", ran.out);
+    assert!(ran.out.contains("  two.iso: it has another sum, ") && ran.out.contains("  one.jigdo: it is not there"));
+    let json = place.run(&["verify", "--sums", "sets", "--format", "json"]).with(1).json();
+    assert_eq!(json["sums"][0]["file"], "sets/MD5SUMS");
+    assert_eq!(json["sums"][0]["entries"][1]["state"], "missing");
+    fs::copy(place.path("images/two.iso"), place.path("sets/two.iso")).unwrap();
+    let ran = place.run(&["verify", "--sums", "sets", "--ignore-missing"]).with(0);
+    assert!(ran.out.contains("right, 5 files, 1 not there"), "{}", ran.out);
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    let place = place("md5");
+    let refused = |arguments: &[&str], code, message: &str| {
+        let ran = place.run(&[&["verify"], arguments].concat()).with(code);
+        assert!(ran.err.contains(message), "{}", ran.err);
+    };
+    refused(&[], 2, "required");
+    refused(&["images/one.iso"], 2, "name an image and its template");
+    refused(&["images/one.iso", "images/two.iso"], 2, "name an image and its template");
+    refused(&["nowhere.iso", "sets/one.template"], 3, "nowhere.iso: No such file");
+    refused(&["sets/one.jigdo", "--mirror", "Debian=nowhere"], 2, "--mirror Debian=nowhere");
+    refused(&["--sums", "mirror"], 2, "there are no MD5SUMS");
+    refused(&["--sums", "nowhere"], 3, "nowhere: No such file");
+}
