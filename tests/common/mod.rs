@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 
 pub mod drop_in;
+pub mod drop_in_inputs;
 pub mod nginx;
 pub mod sets;
 

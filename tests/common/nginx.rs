@@ -88,7 +88,7 @@ fn owner(found: &fs::Metadata) -> u32 {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // SIGTERM, so that it ends its workers.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = Command::new("sh").arg("-c").arg(format!("kill {}", self.child.id())).status();
         let _ = self.child.wait();
     }
 }
