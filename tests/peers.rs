@@ -311,7 +311,11 @@ fn sets_of_jigdo_file_are_read_and_rebuilt() {
     for (release, combinations) in all.chain(large.iter().map(|release| (release, &COMBINATIONS[1..3]))) {
         for image in release.image_paths() {
             for &settings in combinations {
-                release.made_by_jigdo_file(&image, settings).check_that_jigpress_reads_and_rebuilds();
+                let set = release.made_by_jigdo_file(&image, settings);
+                set.check_that_jigpress_reads_and_rebuilds();
+                if both_peers() {
+                    set.check_with_both_peers();
+                }
             }
         }
     }
@@ -354,5 +358,35 @@ fn sets_of_xorriso_are_read_and_rebuilt() {
         run(command.arg("-o").arg(&image).arg(&tree));
         let set = Set { release: &release, settings, image, jigdo, template };
         set.check_that_jigpress_reads_and_rebuilds();
+        if both_peers() {
+            set.check_with_both_peers();
+        }
+    }
+}
+
+#[test]
+fn every_tool_rebuilds_the_vectors_that_other_tools_wrote() {
+    let release = vectors();
+    let vectors = repository().join("testdata/vectors");
+    let copy = |name: &str, extension: &str| {
+        let path = release.scratch(&format!("{name}.{extension}"));
+        fs::copy(vectors.join(format!("{name}.{extension}")), &path).unwrap();
+        path
+    };
+    for (name, settings) in [
+        ("jigdo-file-v1-gzip", MD5),
+        ("jigdo-file-v1-bzip2", Settings { compression: BZIP2, ..MD5 }),
+        ("jigdo-file-v2-gzip", SHA256),
+        ("jigdo-file-v2-level0", Settings { level: 0, ..SHA256 }),
+        ("libjte-v1", MD5),
+        ("libjte-v2", SHA256),
+    ] {
+        let image = if name.starts_with("libjte") { "libjte.iso" } else { "plain.img" };
+        let (jigdo, template) = (copy(name, "jigdo"), copy(name, "template"));
+        let set = Set { release: &release, settings, image: release.images.join(image), jigdo, template };
+        set.check_that_jigpress_reads_and_rebuilds();
+        if both_peers() {
+            set.check_with_both_peers();
+        }
     }
 }

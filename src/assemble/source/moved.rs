@@ -18,34 +18,42 @@ pub struct MovedFiles<'a> {
     index: PathBuf,
     trees: Vec<PathBuf>,
     progress: &'a dyn Progress,
-    /// The trees are walked when the first part is missing. `None` if they cannot be.
-    catalogue: OnceLock<Option<Catalogue>>,
+    /// The trees are walked when the first part is missing. Those that cannot be are not among them.
+    catalogues: OnceLock<Vec<Catalogue>>,
 }
 
 impl<'a> MovedFiles<'a> {
-    /// The files of `trees`, with the index at `index`. Nothing is opened until a part is looked for. What keeps the
-    /// trees from being used is reported as a warning then.
+    /// The files of `trees`, with the index at `index`. Nothing is opened until a part is looked for. What keeps a tree
+    /// from being used is reported as a warning then.
     pub fn new(index: PathBuf, trees: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
-        Self { index, trees, progress, catalogue: OnceLock::new() }
+        Self { index, trees, progress, catalogues: OnceLock::new() }
     }
 
-    fn catalogue(&self) -> Option<&Catalogue> {
-        let catalogue = self.catalogue.get_or_init(|| match self.walk() {
-            Ok(catalogue) => Some(catalogue),
-            Err(error) => {
-                let what = format!("no file that was renamed or moved is looked for: {error}");
+    fn catalogues(&self) -> &[Catalogue] {
+        self.catalogues.get_or_init(|| {
+            let warn = |error: Error| {
+                let what = format!("files that were renamed or moved are not looked for: {error}");
                 self.progress.report(Event::Warning(&what));
-                None
+            };
+            let index = match Index::open(&self.index) {
+                Ok(index) => index,
+                Err(error) => {
+                    warn(error);
+                    return Vec::new();
+                }
+            };
+            let mut catalogues = Vec::new();
+            for path in &self.trees {
+                let tree = Tree::new(path.display().to_string(), path.clone());
+                // No heads of files are wanted: of the few that have the length of a missing part, they are read here.
+                match index.refresh(&[tree], &[], &Checksum::ALL, self.progress) {
+                    Ok(catalogue) => catalogues.push(catalogue),
+                    Err(Error::Empty { .. }) => {}
+                    Err(error) => warn(error),
+                }
             }
-        });
-        catalogue.as_ref()
-    }
-
-    fn walk(&self) -> Result<Catalogue, Error> {
-        let trees: Vec<Tree> =
-            self.trees.iter().map(|tree| Tree::new(tree.display().to_string(), tree.clone())).collect();
-        // No heads of files are wanted: of the few that have the length of a missing part, they are read here.
-        Index::open(&self.index)?.refresh(&trees, &[], &Checksum::ALL, self.progress)
+            catalogues
+        })
     }
 
     /// Whether the file's content may be the part's.
@@ -66,24 +74,26 @@ impl<'a> MovedFiles<'a> {
 
 impl Source for MovedFiles<'_> {
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
-        let Some(catalogue) = self.catalogue().filter(|_| !parts.is_empty()) else {
-            return vec![Vec::new(); parts.len()];
-        };
-        let mut by_length: HashMap<u64, Vec<FileId>> = parts.iter().map(|part| (part.length, Vec::new())).collect();
-        for file in catalogue.files() {
-            if let Some(files) = by_length.get_mut(&catalogue.length(file)) {
-                // One name of each file is enough.
-                if files.last().is_none_or(|&last| catalogue.content(last) != catalogue.content(file)) {
-                    files.push(file);
+        let mut found = vec![Vec::new(); parts.len()];
+        let catalogues = if parts.is_empty() { &[] } else { self.catalogues() };
+        for catalogue in catalogues {
+            let mut by_length: HashMap<u64, Vec<FileId>> = parts.iter().map(|part| (part.length, Vec::new())).collect();
+            for file in catalogue.files() {
+                if let Some(files) = by_length.get_mut(&catalogue.length(file)) {
+                    // One name of each file is enough.
+                    if files.last().is_none_or(|&last| catalogue.content(last) != catalogue.content(file)) {
+                        files.push(file);
+                    }
                 }
             }
+            found.par_iter_mut().zip(parts).for_each(|(found, part)| {
+                let files = by_length.get(&part.length).into_iter().flatten();
+                let places = files.map(|&file| (file, Place::file(&catalogue.full_path(file))));
+                let places = places.filter(|(file, place)| self.may_be(catalogue, *file, place, part));
+                found.extend(places.map(|(_, place)| place));
+            });
         }
-        let places = |part: &Part| {
-            let files = by_length.get(&part.length).into_iter().flatten();
-            let places = files.map(|&file| (file, Place::file(&catalogue.full_path(file))));
-            places.filter(|(file, place)| self.may_be(catalogue, *file, place, part)).map(|(_, place)| place).collect()
-        };
-        parts.par_iter().map(places).collect()
+        found
     }
 }
 
@@ -109,7 +119,8 @@ mod tests {
             fs::create_dir_all(path(name).parent().unwrap()).unwrap();
             fs::write(path(name), content).unwrap();
         }
-        let source = MovedFiles::new(path("index"), vec![path("a"), path("d")], &Silent);
+        fs::create_dir(path("empty")).unwrap();
+        let source = MovedFiles::new(path("index"), vec![path("empty"), path("a"), path("d")], &Silent);
         let without_block = Part { first_block: None, ..part(b"the content of two") };
         let parts = [part(b"the content of two"), part(b"the place of it..."), without_block];
         let found = |path| Place::file(&fs::canonicalize(path).unwrap());
