@@ -71,6 +71,13 @@ impl Scene {
         }
     }
 
+    /// A server of `www`; no connection gets more than so many bytes a second, if that is not 0.
+    fn serve(&self, rate: u32) -> Server {
+        let place = tempfile::tempdir().unwrap();
+        let of = format!("root {};\nlimit_rate {rate};", self.path("www").display());
+        Server { nginx: Nginx::start(place.path(), "", "", &of), _place: place }
+    }
+
     /// Makes the set in `www`; the parts are at these servers.
     fn publish(&self, generation: &str, servers: &[String]) {
         let files = format!("{}//", self.path("www/first").display());
@@ -137,6 +144,23 @@ impl Scene {
     }
 }
 
+/// A server, and where it keeps its files.
+struct Server {
+    nginx: Nginx,
+    _place: tempfile::TempDir,
+}
+
+impl Server {
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.nginx.port)
+    }
+
+    /// The status and the path of each request.
+    fn requests(&self) -> Vec<String> {
+        self.nginx.log().iter().map(|request| format!("{} {}", request[3], request[4])).collect()
+    }
+}
+
 /// How many requests there were for parts that the server had.
 fn fetched(requests: &[String]) -> usize {
     requests.iter().filter(|request| request.starts_with("200 ") && request.contains("/pool/")).count()
@@ -149,7 +173,7 @@ fn jigdo_lite_downloads_an_image() {
     }
     let scene = Scene::new();
     for generation in GENERATIONS {
-        let server = Nginx::serve(&scene.path("www"), 0);
+        let server = scene.serve(0);
         scene.publish(generation, &[server.url("first/")]);
         let said = scene.download(&[&server.url("disc.jigdo")]);
         scene.expect_image(&said);
@@ -165,7 +189,7 @@ fn jigdo_lite_downloads_an_image_whose_jigdo_file_is_compressed() {
     }
     let scene = Scene::new();
     for generation in GENERATIONS {
-        let server = Nginx::serve(&scene.path("www"), 0);
+        let server = scene.serve(0);
         scene.publish(generation, &[server.url("first/")]);
         let jigdo = fs::read_to_string(scene.path("www/disc.jigdo")).unwrap();
         fs::write(scene.path("www/disc.jigdo"), gzip(&jigdo).unwrap()).unwrap();
@@ -190,7 +214,7 @@ fn jigdo_lite_goes_on_with_a_download_that_was_interrupted() {
     let scene = Scene::new();
     for generation in GENERATIONS {
         // Slow enough to be interrupted in the middle.
-        let server = Nginx::serve(&scene.path("www"), 200_000);
+        let server = scene.serve(200_000);
         scene.publish(generation, &[server.url("first/")]);
         let mut command = scene.jigdo_lite(&[&server.url("disc.jigdo")]);
         let child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -225,7 +249,7 @@ fn jigdo_lite_takes_what_an_old_image_has_inside() {
     let mount = scene.path("mnt").display().to_string();
     let missing = scene.parts.len() / 4;
     for generation in GENERATIONS {
-        let server = Nginx::serve(&scene.path("www"), 0);
+        let server = scene.serve(0);
         scene.publish(generation, &[server.url("first/")]);
         let said = scene.download(&["--scan", &mount, &server.url("disc.jigdo")]);
         scene.expect_image(&said);
@@ -242,7 +266,7 @@ fn jigdo_lite_takes_from_the_second_mirror_what_the_first_lacks() {
     let scene = Scene::new();
     for generation in GENERATIONS {
         scene.fill("www/first", |_| true);
-        let server = Nginx::serve(&scene.path("www"), 0);
+        let server = scene.serve(0);
         scene.publish(generation, &[server.url("first/"), server.url("second/")]);
         scene.fill("www/first", |number| number % 5 != 2);
         scene.fill("www/second", |number| number % 5 == 2);

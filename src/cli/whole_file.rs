@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::output::OutputFile;
+use super::staged_file::StagedFile;
 
 /// A file that an option names.
 pub struct WholeFile {
-    output: OutputFile,
+    output: StagedFile,
     path: PathBuf,
     option: &'static str,
 }
@@ -17,7 +17,7 @@ pub struct WholeFile {
 impl WholeFile {
     /// Opens what `option` names.
     pub fn create(path: &Path, option: &'static str) -> Result<Self, Failure> {
-        let output = OutputFile::create(path).map_err(|error| failed(path, option, &error))?;
+        let output = StagedFile::create(path).map_err(|error| failed(path, option, &error))?;
         Ok(Self { output, path: path.to_owned(), option })
     }
 

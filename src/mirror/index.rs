@@ -47,7 +47,7 @@ impl Index {
         // What was not young when the walk began was not when it was looked at.
         let started = now_ns();
         let listings = walk::walk(trees, progress)?;
-        let catalogue = self.look_up(started, trees, listings, block_lengths, checksums, progress)?;
+        let catalogue = self.refresh_listings(started, trees, listings, block_lengths, checksums, progress)?;
         for (at, tree) in trees.iter().enumerate() {
             if catalogue.files_of(at).len() == 0 {
                 return Err(Error::Empty { label: tree.label.clone(), path: tree.root.clone() });
@@ -69,12 +69,12 @@ impl Index {
         let as_tree = |tree: &NamedTree| Tree::new("", &tree.root);
         let as_trees: Vec<Tree> = trees.iter().map(as_tree).collect();
         let listings = trees.into_iter().map(NamedTree::listing).collect::<Result<_, _>>()?;
-        self.look_up(started, &as_trees, listings, block_lengths, checksums, progress)
+        self.refresh_listings(started, &as_trees, listings, block_lengths, checksums, progress)
     }
 
     /// Looks up what the index knows of the files of `listings`, reads the heads that it does not know, and remembers
     /// them.
-    fn look_up(
+    fn refresh_listings(
         &self,
         started: i64,
         trees: &[Tree],

@@ -1,4 +1,4 @@
-//! An nginx of a test's own on the loopback interface, which serves a directory.
+//! nginx on loopback, with whatever behaviour a test asks of it.
 
 #![allow(dead_code)] // Each test file uses a part of it.
 
@@ -8,87 +8,65 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A server at work. It ends when this goes.
+/// A running nginx. It ends when this goes.
 pub struct Nginx {
     child: Child,
-    port: u16,
-    /// Its configuration and its logs.
-    place: tempfile::TempDir,
+    directory: PathBuf,
+    pub port: u16,
 }
 
 impl Nginx {
-    /// Serves `root`; no connection gets more than so many bytes a second, if that is not 0.
-    pub fn serve(root: &Path, rate: u32) -> Self {
-        // Another process may take the port between the two, so try again then.
-        for _ in 0..20 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(server) = Self::start(root, port, rate) {
-                return server;
-            }
-        }
-        panic!("nginx does not start");
-    }
-
-    fn start(root: &Path, port: u16, rate: u32) -> Option<Self> {
-        let place = tempfile::tempdir().unwrap();
-        let of = place.path().display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {of}/{name};\n"))
-            .concat();
-        // As root, the workers must be root too to read what the test has written.
-        let user = if fs::metadata("/proc/self").is_ok_and(|found| owner(&found) == 0) { "user root;" } else { "" };
-        let text = format!(
-            "{user}\nworker_processes 1;\ndaemon off;\npid {of}/pid;\nerror_log {of}/error.log;\n\
-             events {{ worker_connections 64; }}\n\
-             http {{\n{temporary}log_format path '$status $uri';\naccess_log {of}/access.log path;\n\
-             server {{ listen 127.0.0.1:{port}; root {root}; limit_rate {rate}; }}\n}}\n",
-            root = root.display()
+    /// Starts a server that listens with these options (`ssl http2`), has what `http` says on the level of all servers,
+    /// and what `server` says for itself. `PORT` in either stands for its port. It keeps its files in `directory`.
+    pub fn start(directory: &Path, listen: &str, http: &str, server: &str) -> Self {
+        fs::create_dir_all(directory).unwrap();
+        let port = free_port();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let paths: String = temporary.iter().map(|name| format!("{name}_temp_path temp_{name};\n")).collect();
+        let config = format!(
+            "user root;\nworker_processes 1;\ndaemon off;\npid nginx.pid;\nerror_log error.log;\nevents {{}}\nhttp {{\n{paths}\
+             log_format test '$connection $server_protocol $request_method $status $request_uri';\n\
+             access_log access.log test;\n{http}\nserver {{\nlisten 127.0.0.1:PORT {listen};\n{server}\n}}\n}}\n"
         );
-        let configuration = place.path().join("nginx.conf");
-        fs::write(&configuration, text).unwrap();
-        let mut child = Command::new("nginx")
-            .arg("-e")
-            .arg(place.path().join("error.log"))
-            .arg("-c")
-            .arg(&configuration)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        for _ in 0..1000 {
-            if child.try_wait().unwrap().is_some() {
-                return None;
+        let config = config.replace("PORT", &port.to_string());
+        fs::write(directory.join("nginx.conf"), config).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(directory).args(["-e", "error.log", "-c", "nginx.conf"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut nginx = Self { child, directory: directory.to_owned(), port };
+        nginx.wait();
+        nginx
+    }
+
+    fn wait(&mut self) {
+        for _ in 0..500 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
             }
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(Self { child, port, place });
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("nginx: {status}\n{}", fs::read_to_string(self.directory.join("error.log")).unwrap_or_default());
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = child.kill();
-        None
+        panic!("nginx does not listen");
     }
 
-    /// The URL of a path below the root.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+    /// The lines of its log: connection, protocol, method, status, and what was asked for.
+    pub fn log(&self) -> Vec<Vec<String>> {
+        let text = fs::read_to_string(self.directory.join("access.log")).unwrap_or_default();
+        text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
     }
-
-    /// What was asked for so far: the status and the path of each request.
-    pub fn requests(&self) -> Vec<String> {
-        let log: PathBuf = self.place.path().join("access.log");
-        fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect()
-    }
-}
-
-fn owner(found: &fs::Metadata) -> u32 {
-    std::os::unix::fs::MetadataExt::uid(found)
 }
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM, so that it ends its workers.
-        let _ = Command::new("sh").arg("-c").arg(format!("kill {}", self.child.id())).status();
+        // Its workers end with it.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
+}
+
+/// A port on loopback where nobody listens now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::names::STANDARD;
-use crate::cli::output::OutputFile;
+use crate::cli::staged_file::StagedFile;
 
 /// Where a file of the set goes.
 pub enum Output {
     Standard,
-    File(OutputFile, PathBuf),
+    File(StagedFile, PathBuf),
 }
 
 impl Output {
@@ -19,7 +19,7 @@ impl Output {
         if path.as_os_str() == STANDARD {
             return Ok(Self::Standard);
         }
-        let file = OutputFile::create(path).map_err(|source| Error::Output { path: path.to_owned(), source })?;
+        let file = StagedFile::create(path).map_err(|source| Error::Output { path: path.to_owned(), source })?;
         Ok(Self::File(file, path.to_owned()))
     }
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file in the making, beside its place. Unless it is [finished](OutputFile::finish), nothing is left of it.
-pub struct OutputFile {
+/// A file in the making, beside its place. Unless it is [finished](StagedFile::finish), nothing is left of it.
+pub struct StagedFile {
     file: File,
     path: PathBuf,
     /// The file that takes the place once it is whole. `None` where the path is no regular file's, but a pipe's or a
@@ -13,7 +13,7 @@ pub struct OutputFile {
     staged: Option<PathBuf>,
 }
 
-impl OutputFile {
+impl StagedFile {
     /// Begins the file that is to be at `path`.
     pub fn create(path: &Path) -> io::Result<Self> {
         // Where a symbolic link stands, what it leads to is meant.
@@ -52,7 +52,7 @@ impl OutputFile {
     }
 }
 
-impl Drop for OutputFile {
+impl Drop for StagedFile {
     fn drop(&mut self) {
         if let Some(staged) = &self.staged {
             let _ = std::fs::remove_file(staged);
