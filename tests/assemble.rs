@@ -111,6 +111,43 @@ fn a_tree_of_sets_becomes_a_tree_of_images() {
 }
 
 #[test]
+fn a_tree_of_images_is_the_one_that_jigdo_mirror_makes() {
+    if !installed(&["jigdo-mirror", "jigdo-file"]) {
+        return;
+    }
+    let place = place("md5");
+    // Templates of their own tree, and those beside their jigdo files.
+    fs::create_dir_all(place.path("templates/other")).unwrap();
+    fs::create_dir_all(place.path("sets/other")).unwrap();
+    fs::rename(place.path("sets/some/two.jigdo"), place.path("sets/other/two.jigdo")).unwrap();
+    fs::rename(place.path("sets/some/two.template"), place.path("templates/other/two.template")).unwrap();
+    for templates in ["sets", "templates"] {
+        let _ = fs::remove_dir_all(place.path("theirs"));
+        let _ = fs::remove_dir_all(place.path("out"));
+        for directory in ["theirs", "scratch"] {
+            fs::create_dir_all(place.path(directory)).unwrap();
+        }
+        let path = |name: &str| place.path(name).display().to_string();
+        let settings = format!(
+            "jigdoDir={}\ntemplateDir={}\nimageDir={}\ntmpDir={}\ndebianMirror=file:{}\n",
+            path("sets"),
+            path(templates),
+            path("theirs"),
+            path("scratch"),
+            path("mirror")
+        );
+        place.write("settings", settings.as_bytes());
+        let ran = Command::new("jigdo-mirror").arg(place.path("settings")).output().unwrap();
+        let code = place.assemble(&["--all", "sets", "--templates", templates]).code;
+        let (ours, theirs) = (contents(&place.path("out")), contents(&place.path("theirs")));
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(!theirs.is_empty() && theirs.iter().all(|(path, bytes)| ours.get(path) == Some(bytes)), "{said}");
+        // It looks at one place only.
+        assert_eq!((code, ours.len()), if templates == "sets" { (Some(1), 1) } else { (Some(0), 2) });
+    }
+}
+
+#[test]
 fn two_sets_of_one_image_are_told_apart() {
     let place = place("md5");
     fs::create_dir_all(place.path("again")).unwrap();

@@ -36,6 +36,9 @@ pub struct Args {
     /// The template, if it is not where the jigdo file says, nor beside it.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     template: Option<PathBuf>,
+    /// With --all: templates that are not beside their jigdo files are in the same places below this directory.
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
     #[command(flatten)]
     mirrors: MirrorArgs,
     #[command(flatten)]
@@ -84,8 +87,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.template.is_some() && args.sets.len() > 1 {
         return Err(Failure::Usage("--template is of one set, but there are several".to_owned()));
     }
-    if args.all.is_none() && !(args.include.is_empty() && args.exclude.is_empty()) {
-        return Err(Failure::Usage("--include and --exclude choose among the images of --all DIR".to_owned()));
+    if args.all.is_none() && !(args.include.is_empty() && args.exclude.is_empty() && args.templates.is_none()) {
+        let what = "--include, --exclude and --templates are about the sets of --all DIR; name that too";
+        return Err(Failure::Usage(what.to_owned()));
     }
     let filter = Filter::new(args.include.clone(), args.exclude.clone());
     let filter = filter.map_err(|error| Failure::Usage(error.to_string()))?;
@@ -130,7 +134,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The sets that are meant.
 fn sets(args: &Args, filter: &Filter) -> Result<batch::Found, Failure> {
     if let Some(directory) = &args.all {
-        let found = batch::find(directory, &args.into, filter);
+        let found = batch::find(directory, args.templates.as_deref(), &args.into, filter);
         return found.map_err(|error| Failure::Usage(format!("--all {}: {error}", directory.display())));
     }
     let job = |set: &PathBuf| Job { set: set.clone(), template: args.template.clone(), directory: args.into.clone() };

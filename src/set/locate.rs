@@ -15,7 +15,7 @@ pub(super) fn template(path: &Path, url: &str) -> Result<PathBuf, Error> {
     };
     for url in [url.to_owned(), decoded(url)] {
         local(path, &url).into_iter().for_each(&mut add);
-        let name = url.split(['?', '#']).next().unwrap_or_default().rsplit(['/', ':']).next().unwrap_or_default();
+        let name = file_name(&url);
         if !name.is_empty() {
             add(path.with_file_name(name));
         }
@@ -25,6 +25,11 @@ pub(super) fn template(path: &Path, url: &str) -> Result<PathBuf, Error> {
         Some(found) => Ok(found.clone()),
         None => Err(Error::NoTemplate { path: path.to_owned(), looked_for: candidates }),
     }
+}
+
+/// What stands behind the last slash of a URL.
+pub(super) fn file_name(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default().rsplit(['/', ':']).next().unwrap_or_default()
 }
 
 /// The file that a URL in the jigdo file at `from` means, if it is one on this machine.

@@ -36,6 +36,14 @@ pub struct Set {
     pub not_included: Vec<String>,
 }
 
+/// The names of a set's files, each a single component of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub image: String,
+    /// Empty if `Template=` ends with a slash.
+    pub template: String,
+}
+
 /// Why a set cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -85,10 +93,14 @@ impl Set {
         Ok(Self { path: path.to_owned(), jigdo, image, image_name, template, not_included })
     }
 
-    /// The name of the image that the jigdo file at `path` is of, wherever its template is; `None` if it has no image.
-    pub fn name_of_image(path: &Path) -> Result<Option<String>, Error> {
+    /// The names of the files that the jigdo file at `path` is about, wherever these are; `None` if it has no image.
+    pub fn names(path: &Path) -> Result<Option<Names>, Error> {
         let (jigdo, _) = include::read(path)?;
-        jigdo.image.map(|image| locate::image_name(path, image.file_name())).transpose()
+        let names = |image: Image| {
+            let template = locate::file_name(&image.template).to_owned();
+            Ok(Names { image: locate::image_name(path, image.file_name())?, template })
+        };
+        jigdo.image.map(names).transpose()
     }
 
     /// Reads the template, but for its unmatched data.

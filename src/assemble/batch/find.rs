@@ -20,11 +20,12 @@ pub struct Found {
 }
 
 /// Finds every jigdo file below `directory`. The image of `some/where/x.jigdo` goes to `some/where` below `into`; those
-/// are left out whose paths below `into` the filter does not take, such as `some/where/x.iso`.
+/// are left out whose paths below `into` the filter does not take, such as `some/where/x.iso`. With `templates`, templates
+/// may also be in `some/where` below that.
 ///
 /// # Errors
 /// `directory` itself cannot be read.
-pub fn find(directory: &Path, into: &Path, filter: &Filter) -> io::Result<Found> {
+pub fn find(directory: &Path, templates: Option<&Path>, into: &Path, filter: &Filter) -> io::Result<Found> {
     let mut found = Found::default();
     let mut paths = Vec::new();
     let mut waiting = vec![PathBuf::new()];
@@ -51,12 +52,14 @@ pub fn find(directory: &Path, into: &Path, filter: &Filter) -> io::Result<Found>
         }
     }
     paths.sort();
-    let names: Vec<_> = paths.par_iter().map(|below| Set::name_of_image(&directory.join(below))).collect();
+    let names: Vec<_> = paths.par_iter().map(|below| Set::names(&directory.join(below))).collect();
     for (below, name) in paths.iter().zip(names) {
         let (set, beside) = (directory.join(below), below.parent().unwrap_or(Path::new("")));
         match name {
-            Ok(Some(name)) if filter.matches(&beside.join(&name).to_string_lossy()) => {
-                found.jobs.push(Job { set, template: None, directory: into.join(beside) });
+            Ok(Some(name)) if filter.matches(&beside.join(&name.image).to_string_lossy()) => {
+                let template = templates.map(|templates| templates.join(beside).join(&name.template));
+                let template = template.filter(|template| template.is_file());
+                found.jobs.push(Job { set, template, directory: into.join(beside) });
             }
             // It is not wanted, or only there to be included.
             Ok(_) => {}
