@@ -9,7 +9,7 @@ mod reader;
 mod writer;
 
 pub use reader::{Error, Piece, Template, Unmatched};
-pub use writer::{Options, WriteError, Writer};
+pub use writer::{Options, WriteError, Writer, most_bytes};
 
 use crate::digest::{Rsync64, Sum};
 
