@@ -8,6 +8,7 @@
 //! | [`digest`] | bytes | checksums |
 //! | [`stamp`] | a file's metadata | what tells its states apart |
 //! | [`image`] | a file | windows of its bytes |
+//! | [`summing`] | files | their sums, side by side |
 //! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
@@ -30,3 +31,4 @@ pub mod mirror;
 pub mod progress;
 pub mod publish;
 pub mod stamp;
+pub mod summing;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-use crate::digest::{Checksum, Hasher, Sum};
+use crate::digest::Sum;
 use crate::format::jigdo::Jigdo;
 use crate::format::template::{self, Template};
 use crate::image::Mapped;
@@ -14,18 +14,11 @@ use crate::matcher::{Area, Bytes as _, Layout};
 /// How many bytes are compared at a time.
 const WINDOW: u64 = 4 << 20;
 
-/// Reads a staged template and jigdo file, and compares them with the image, its layout and its sum.
+/// Reads a staged template, and compares it with the image, its layout and its sum.
 ///
 /// # Errors
 /// What differs, in words.
-pub fn prove(template: &Path, jigdo: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<(), String> {
-    let (described, named) = rayon::join(|| prove_template(template, image, layout, sum), || read_jigdo(jigdo));
-    let (sum_of_template, jigdo) = (described?, named?);
-    prove_jigdo(&jigdo, layout, sum_of_template)
-}
-
-/// Gives the template's own sum.
-fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<Sum, String> {
+pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut template = Template::read(BufReader::new(&file)).map_err(|error| error.to_string())?;
     let entry = &template.description.image;
@@ -42,10 +35,7 @@ fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Res
     if areas.clone().count() != layout.areas.len() || !areas.zip(&layout.areas).all(same) {
         return Err("the template's areas are not those that were found".to_owned());
     }
-    let (same, sum) =
-        rayon::join(|| compare_unmatched(&mut template, image, layout), || sum_of_file(path, sum.checksum()));
-    same?;
-    sum.map_err(|error| error.to_string())
+    compare_unmatched(&mut template, image, layout)
 }
 
 /// An error if the template does not carry the image's unmatched data.
@@ -66,26 +56,13 @@ fn compare_unmatched(template: &mut Template<impl Read + Seek>, image: &Mapped, 
     Ok(())
 }
 
-fn sum_of_file(path: &Path, checksum: Checksum) -> io::Result<Sum> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new(checksum.into());
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            let sum = Sum::from_bytes(checksum, &hasher.finish());
-            return Ok(sum.expect("a checksum's sums have its length"));
-        }
-        hasher.update(&buffer[..count]);
-    }
-}
-
-fn read_jigdo(path: &Path) -> Result<Jigdo, String> {
+/// Reads a staged jigdo file, and compares it with the image's layout and the template's sum.
+///
+/// # Errors
+/// What differs, in words.
+pub fn prove_jigdo(path: &Path, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())
-}
-
-fn prove_jigdo(jigdo: &Jigdo, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
+    let jigdo = Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())?;
     let named_sum = jigdo.image.as_ref().and_then(|image| image.template_sum);
     if named_sum != Some(sum_of_template) {
         return Err("the jigdo file does not have the template's sum".to_owned());
