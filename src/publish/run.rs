@@ -36,7 +36,7 @@ const MOST_AT_ONCE: usize = 64;
 /// How long the windows of all images in work are together, and of one image, in bytes.
 const WINDOWS: u64 = 512 << 20;
 const SHORTEST_WINDOW: u64 = 32 << 20;
-const LONGEST_WINDOW: u64 = 256 << 20;
+const LONGEST_WINDOW: u64 = 128 << 20;
 const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// A run over all images of a plan.

@@ -29,33 +29,42 @@ pub(super) struct Kernel<W> {
     pub run: fn(states: &mut [W], data: &[&[u8]]),
 }
 
-impl<W: Copy> Kernel<W> {
-    /// How long it takes for some blocks of `block` bytes in all of its lanes: the shortest of a few times.
-    fn time(&self, start: W, block: usize) -> Duration {
-        const BLOCKS: usize = 64;
-        let bytes = vec![0; BLOCKS * block];
-        let once = |_| {
-            let mut states = vec![start; self.lanes];
-            let began = Instant::now();
-            (self.run)(&mut states, &vec![&bytes[..]; self.lanes]);
-            began.elapsed()
-        };
-        (0..5).map(once).min().unwrap_or_default()
+/// For each of these kernels how long it takes for some blocks of `block` bytes in all of its lanes: the shortest of many
+/// times, of which each kernel has one after the other, as the machine may have other things to do.
+fn times<W: Copy>(kernels: &[&Kernel<W>], start: W, block: usize) -> Vec<Duration> {
+    const BLOCKS: usize = 64;
+    const ROUNDS: usize = 20;
+    let bytes = vec![0; BLOCKS * block];
+    let time = |kernel: &Kernel<W>| {
+        let mut states = vec![start; kernel.lanes];
+        let began = Instant::now();
+        (kernel.run)(&mut states, &vec![&bytes[..]; kernel.lanes]);
+        began.elapsed()
+    };
+    let mut times = vec![Duration::MAX; kernels.len()];
+    for _ in 0..ROUNDS {
+        times.iter_mut().zip(kernels).for_each(|(shortest, kernel)| *shortest = time(kernel).min(*shortest));
     }
+    times
 }
 
-/// The set whose widest kernel takes the least time for each lane, of those that a machine can run. Which that is differs
-/// from one maker's processors to another's, and takes a tenth of a millisecond to find out.
-pub(super) fn fastest<W: Copy>(sets: Vec<Vec<Kernel<W>>>, start: W, block: usize) -> Vec<Kernel<W>> {
-    let cost = |set: &Vec<Kernel<W>>| set.last().map(|widest| widest.time(start, block) / widest.lanes as u32);
-    sets.into_iter().filter(|set| !set.is_empty()).min_by_key(cost).unwrap_or_default()
+/// The set whose widest kernel takes the least time for each lane. Which that is differs from one maker's processors to
+/// another's, and takes less than a millisecond to find out.
+pub(super) fn fastest<W: Copy>(mut sets: Vec<Vec<Kernel<W>>>, start: W, block: usize) -> Vec<Kernel<W>> {
+    sets.retain(|set| !set.is_empty());
+    let widest: Vec<_> = sets.iter().filter_map(|set| set.last()).collect();
+    let times = times(&widest, start, block);
+    let cost = |at: &usize| times[*at] / widest[*at].lanes as u32;
+    let fastest = (0..sets.len()).min_by_key(cost);
+    fastest.map(|at| sets.swap_remove(at)).unwrap_or_default()
 }
 
 /// In how many lanes these kernels take hardly longer than in one.
 pub(super) fn free_lanes<W: Copy>(kernels: &[Kernel<W>], start: W, block: usize) -> usize {
-    let times = kernels.iter().map(|kernel| (kernel.time(start, block), kernel.lanes)).collect::<Vec<_>>();
-    let most = times.first().map_or(Duration::ZERO, |(first, _)| *first * 9 / 8);
-    times.into_iter().filter(|(time, _)| *time <= most).map(|(_, lanes)| lanes).max().unwrap_or(1)
+    let times = times(&kernels.iter().collect::<Vec<_>>(), start, block);
+    let most = times.first().map_or(Duration::ZERO, |first| *first * 9 / 8);
+    let free = kernels.iter().zip(times).filter(|(_, time)| *time <= most);
+    free.map(|(kernel, _)| kernel.lanes).max().unwrap_or(1)
 }
 
 /// Blocks that go through one hash.
