@@ -1,17 +1,22 @@
 //! Jigdo files: where the template of an image is, and where each of its parts can be downloaded.
 //!
 //! The text has sections as an INI file has. [`Jigdo::read`] takes what the tools in use write, gzip-compressed or
-//! not; [`Jigdo::to_text`] writes what all of them read.
+//! not; [`Jigdo::to_text`] writes what all of them read. To change a file that exists, [`Unpacked`] gives its text,
+//! and [`Outline`] the places in it.
 
+mod outline;
 mod reader;
 mod resolve;
-mod words;
+mod unpacked;
+pub mod words;
 mod writer;
 
+pub use outline::{IncludeLine, Outline, PartLine, ServerLine};
 pub use reader::{Error, MAX_LINE, MAX_TEXT};
 pub use resolve::ResolveError;
+pub use unpacked::{Edit, Unpacked};
 pub use words::BadQuoting;
-pub use writer::{WriteError, gzip};
+pub use writer::{WriteError, check_label, gzip, include_line, server_line};
 
 use crate::digest::{Algorithm, Sum, hex};
 
@@ -89,6 +94,11 @@ pub struct Server {
     pub url: String,
     /// To be tried only when the label's other servers have failed.
     pub try_last: bool,
+}
+
+/// Whether what stands before a location's first colon is the scheme of a URL, and no label.
+pub fn is_scheme(label: &str) -> bool {
+    ["http", "https", "ftp", "ftps", "file", "rsync"].iter().any(|scheme| scheme.eq_ignore_ascii_case(label))
 }
 
 /// The comment from which Debian's `imagesums` takes the image's sum instead of reading the image.
