@@ -12,6 +12,7 @@
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`publish`] | a release | its sets, where everybody sees them |
+//! | [`servers`] | jigdo files | what servers they have, and other servers in them |
 //! | [`assemble`] | a template, parts | the image again |
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | exit codes, and what people read |
@@ -29,4 +30,5 @@ pub mod matcher;
 pub mod mirror;
 pub mod progress;
 pub mod publish;
+pub mod servers;
 pub mod stamp;

@@ -6,6 +6,7 @@ pub mod inspect;
 mod man;
 mod publish;
 pub mod schema;
+mod servers;
 mod terminal;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ enum Command {
     Publish(publish::Args),
     Index(index::Args),
     Inspect(inspect::Args),
+    Servers(servers::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
     Schema,
     Completions(completions::Args),
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Publish(args) => publish::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
+        Command::Servers(args) => servers::run(&args),
         Command::Schema => written(schema::run()),
         Command::Completions(args) => written(completions::run(&args)),
         Command::Man => written(man::run()),
@@ -95,6 +98,19 @@ fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Rows with their cells in columns: the first and the last set to the left, the others to the right.
+fn columns<const COUNT: usize>(rows: &[[String; COUNT]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COUNT] = std::array::from_fn(width);
+    let cell = |(column, cell): (usize, &String)| match column {
+        0 => format!("{cell:<width$}", width = widths[0]),
+        _ if column + 1 == COUNT => format!("  {cell}"),
+        _ => format!("  {cell:>width$}", width = widths[column]),
+    };
+    let line = |row: &[String; COUNT]| format!("{}\n", row.iter().enumerate().map(cell).collect::<String>().trim_end());
+    rows.iter().map(line).collect()
 }
 
 fn command() -> clap::Command {
