@@ -13,6 +13,7 @@
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`publish`] | a release | its sets, where everybody sees them |
 //! | [`servers`] | jigdo files | what servers they have, and other servers in them |
+//! | [`snapshot`] | jigdo files, mirrors | a tree of the parts that the sets need |
 //! | [`assemble`] | a template, parts | the image again |
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | exit codes, and what people read |
@@ -31,4 +32,5 @@ pub mod mirror;
 pub mod progress;
 pub mod publish;
 pub mod servers;
+pub mod snapshot;
 pub mod stamp;

@@ -4,9 +4,11 @@ mod completions;
 mod index;
 pub mod inspect;
 mod man;
+mod output_file;
 mod publish;
 pub mod schema;
 mod servers;
+mod snapshot;
 mod terminal;
 
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ enum Command {
     Index(index::Args),
     Inspect(inspect::Args),
     Servers(servers::Args),
+    Snapshot(snapshot::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
     Schema,
     Completions(completions::Args),
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
         Command::Servers(args) => servers::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Schema => written(schema::run()),
         Command::Completions(args) => written(completions::run(&args)),
         Command::Man => written(man::run()),

@@ -1,12 +1,12 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
+use super::output_file::OutputFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::manifest::{self, Release, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
-    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+    let report_file = args.report.as_deref().map(|path| OutputFile::create(path, "--report")).transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
     let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
@@ -99,56 +99,6 @@ fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     }
     let code = super::servers::tell(&outcome, args.dry_run, args.quiet)?;
     Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
-}
-
-/// The file that `--report` names, opened before anything is done: a report that cannot be written is known in time.
-struct ReportFile {
-    file: File,
-    path: PathBuf,
-    /// The file that takes the report's place once it is whole. `None` where the path is no regular file's, but a
-    /// pipe's or a device's: these are written to.
-    staged: Option<PathBuf>,
-}
-
-impl ReportFile {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let is_special = path.metadata().is_ok_and(|found| !found.is_file());
-        let staged = (!is_special).then(|| {
-            let mut staged = path.as_os_str().to_owned();
-            staged.push(".new");
-            PathBuf::from(staged)
-        });
-        let file = match &staged {
-            Some(staged) => File::create(staged),
-            None => File::options().write(true).open(path),
-        };
-        let file = file.map_err(|error| failed(path, &error))?;
-        Ok(Self { file, path: path.to_owned(), staged })
-    }
-
-    /// Writes the report so that a reader sees the old one or the new one.
-    fn write(mut self, json: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(json.as_bytes()).and_then(|()| match self.staged.take() {
-            Some(staged) => std::fs::rename(staged, &self.path),
-            None => Ok(()),
-        });
-        written.map_err(|error| failed(&self.path, &error))
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if let Some(staged) = &self.staged {
-            let _ = std::fs::remove_file(staged);
-        }
-    }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Nothing(format!(
-        "{}: {error}; check space and permissions there, or name another --report",
-        path.display()
-    ))
 }
 
 /// The table at the end of a run, totals last.
