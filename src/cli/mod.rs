@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod check;
 mod completions;
 mod index;
 pub mod inspect;

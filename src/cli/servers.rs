@@ -23,6 +23,7 @@ pub struct Args {
 enum Command {
     Show(ShowArgs),
     Set(SetArgs),
+    Check(super::check::Args),
 }
 
 /// Shows the labels of jigdo files: in how many files, for how many parts, with which servers.
@@ -37,7 +38,7 @@ struct ShowArgs {
 
 /// Where the jigdo files are.
 #[derive(Debug, Clone, clap::Args)]
-struct FileArgs {
+pub(super) struct FileArgs {
     /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -121,12 +122,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     match &args.command {
         Command::Show(args) => show(args),
         Command::Set(args) => set(args),
+        Command::Check(args) => super::check::run(args),
     }
 }
 
 impl FileArgs {
     /// Does the work on the jigdo files that are meant.
-    fn work<T: Send>(&self, work: impl FnOnce(Vec<Found>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    pub fn work<T: Send>(&self, work: impl FnOnce(Vec<Found>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.jobs.count()).build().map_err(Failure::nothing)?;
         pool.install(|| work(servers::find(&self.paths).map_err(unfound)?))
     }

@@ -9,8 +9,10 @@
 //! | `release` | the servers that manifests give published sets |
 //! | `set`, `prepare` | make changes in many files, with the sums beside them |
 //! | `signing` | signatures of these sums |
+//! | [`check`] | whether servers have the parts |
 
 mod change;
+pub mod check;
 mod find;
 mod prepare;
 mod release;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
@@ -106,30 +106,12 @@ impl Set {
                 }
                 continue;
             };
-            let plain = plain_path(&location.path);
+            let plain = location.plain_path();
             let plain = plain.ok_or_else(|| Error::LeavesTree { path: path(), location: location.to_string() })?;
             set.parts.push(Part { sum, label, path: plain });
         }
         Ok(set)
     }
-}
-
-/// The path without what leads nowhere; `None` if it may leave its tree, or is no file's.
-fn plain_path(path: &str) -> Option<String> {
-    let is_plain = |name: &str| !matches!(name, "" | "." | "..");
-    if path.split('/').all(is_plain) && !path.contains('\0') {
-        return Some(path.to_owned());
-    }
-    let mut plain = PathBuf::new();
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(name) => plain.push(name),
-            Component::CurDir => {}
-            _ => return None,
-        }
-    }
-    let is_file = !path.ends_with('/') && !path.contains('\0') && !plain.as_os_str().is_empty();
-    is_file.then(|| plain.to_str().map(str::to_owned)).flatten()
 }
 
 #[derive(Default)]
@@ -198,20 +180,5 @@ impl Collected {
         let mut targets: Vec<Option<Target>> = self.targets.into_iter().map(Some).collect();
         let targets = order.iter().filter_map(|&number| targets[number as usize].take()).collect();
         Wanted { trees, targets, alternatives }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_that_leave_their_tree_are_told_from_those_that_do_not() {
-        for path in ["../x", "/etc/passwd", "pool/../../x", "a/..", "", ".", "a/", "a\0b"] {
-            assert_eq!(plain_path(path), None, "{path}");
-        }
-        for (path, plain) in [("pool/x", "pool/x"), ("./pool//x", "pool/x"), ("a/./b", "a/b"), ("..a/b", "..a/b")] {
-            assert_eq!(plain_path(path).as_deref(), Some(plain));
-        }
     }
 }

@@ -18,6 +18,8 @@ pub use unpacked::{Edit, Unpacked};
 pub use words::BadQuoting;
 pub use writer::{WriteError, check_label, gzip, include_line, server_line};
 
+use std::path::{Component, Path, PathBuf};
+
 use crate::digest::{Algorithm, Sum, hex};
 
 /// What a jigdo file says.
@@ -78,6 +80,24 @@ impl Location {
             _ => Self { label: String::new(), path: text.to_owned() },
         }
     }
+
+    /// The path without what leads nowhere, such as `./`; `None` if it may leave the label's tree, or is no file's.
+    pub fn plain_path(&self) -> Option<String> {
+        let is_plain = |name: &str| !matches!(name, "" | "." | "..");
+        if self.path.split('/').all(is_plain) && !self.path.contains('\0') {
+            return Some(self.path.clone());
+        }
+        let mut plain = PathBuf::new();
+        for component in Path::new(&self.path).components() {
+            match component {
+                Component::Normal(name) => plain.push(name),
+                Component::CurDir => {}
+                _ => return None,
+            }
+        }
+        let is_file = !self.path.ends_with('/') && !self.path.contains('\0') && !plain.as_os_str().is_empty();
+        is_file.then(|| plain.to_str().map(str::to_owned)).flatten()
+    }
 }
 
 /// `label:path`, or the path alone.
@@ -121,4 +141,20 @@ pub fn template_sum_comment(algorithm: Algorithm, sum: &[u8]) -> String {
 /// The comment that states the template's length in bytes.
 pub fn template_size_comment(bytes: u64) -> String {
     format!("Template size {bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_leave_their_tree_are_told_from_those_that_do_not() {
+        let plain = |path: &str| Location { label: "A".to_owned(), path: path.to_owned() }.plain_path();
+        for path in ["../x", "/etc/passwd", "pool/../../x", "a/..", "", ".", "a/", "a\0b"] {
+            assert_eq!(plain(path), None, "{path}");
+        }
+        for (path, expected) in [("pool/x", "pool/x"), ("./pool//x", "pool/x"), ("a/./b", "a/b"), ("..a/b", "..a/b")] {
+            assert_eq!(plain(path).as_deref(), Some(expected));
+        }
+    }
 }
