@@ -233,7 +233,7 @@ fn a_server_that_asks_for_patience_gets_it() {
         return;
     }
     let place = place();
-    let zone = "limit_req_zone $server_name zone=few:1m rate=5r/s;\nlimit_req_status 429;\nerror_page 429 = @later;";
+    let zone = "limit_req_zone $server_addr zone=few:1m rate=5r/s;\nlimit_req_status 429;\nerror_page 429 = @later;";
     let rules = "location /mirror/ { limit_req zone=few; }\n\
                  location @later { add_header Retry-After 1 always; return 429; }\n\
                  location /never/ { add_header Retry-After 3600 always; return 503; }\n\
@@ -260,7 +260,7 @@ fn requests_stay_within_the_rate() {
     }
     let place = place();
     // A request that comes too early is refused, and not made again.
-    let zone = "limit_req_zone $server_name zone=few:1m rate=10r/s;\nlimit_req_status 429;";
+    let zone = "limit_req_zone $server_addr zone=few:1m rate=10r/s;\nlimit_req_status 429;";
     let nginx = start(&place, zone, "location /mirror/ { limit_req zone=few; }");
     let both = [server(nginx.port, "mirror"), server(nginx.port, "mirror/./")];
     let both: Vec<_> = both.iter().map(String::as_str).collect();
