@@ -21,8 +21,8 @@ use crate::manifest;
 
 /// Publishes disc images as jigdo sets.
 ///
-/// Exit codes: 0 all was done; 1 some image failed, the others are published; 2 the command line or a manifest is
-/// wrong, nothing was touched; 3 nothing could be done.
+/// Exit codes: 0 all was done; 1 some image failed, the others are published, or parts are missing; 2 the command line, a
+/// manifest or a jigdo file is wrong, nothing was touched; 3 nothing could be done.
 #[derive(Debug, Parser)]
 #[command(name = "jigpress", version, max_term_width = 100)]
 struct Cli {

@@ -74,7 +74,7 @@ struct SetArgs {
     /// Add an [Include] line for this jigdo file, or, with `--mode remove`, remove it. Repeat it for several.
     #[arg(long, value_name = "URL")]
     include_jigdo: Vec<String>,
-    /// Let labels that parts use be without servers.
+    /// Let labels that parts use be without servers. Those of a file with [Include] lines may be, too.
     #[arg(long)]
     allow_unserved: bool,
     /// Leave the mtimes of jigdo files as they are.
