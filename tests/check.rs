@@ -423,11 +423,13 @@ fn bad_input_is_refused_and_other_sets_are_checked() {
         (text.replace("Debian:pool/1/part 1.deb", "Debian:../../etc/passwd"), "leads out of its tree"),
         ("[Parts\n".to_owned(), "line 1: the name of the section has no closing ]"),
         (String::new(), "no sections"),
+        (text.replace("Template=one.template", "Template=/dev/zero"), "not a regular file"),
+        (format!("{text}\n[Include /dev/zero]\n"), "not a regular file"),
     ] {
         place.write("sets/bad.jigdo", bad.as_bytes());
         let report = check(&place, &["Debian=../mirror/"], &[]).with(1).json();
         assert!(report["sets"][0]["problems"][0].as_str().unwrap().contains(message), "{report}");
-        assert_eq!(counts(&report, 0), [6, 6, 0, 0, 0, 0]);
+        assert_eq!(counts(&report, 0), [6, 6, 0, 0, 0, 0], "{report}");
         let ran = place.run(&["servers", "check", "sets", "--quiet", "--server", "Debian=../mirror/"]).with(1);
         assert!(ran.out.is_empty() && ran.err.contains("sets/bad.jigdo: ") && ran.err.contains(message), "{}", ran.err);
     }

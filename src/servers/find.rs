@@ -5,11 +5,13 @@
 //! broken one is not overlooked.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+
+use crate::format::jigdo::MAX_TEXT;
 
 /// How much is read of a file to tell what it is, in bytes.
 const START: u64 = 4096;
@@ -21,6 +23,31 @@ pub struct Found {
     pub path: PathBuf,
     /// The file itself: absolute, free of symbolic links.
     pub real: PathBuf,
+}
+
+impl Found {
+    /// The file's bytes, and what `stat` said of it: as many as a jigdo file can have, and one more where it is longer, so
+    /// that its reader says so.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no regular file.
+    pub fn read(&self) -> io::Result<(Metadata, Vec<u8>)> {
+        read_regular(&self.real)
+    }
+}
+
+/// As [`Found::read`], for any path.
+pub(super) fn read_regular(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
+    // To open a pipe would wait for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut bytes = Vec::with_capacity(metadata.len().min(MAX_TEXT) as usize + 1);
+    file.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
+    Ok((metadata, bytes))
 }
 
 /// Why files cannot be found.

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, Metadata};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use similar::TextDiff;
 
+use super::find::Found;
 use super::set::{Directory, FileError, Options, SetError, Task};
 use crate::digest::{Algorithm, Hasher, hex, update_all};
 use crate::format::jigdo::{Edit, Unpacked};
@@ -106,7 +107,7 @@ pub fn batch(
     let mut batch = Batch::default();
     let mut sources = Vec::new();
     for &(task, Task { file, change }) in tasks {
-        match read(task, &file.real) {
+        match read(task, file) {
             Ok(source) => sources.push((source, change)),
             Err(error) => batch.wrong.push((task, error)),
         }
@@ -157,15 +158,9 @@ fn tasks_path(tasks: &[(usize, &Task<'_>)], number: usize) -> PathBuf {
 }
 
 /// The name is empty if a record of changes cannot hold it.
-fn read(task: usize, path: &Path) -> Result<Source, FileError> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(FileError::NoFile);
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    file.read_to_end(&mut bytes)?;
-    let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
+fn read(task: usize, file: &Found) -> Result<Source, FileError> {
+    let (metadata, bytes) = file.read()?;
+    let name = file.real.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
     Ok(Source { task, name: name.unwrap_or_default().to_owned(), metadata, bytes })
 }
 

@@ -217,7 +217,7 @@ impl Run<'_> {
 
     fn prepare_files(&self) -> Result<Vec<Prepared>, SetError> {
         let in_batches = |(number, directory): (usize, &Directory)| {
-            self.batches(&directory.tasks).into_iter().map(move |tasks| (number, tasks)).collect::<Vec<_>>()
+            self.batches(directory).into_iter().map(move |tasks| (number, tasks)).collect::<Vec<_>>()
         };
         let batches: Vec<(usize, Vec<usize>)> = self.directories.iter().enumerate().flat_map(in_batches).collect();
         let results: Vec<prepare::Batch> = batches
@@ -240,11 +240,15 @@ impl Run<'_> {
         if wrong.is_empty() { Ok(files) } else { Err(SetError::Files(wrong.into_iter().map(named).collect())) }
     }
 
-    /// The files of a directory, some at a time.
-    fn batches(&self, tasks: &[usize]) -> Vec<Vec<usize>> {
+    /// The files of a directory, some at a time where their sums are wanted, else one by one: what was just read is in
+    /// the core's own cache.
+    fn batches(&self, directory: &Directory) -> Vec<Vec<usize>> {
+        if directory.sums.is_empty() {
+            return directory.tasks.iter().map(|&task| vec![task]).collect();
+        }
         let mut batches: Vec<Vec<usize>> = Vec::new();
         let mut bytes = BATCH_BYTES;
-        for &task in tasks {
+        for &task in &directory.tasks {
             let length = fs::metadata(&self.tasks[task].file.real).map_or(0, |found| found.len());
             bytes += length;
             match batches.last_mut() {

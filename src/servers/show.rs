@@ -1,8 +1,6 @@
 //! Which labels many jigdo files have: in how many of them, for how many parts, with which servers.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -47,7 +45,7 @@ pub struct Shown {
 
 /// The labels and servers of these files.
 pub fn show(files: &[Found]) -> Shown {
-    let read: Vec<Result<Outline, String>> = files.par_iter().map(|file| outline(&file.real)).collect();
+    let read: Vec<Result<Outline, String>> = files.par_iter().map(outline).collect();
     let mut shown = Shown::default();
     let mut labels: BTreeMap<String, LabelSummary> = BTreeMap::new();
     for (file, outline) in files.iter().zip(read) {
@@ -63,8 +61,8 @@ pub fn show(files: &[Found]) -> Shown {
     shown
 }
 
-fn outline(path: &PathBuf) -> Result<Outline, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+fn outline(file: &Found) -> Result<Outline, String> {
+    let (_, bytes) = file.read().map_err(|error| error.to_string())?;
     let unpacked = Unpacked::new(&bytes).map_err(|error| error.to_string())?;
     Outline::new(&unpacked.text, &[]).map_err(|error| error.to_string())
 }

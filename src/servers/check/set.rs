@@ -11,6 +11,7 @@ use crate::format::base64;
 use crate::format::jigdo::{Jigdo, Location};
 use crate::format::template::{Area, Template};
 use crate::servers::Found;
+use crate::servers::find::read_regular;
 
 /// The most jigdo files that one may include, directly or not.
 const MAX_INCLUDES: usize = 100;
@@ -36,7 +37,7 @@ pub type Fetch<'a> = dyn Fn(&url::Url) -> Result<Vec<u8>, String> + Sync + 'a;
 impl Set {
     /// Reads a set. What is wrong with it and leaves it a set is in its problems.
     pub fn read(found: &Found, fetch: &Fetch<'_>) -> Result<Self, String> {
-        let bytes = fs::read(&found.real).map_err(|error| error.to_string())?;
+        let (_, bytes) = found.read().map_err(|error| error.to_string())?;
         let jigdo = Jigdo::read(&*bytes).map_err(|error| error.to_string())?;
         let mut set = Self {
             path: found.path.clone(),
@@ -75,7 +76,10 @@ impl Set {
                 }
             };
             let bytes = match &place {
-                Place::File(path) => fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
+                Place::File(path) => {
+                    let read = read_regular(path).map(|(_, bytes)| bytes);
+                    read.map_err(|error| format!("{}: {error}", path.display()))
+                }
                 Place::Web(url) => fetch(url),
             };
             match bytes.and_then(|bytes| Jigdo::read(&*bytes).map_err(|error| error.to_string())) {
@@ -117,6 +121,10 @@ impl Set {
     }
 
     fn compare(&mut self, path: &Path, expected: Option<Sum>) -> Result<(), String> {
+        // A device may have no end.
+        if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+            return Err("it is not a regular file".to_owned());
+        }
         if let Some(expected) = expected {
             let found = sum_of(path, expected).map_err(|error| error.to_string())?;
             if found != expected {
