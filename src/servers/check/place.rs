@@ -36,8 +36,10 @@ impl Place {
             "http" | "https" => Url::parse(text).map(Self::Web).map_err(bad_url),
             "file" => {
                 let path = &text["file:".len()..];
-                let path = path.strip_prefix("//localhost/").map(|path| format!("/{path}")).unwrap_or(path.to_owned());
-                Ok(Self::File(beside(origin, Path::new(&path))))
+                // Behind two slashes comes the host, which may be left out.
+                let hosts = ["//localhost/", "///"];
+                let below = hosts.iter().find_map(|host| path.strip_prefix(host)).map(|path| format!("/{path}"));
+                Ok(Self::File(beside(origin, Path::new(below.as_deref().unwrap_or(path)))))
             }
             _ if is_scheme(&scheme) => Err(BadPlace::Scheme(scheme)),
             // A slash before the colon makes a path of it.
