@@ -13,6 +13,8 @@
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`publish`] | a release | its sets, where everybody sees them |
+//! | [`servers`] | jigdo files | what servers they have, and other servers in them |
+//! | [`snapshot`] | jigdo files, mirrors | a tree of the parts that the sets need |
 //! | [`assemble`] | a template, parts | the image again |
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | exit codes, and what people read |
@@ -30,5 +32,7 @@ pub mod matcher;
 pub mod mirror;
 pub mod progress;
 pub mod publish;
+pub mod servers;
+pub mod snapshot;
 pub mod stamp;
 pub mod summing;

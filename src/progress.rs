@@ -27,6 +27,12 @@ pub enum Event<'a> {
     ImageDone { image: usize, name: &'a str, summary: &'a str },
     /// Work on all images is over.
     BatchDone,
+    /// Servers are asked for so many files.
+    PartsToCheck { parts: u64 },
+    /// One more of these has been answered.
+    PartChecked,
+    /// All are.
+    CheckDone,
     /// Something that the person should know, and that does not stop the run.
     Warning(&'a str),
 }

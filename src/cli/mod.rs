@@ -1,11 +1,15 @@
 //! The command line: one file a command.
 
+mod check;
 mod completions;
 mod index;
 pub mod inspect;
 mod man;
+mod output_file;
 mod publish;
 pub mod schema;
+mod servers;
+mod snapshot;
 mod terminal;
 
 use std::path::PathBuf;
@@ -17,8 +21,8 @@ use crate::manifest;
 
 /// Publishes disc images as jigdo sets.
 ///
-/// Exit codes: 0 all was done; 1 some image failed, the others are published; 2 the command line or a manifest is
-/// wrong, nothing was touched; 3 nothing could be done.
+/// Exit codes: 0 all was done; 1 some image failed, the others are published, or parts are missing; 2 the command line, a
+/// manifest or a jigdo file is wrong, nothing was touched; 3 nothing could be done.
 #[derive(Debug, Parser)]
 #[command(name = "jigpress", version, max_term_width = 100)]
 struct Cli {
@@ -31,6 +35,8 @@ enum Command {
     Publish(publish::Args),
     Index(index::Args),
     Inspect(inspect::Args),
+    Servers(servers::Args),
+    Snapshot(snapshot::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
     Schema,
     Completions(completions::Args),
@@ -67,6 +73,8 @@ pub fn run() -> ExitCode {
         Command::Publish(args) => publish::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
+        Command::Servers(args) => servers::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Schema => written(schema::run()),
         Command::Completions(args) => written(completions::run(&args)),
         Command::Man => written(man::run()),
@@ -95,6 +103,19 @@ fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Rows with their cells in columns: the first and the last set to the left, the others to the right.
+fn columns<const COUNT: usize>(rows: &[[String; COUNT]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COUNT] = std::array::from_fn(width);
+    let cell = |(column, cell): (usize, &String)| match column {
+        0 => format!("{cell:<width$}", width = widths[0]),
+        _ if column + 1 == COUNT => format!("  {cell}"),
+        _ => format!("  {cell:>width$}", width = widths[column]),
+    };
+    let line = |row: &[String; COUNT]| format!("{}\n", row.iter().enumerate().map(cell).collect::<String>().trim_end());
+    rows.iter().map(line).collect()
 }
 
 fn command() -> clap::Command {

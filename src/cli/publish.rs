@@ -1,16 +1,17 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
+use super::output_file::OutputFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
-use crate::manifest::{self, Selector};
+use crate::manifest::{self, Release, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
 use crate::publish::{self, Options};
+use crate::servers::{self, Task};
 
 /// Publishes the images of releases as jigdo sets.
 ///
@@ -32,6 +33,10 @@ pub struct Args {
     /// Say what would be done, and write nothing but the index.
     #[arg(long)]
     dry_run: bool,
+    /// Do nothing but regenerate the [Servers] sections of the sets that are published, as the manifests have them now.
+    /// With --dry-run, print what would change.
+    #[arg(long, conflicts_with_all = ["format", "report"])]
+    servers_only: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -46,10 +51,13 @@ pub struct Args {
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
+    if args.servers_only {
+        return set_servers(&releases, args);
+    }
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
-    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+    let report_file = args.report.as_deref().map(|path| OutputFile::create(path, "--report")).transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
     let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
@@ -76,54 +84,21 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The file that `--report` names, opened before anything is done: a report that cannot be written is known in time.
-struct ReportFile {
-    file: File,
-    path: PathBuf,
-    /// The file that takes the report's place once it is whole. `None` where the path is no regular file's, but a
-    /// pipe's or a device's: these are written to.
-    staged: Option<PathBuf>,
-}
-
-impl ReportFile {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let is_special = path.metadata().is_ok_and(|found| !found.is_file());
-        let staged = (!is_special).then(|| {
-            let mut staged = path.as_os_str().to_owned();
-            staged.push(".new");
-            PathBuf::from(staged)
-        });
-        let file = match &staged {
-            Some(staged) => File::create(staged),
-            None => File::options().write(true).open(path),
-        };
-        let file = file.map_err(|error| failed(path, &error))?;
-        Ok(Self { file, path: path.to_owned(), staged })
+/// Regenerates the sections of the published sets.
+fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
+    let (sets, missing) = servers::published(releases).map_err(super::servers::unfound)?;
+    let tasks: Vec<_> = sets.iter().map(|set| Task { file: set.file.clone(), change: &set.change }).collect();
+    let options = servers::Options { dry_run: args.dry_run, ..servers::Options::default() };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let outcome = pool.install(|| servers::set(&tasks, &options)).map_err(super::servers::unchanged)?;
+    for path in &missing {
+        terminal::say(format_args!(
+            "jigpress: {} is not published yet; publish without --servers-only",
+            path.display()
+        ));
     }
-
-    /// Writes the report so that a reader sees the old one or the new one.
-    fn write(mut self, json: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(json.as_bytes()).and_then(|()| match self.staged.take() {
-            Some(staged) => std::fs::rename(staged, &self.path),
-            None => Ok(()),
-        });
-        written.map_err(|error| failed(&self.path, &error))
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if let Some(staged) = &self.staged {
-            let _ = std::fs::remove_file(staged);
-        }
-    }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Nothing(format!(
-        "{}: {error}; check space and permissions there, or name another --report",
-        path.display()
-    ))
+    let code = super::servers::tell(&outcome, args.dry_run, args.quiet)?;
+    Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
 }
 
 /// The table at the end of a run, totals last.
@@ -144,14 +119,7 @@ fn table(report: &Report) -> String {
         total.add(image.bytes.unwrap_or(0), image.set.as_ref());
     }
     rows.push(total.row(report));
-    let widths: Vec<usize> =
-        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &[String; 7]| {
-        let cells = row[1..6].iter().zip(&widths[1..6]).map(|(cell, &width)| format!("  {cell:>width$}"));
-        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[6], width = widths[0]);
-        format!("{}\n", line.trim_end())
-    };
-    rows.iter().map(line).collect()
+    super::columns(&rows)
 }
 
 fn set_columns(set: &SetReport) -> [String; 4] {

@@ -8,6 +8,7 @@ mod catalogue;
 mod error;
 mod heads;
 mod index;
+mod listed;
 mod read;
 mod store;
 mod sums;

@@ -43,7 +43,20 @@ pub struct Row<'a> {
     pub sums: Sums,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// From the columns of [`Reader`]'s queries.
+    fn read(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            path: row.get_ref(1)?.as_str()?,
+            size: row.get::<_, i64>(2)?.cast_unsigned(),
+            mtime_ns: row.get(3)?,
+            inode: row.get::<_, i64>(4)?.cast_unsigned(),
+            sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, blake3: row.get(7)? }
+                .checked(row.get(8)?, row.get(9)?),
+        })
+    }
+
     /// Whether the row is about the file in the state that `stamp` describes.
     pub fn is_of(&self, stamp: &Stamp) -> bool {
         (self.size, self.mtime_ns, self.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
@@ -197,15 +210,20 @@ impl Reader<'_> {
         )?;
         let mut rows = query.query([root])?;
         while let Some(row) = rows.next()? {
-            take(Row {
-                id: row.get(0)?,
-                path: row.get_ref(1)?.as_str()?,
-                size: row.get::<_, i64>(2)?.cast_unsigned(),
-                mtime_ns: row.get(3)?,
-                inode: row.get::<_, i64>(4)?.cast_unsigned(),
-                sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, blake3: row.get(7)? }
-                    .checked(row.get(8)?, row.get(9)?),
-            });
+            take(Row::read(row)?);
+        }
+        Ok(())
+    }
+
+    /// Gives the row of the file at `path` below `root` to `take`, if there is one.
+    pub fn file(&self, root: &str, path: &str, take: impl FnOnce(Row<'_>)) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
+             WHERE tree = (SELECT id FROM tree WHERE root = ?1) AND path = ?2",
+        )?;
+        let mut rows = query.query([root, path])?;
+        if let Some(row) = rows.next()? {
+            take(Row::read(row)?);
         }
         Ok(())
     }

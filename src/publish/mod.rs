@@ -12,9 +12,9 @@ mod proof;
 mod record;
 pub mod report;
 mod run;
-mod staging;
+pub(crate) mod staging;
 mod streams;
-mod sums;
+pub(crate) mod sums;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ pub const MAX_TEXT: u64 = 256 << 20;
 pub const MAX_LINE: u64 = 1 << 20;
 
 /// With what every gzip member begins. Valid UTF-8 never has these two bytes in a row.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What is wrong with a jigdo file. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +119,17 @@ impl Text<'_> {
         if bytes.starts_with(&GZIP_MAGIC) {
             self.piece = Some(TextPiece::Gzip(Box::new(flate2::bufread::GzDecoder::new(bytes))));
         } else {
-            let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
-            let (plain, rest) = bytes.split_at(end);
+            let (plain, rest) = split_plain(bytes);
             self.piece = Some(TextPiece::Plain(plain));
             self.rest = rest;
         }
     }
+}
+
+/// The plain text at the start of `bytes`, and what follows from the next gzip member on.
+pub(super) fn split_plain(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
+    bytes.split_at(end)
 }
 
 impl Read for Text<'_> {
@@ -149,19 +154,20 @@ impl Read for Text<'_> {
     }
 }
 
+/// Takes a jigdo file line by line.
 #[derive(Default)]
-struct Parser {
+pub(super) struct Parser {
     /// The number of the line in work.
-    line: u64,
-    section: Section,
+    pub line: u64,
+    pub section: Section,
     seen_section: bool,
-    jigdo: Jigdo,
+    pub jigdo: Jigdo,
     /// Where the first `[Image]` begins.
     image_line: u64,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
-enum Section {
+pub(super) enum Section {
     #[default]
     None,
     Jigdo,
@@ -174,7 +180,7 @@ enum Section {
 
 impl Parser {
     /// Takes a line without the white space around it.
-    fn line(&mut self, line: &str) -> Result<(), Error> {
+    pub fn line(&mut self, line: &str) -> Result<(), Error> {
         if let Some(name) = line.strip_prefix('[') {
             return self.section(name);
         }
@@ -306,7 +312,7 @@ impl Parser {
     }
 
     /// The location or name that `value` is; `None` if it is empty.
-    fn location(&self, value: &str) -> Result<Option<String>, Error> {
+    pub fn location(&self, value: &str) -> Result<Option<String>, Error> {
         let as_it_stands = || Ok(Some(value.to_owned()).filter(|value| !value.is_empty()));
         if self.quotes_nothing() && !value.starts_with(['"', '\'']) {
             return as_it_stands();
@@ -320,11 +326,12 @@ impl Parser {
     }
 
     /// Whether the file's generator is libjte, or another that has JTE, the older form of it, in its name.
-    fn quotes_nothing(&self) -> bool {
+    pub fn quotes_nothing(&self) -> bool {
         self.jigdo.generator.as_ref().is_some_and(|name| name.to_ascii_lowercase().contains("jte"))
     }
 
-    fn finish(self) -> Result<Jigdo, Error> {
+    /// What the lines said.
+    pub fn finish(self) -> Result<Jigdo, Error> {
         if !self.seen_section {
             return Err(Error::NoSections);
         }
