@@ -94,6 +94,14 @@ impl Mapped {
         self.is_sparse
     }
 
+    /// Says that from now on only windows here and there will be wanted: nothing is read beside them.
+    pub fn scatter(&self) {
+        if let Some(Watched { map, .. }) = &self.map {
+            // Only advice.
+            let _ = map.advise(Advice::Random);
+        }
+    }
+
     /// Says that windows of this range will be wanted soon: what is not in memory is read meanwhile.
     pub fn expect(&self, range: Range<u64>) {
         // Whether all of the range is a hole is asked when its windows come; that some of it is, nobody asks.
@@ -109,9 +117,15 @@ impl Mapped {
     /// Says that no window of this range is wanted any more. Open ones stay as they are.
     pub fn let_go(&self, range: Range<u64>) {
         let mut present = self.present();
+        let before = present.start.min(range.end);
         present.start = present.start.max(range.end).min(present.end);
         drop(present);
-        if let Some((map, offset, length)) = self.mapped(range) {
+        if let Some((map, offset, length)) = self.mapped(before.max(range.start)..range.end) {
+            let page = PAGE.load(Ordering::Relaxed);
+            let (start, end) = (offset / page * page, offset + length);
+            // Where memory is scarce, what was done with goes before what was read ahead.
+            // SAFETY: the range is mapped, and the call is advice that changes no byte.
+            let _ = unsafe { libc::madvise(map.as_ptr().add(start) as *mut _, end - start, libc::MADV_COLD) };
             // SAFETY: the map is shared and only read, so its pages come back from the file, as they were, when
             // somebody reads them. Those that took the place of lost ones come back as zeros, which they were.
             let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
@@ -287,6 +301,8 @@ impl Watched {
         // are not the same each time, which the hashes that everything is checked with find out, and `intact`
         // too. Pages that vanish are caught by the SIGBUS handler.
         let map = unsafe { MmapOptions::new().len(length).map(file)? };
+        // Nothing before a missing page is to be read with it, and one that was used does not outlive others for that.
+        let _ = map.advise(Advice::Sequential);
         let start = map.as_ptr() as usize;
         for _ in 0..MOST_FILES {
             let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_FILES;

@@ -52,8 +52,7 @@ impl<'a> Row<'a> {
             size: row.get::<_, i64>(2)?.cast_unsigned(),
             mtime_ns: row.get(3)?,
             inode: row.get::<_, i64>(4)?.cast_unsigned(),
-            sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, blake3: row.get(7)? }
-                .checked(row.get(8)?, row.get(9)?),
+            sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, blake3: row.get(7)? }.checked(row.get(8)?, row.get(9)?),
         })
     }
 

@@ -32,7 +32,7 @@ use crate::stamp::Stamp;
 const STRETCH: u64 = 16 << 20;
 
 /// How many windows the sums of an image may be ahead of the search for its parts, and behind it.
-const AHEAD: u64 = 2;
+const AHEAD: u64 = 1;
 
 /// What the work on an image needs.
 pub struct Job<'a> {

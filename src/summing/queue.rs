@@ -157,6 +157,7 @@ impl Piece {
             && is_last
         {
             chain.error = file.intact().err();
+            file.let_go(0..end);
         }
     }
 }
