@@ -72,6 +72,10 @@ impl Parts {
 }
 
 impl PartSums for Parts {
+    fn checksum(&self) -> Checksum {
+        Checksum::Md5
+    }
+
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         let sum = |part: &PartId| {
             let part = part.0 as usize;

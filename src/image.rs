@@ -5,14 +5,14 @@
 //! the signal is caught, a page of zeros takes the lost one's place, and [`Mapped::intact`] says so afterwards: who
 //! uses bytes of a window for a lasting result asks it before he keeps the result.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
 
@@ -25,17 +25,32 @@ use crate::stamp::Stamp;
 /// with [`Mapped::let_go`].
 pub struct Mapped {
     path: PathBuf,
-    file: File,
+    /// `None` once it is closed.
+    file: Option<File>,
     stamp: Stamp,
     is_sparse: bool,
     /// `None` if the file is empty.
     map: Option<Watched>,
+    /// A range whose pages are there, as far as the system has not taken them back.
+    present: Mutex<Range<u64>>,
 }
 
 impl Mapped {
     /// Opens the file at `path` for reading.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::over(path, |stamp| stamp.size)
+    }
+
+    /// Opens a file that is being written, and will have `most` bytes at the most. Its length is taken to be that; only
+    /// what is written already may be looked at. It is not [`Mapped::intact`].
+    pub fn growing(path: &Path, most: u64) -> io::Result<Self> {
+        let grown = Self::over(path, |_| most)?;
+        Ok(Self { stamp: Stamp { size: most, ..grown.stamp }, is_sparse: false, ..grown })
+    }
+
+    /// Opens the file, and maps as many bytes of it as `length` says.
+    fn over(path: &Path, length: impl Fn(&Stamp) -> u64) -> io::Result<Self> {
+        let file = open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
@@ -43,8 +58,16 @@ impl Mapped {
         INSTALL.call_once(install_handler);
         let stamp = Stamp::of(&metadata);
         let is_sparse = metadata.blocks() * 512 < stamp.size;
-        let map = if stamp.size == 0 { None } else { Some(Watched::over(&file, stamp.size)?) };
-        Ok(Self { path: path.to_owned(), file, stamp, is_sparse, map })
+        let length = length(&stamp);
+        let map = if length == 0 { None } else { Some(Watched::over(&file, length)?) };
+        let present = Mutex::new(0..0);
+        Ok(Self { path: path.to_owned(), file: Some(file), stamp, is_sparse, map, present })
+    }
+
+    /// The same without an open file, of which a process may not have many. A sparse one stays open.
+    pub fn closed(self) -> Self {
+        let file = self.file.filter(|_| self.is_sparse);
+        Self { file, ..self }
     }
 
     /// What the file looked like when it was opened.
@@ -59,7 +82,8 @@ impl Mapped {
             return Err(io::Error::other("it shrank, or its disk failed, while it was read"));
         }
         let changed = |metadata: std::fs::Metadata| Stamp::of(&metadata) != self.stamp;
-        if changed(self.file.metadata()?) || changed(std::fs::metadata(&self.path)?) {
+        let of_file = self.file.as_ref().map(File::metadata).transpose()?;
+        if of_file.is_some_and(changed) || changed(std::fs::metadata(&self.path)?) {
             return Err(io::Error::other("it changed while it was read"));
         }
         Ok(())
@@ -68,6 +92,14 @@ impl Mapped {
     /// Whether the file takes less room on its disk than it has bytes: it may have holes.
     pub fn is_sparse(&self) -> bool {
         self.is_sparse
+    }
+
+    /// Says that from now on only windows here and there will be wanted: nothing is read beside them.
+    pub fn scatter(&self) {
+        if let Some(Watched { map, .. }) = &self.map {
+            // Only advice.
+            let _ = map.advise(Advice::Random);
+        }
     }
 
     /// Says that windows of this range will be wanted soon: what is not in memory is read meanwhile.
@@ -84,7 +116,16 @@ impl Mapped {
 
     /// Says that no window of this range is wanted any more. Open ones stay as they are.
     pub fn let_go(&self, range: Range<u64>) {
-        if let Some((map, offset, length)) = self.mapped(range) {
+        let mut present = self.present();
+        let before = present.start.min(range.end);
+        present.start = present.start.max(range.end).min(present.end);
+        drop(present);
+        if let Some((map, offset, length)) = self.mapped(before.max(range.start)..range.end) {
+            let page = PAGE.load(Ordering::Relaxed);
+            let (start, end) = (offset / page * page, offset + length);
+            // Where memory is scarce, what was done with goes before what was read ahead.
+            // SAFETY: the range is mapped, and the call is advice that changes no byte.
+            let _ = unsafe { libc::madvise(map.as_ptr().add(start) as *mut _, end - start, libc::MADV_COLD) };
             // SAFETY: the map is shared and only read, so its pages come back from the file, as they were, when
             // somebody reads them. Those that took the place of lost ones come back as zeros, which they were.
             let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
@@ -98,17 +139,64 @@ impl Mapped {
         (range.start < end).then(|| (map, range.start as usize, (end - range.start) as usize))
     }
 
+    fn present(&self) -> MutexGuard<'_, Range<u64>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gets the pages of `range` at once, which is much cheaper than one by one as they are read, unless they are there.
+    fn populate(&self, range: Range<u64>) {
+        let mut present = self.present();
+        if present.start <= range.start && range.end <= present.end {
+            return;
+        }
+        // Most windows follow one another. Whoever wants the same bytes at the same time waits no longer for them than
+        // he would without this.
+        let follows = (present.start..=present.end).contains(&range.start);
+        let missing = if follows { present.end..range.end } else { range };
+        *present = if follows { present.start..missing.end } else { missing.clone() };
+        drop(present);
+        if let Some((map, offset, length)) = self.mapped(missing) {
+            // It is only advice: a kernel older than 5.14 does not know it, and pages that are not there show when they
+            // are read.
+            let _ = map.advise_range(Advice::PopulateRead, offset, length);
+        }
+    }
+
+    /// A window of bytes of which only few will be read: pages come as they are.
+    pub fn sparing_window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
+        match self.mapped(range) {
+            Some((map, offset, length)) => Ok(Window::Borrowed(&map[offset..offset + length])),
+            None => Ok(Window::Borrowed(&[])),
+        }
+    }
+
     /// Whether the file system knows that all of `range` is a hole. Behind the end of a file that shrank it says so
     /// too, and [`Mapped::intact`] that it shrank.
     fn is_hole(&self, range: &Range<u64>) -> bool {
-        let Ok(start) = libc::off_t::try_from(range.start) else { return false };
-        // SAFETY: the descriptor is open as long as `self.file` is, and the call touches no memory. It moves the
-        // file's position, which nothing here relies on.
-        match unsafe { libc::lseek(self.file.as_raw_fd(), start, libc::SEEK_DATA) } {
+        let (Some(file), Ok(start)) = (&self.file, libc::off_t::try_from(range.start)) else { return false };
+        // SAFETY: the descriptor is open as long as the file is, and the call touches no memory. It moves the file's
+        // position, which nothing here relies on.
+        match unsafe { libc::lseek(file.as_raw_fd(), start, libc::SEEK_DATA) } {
             -1 => io::Error::last_os_error().raw_os_error() == Some(libc::ENXIO),
             data => data as u64 >= range.end,
         }
     }
+}
+
+/// Opens a file for reading. Should a pipe be in its place, that does not wait for a writer.
+///
+/// Reading leaves access times alone: to write them for every file of a mirror costs more than to read their heads.
+/// The system allows that for one's own files only.
+pub fn open(path: &Path) -> io::Result<File> {
+    static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
+    let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
+    if IS_ALLOWED.load(Ordering::Relaxed) {
+        match open(libc::O_NOATIME) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => IS_ALLOWED.store(false, Ordering::Relaxed),
+            result => return result,
+        }
+    }
+    open(0)
 }
 
 /// A range of a mapped file's bytes.
@@ -173,12 +261,10 @@ impl Bytes for Mapped {
         };
         // To read a hole through a map of the file would fill the page cache with pages of zeros. Asking takes some
         // microseconds, much less than reading does.
-        if self.is_hole(&range) {
+        if self.is_sparse && self.is_hole(&range) {
             return zeros(length);
         }
-        // Faulting the pages in at once is much cheaper than one by one. It is only advice: a kernel older than 5.14
-        // does not know it, and pages that are not there show when they are read.
-        let _ = map.advise_range(Advice::PopulateRead, offset, length);
+        self.populate(range);
         Ok(Window::Borrowed(&map[offset..offset + length]))
     }
 }
@@ -215,6 +301,8 @@ impl Watched {
         // are not the same each time, which the hashes that everything is checked with find out, and `intact`
         // too. Pages that vanish are caught by the SIGBUS handler.
         let map = unsafe { MmapOptions::new().len(length).map(file)? };
+        // Nothing before a missing page is to be read with it, and one that was used does not outlive others for that.
+        let _ = map.advise(Advice::Sequential);
         let start = map.as_ptr() as usize;
         for _ in 0..MOST_FILES {
             let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_FILES;

@@ -8,11 +8,14 @@
 //! | [`digest`] | bytes | checksums |
 //! | [`stamp`] | a file's metadata | what tells its states apart |
 //! | [`image`] | a file | windows of its bytes |
+//! | [`summing`] | files | their sums, side by side |
 //! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`publish`] | a release | its sets, where everybody sees them |
 //! | [`set`] | a jigdo file's path | the set on this machine |
+//! | [`servers`] | jigdo files | what servers they have, and other servers in them |
+//! | [`snapshot`] | jigdo files, mirrors | a tree of the parts that the sets need |
 //! | [`assemble`] | a template, parts | the image again |
 //! | [`verify`] | sets, mirrors, SUMS files | what is wrong with them |
 //! | [`progress`] | | what all of them report while they work |
@@ -31,6 +34,9 @@ pub mod matcher;
 pub mod mirror;
 pub mod progress;
 pub mod publish;
+pub mod servers;
 pub mod set;
+pub mod snapshot;
 pub mod stamp;
+pub mod summing;
 pub mod verify;

@@ -29,6 +29,12 @@ pub enum Event<'a> {
     BatchDone,
     /// Something that was found, for whoever wants to see the work go on.
     Note(&'a str),
+    /// Servers are asked for so many files.
+    PartsToCheck { parts: u64 },
+    /// One more of these has been answered.
+    PartChecked,
+    /// All are.
+    CheckDone,
     /// Something that the person should know, and that does not stop the run.
     Warning(&'a str),
 }

@@ -18,6 +18,10 @@ struct Parts {
 }
 
 impl PartSums for Parts {
+    fn checksum(&self) -> Checksum {
+        Checksum::Md5
+    }
+
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         parts.iter().map(|part| Some(PartSum::of(Checksum::Md5, &self.contents[part.0 as usize]))).collect()
     }
@@ -434,6 +438,10 @@ fn of_equal_parts_the_preferred_one_is_recorded() {
 fn a_part_whose_sum_cannot_be_had_is_not_matched_and_hides_no_other() {
     struct Without(Parts, PartId);
     impl PartSums for Without {
+        fn checksum(&self) -> Checksum {
+            self.0.checksum()
+        }
+
         fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
             self.0.sums(parts).into_iter().zip(parts).map(|(sum, part)| sum.filter(|_| *part != self.1)).collect()
         }

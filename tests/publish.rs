@@ -18,7 +18,7 @@ use jigpress::manifest;
 use jigpress::progress::{Event, Progress, Silent};
 use jigpress::publish::report::Outcome;
 use jigpress::publish::{Options, publish};
-use release::{Place, age, contents, noise, stamps, sum};
+use release::{Mount, Place, age, contents, noise, stamps, sum};
 
 const TREES: &[(&str, &str)] = &[("A", "a"), ("B", "b")];
 
@@ -555,28 +555,6 @@ fn a_locked_output_directory_stops_its_images_and_no_others() {
     assert!(place.path("two/two.jigdo").exists() && contents(&place.path("one")).is_empty());
     drop(lock);
     place.publish(&[]).with(0);
-}
-
-/// A small file system, mounted as long as this lives.
-struct Mount<'a>(&'a Path);
-
-impl<'a> Mount<'a> {
-    fn new(path: &'a Path, options: &str) -> Option<Self> {
-        fs::create_dir_all(path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "jigpress-test"]).arg(path).stderr(Stdio::null());
-        let is_mounted = mount.status().is_ok_and(|status| status.success());
-        if !is_mounted {
-            eprintln!("skipped: file systems cannot be mounted here");
-        }
-        is_mounted.then_some(Self(path))
-    }
-}
-
-impl Drop for Mount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
-    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::io::{Cursor, Read};
 
-use jigpress::format::jigdo::{Draft, Jigdo};
+use jigpress::format::jigdo::{Draft, Jigdo, Outline, Unpacked};
 use jigpress::format::template::{Area, Template};
 use libfuzzer_sys::fuzz_target;
 
@@ -62,8 +62,24 @@ fn check_template(bytes: &[u8]) {
     assert!(rest == data[middle..], "other data from offset {middle} on");
 }
 
+/// Where things are in a jigdo file must agree with what it says, down to whether it is one.
+fn check_outline(bytes: &[u8], read: Option<&Jigdo>) {
+    let unpacked = Unpacked::new(bytes);
+    let outline = unpacked.ok().and_then(|unpacked| Outline::new(&unpacked.text, &[]).ok());
+    let (jigdo, outline) = match (read, outline) {
+        (Some(jigdo), Some(outline)) => (jigdo, outline),
+        (None, None) => return,
+        (read, _) => panic!("only one of them takes it for a jigdo file: the reader does: {}", read.is_some()),
+    };
+    let servers: Vec<_> = outline.servers.into_iter().map(|line| (line.label, line.server)).collect();
+    assert_eq!(servers, jigdo.servers);
+    assert_eq!(outline.labels.iter().map(|(_, count)| *count).sum::<u64>(), jigdo.parts.len() as u64);
+}
+
 fn check_jigdo(bytes: &[u8]) {
-    let Ok(jigdo) = Jigdo::read(bytes) else { return };
+    let read = Jigdo::read(bytes);
+    check_outline(bytes, read.as_ref().ok());
+    let Ok(jigdo) = read else { return };
     for (_, location) in jigdo.parts.iter().take(MOST_RESOLVED) {
         let _ = jigdo.urls(location);
     }

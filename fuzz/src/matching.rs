@@ -1,7 +1,7 @@
 //! The matcher on a case, held to what must be true of every layout, and to a reference that is slow and obviously
 //! right: every part at every offset.
 
-use jigpress::digest::Rsync64;
+use jigpress::digest::{Checksum, Rsync64};
 use jigpress::matcher::cover::cover;
 use jigpress::matcher::head::{Head, HeadFinder};
 use jigpress::matcher::search::{Search, search};
@@ -23,9 +23,14 @@ pub struct Parts {
     /// `None` for the one that cannot be read.
     sums: Vec<Option<PartSum>>,
     block_length: u32,
+    checksum: Checksum,
 }
 
 impl PartSums for Parts {
+    fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         parts.iter().map(|part| self.sums[part.0 as usize]).collect()
     }
@@ -46,7 +51,7 @@ impl Parts {
         let sum =
             |(number, content): (usize, &Vec<u8>)| (Some(number) != lost).then(|| PartSum::of(case.checksum, content));
         let sums = contents.iter().enumerate().map(sum).collect();
-        Self { contents, signatures, sums, block_length: case.block_length }
+        Self { contents, signatures, sums, block_length: case.block_length, checksum: case.checksum }
     }
 
     /// The rolling sum of a part's first block.

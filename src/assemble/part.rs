@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::digest::{Rsync64, Sum};
 use crate::format::template::Area;
-use crate::mirror::open_file;
+use crate::image;
 use crate::stamp::Stamp;
 
 /// A part, as a template describes it.
@@ -111,7 +111,7 @@ impl Opened {
                 return is_right.then(opened).ok_or(Reason::Length { expected: length, found });
             }
         };
-        let file = open_file(path)?;
+        let file = image::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(Reason::NotAFile);

@@ -359,7 +359,7 @@ impl JigdoImageView {
 }
 
 /// `text` with its control characters escaped: what a file says must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let escape = |character: char| {
         let escaped = character.is_control().then(|| character.escape_default().to_string());
         escaped.unwrap_or_else(|| character.to_string())

@@ -11,11 +11,19 @@ pub fn run() -> io::Result<()> {
     let mut command = super::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    append(&command, "JIGPRESS", &mut page)?;
+    io::stdout().write_all(&page)
+}
+
+/// Appends the sections of a command's own commands.
+fn append(command: &clap::Command, name: &str, page: &mut Vec<u8>) -> io::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let man = clap_mangen::Man::new(subcommand.clone());
-        writeln!(page, ".SH \"JIGPRESS {}\"", subcommand.get_name().to_uppercase())?;
-        man.render_description_section(&mut page)?;
-        man.render_options_section(&mut page)?;
+        let name = format!("{name} {}", subcommand.get_name().to_uppercase());
+        writeln!(page, ".SH \"{name}\"")?;
+        man.render_description_section(page)?;
+        man.render_options_section(page)?;
+        append(subcommand, &name, page)?;
     }
-    io::stdout().write_all(&page)
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod areas;
 mod assemble;
+mod check;
 mod completions;
 mod index;
 pub mod inspect;
@@ -9,6 +10,8 @@ mod jigdo_file;
 mod man;
 mod publish;
 pub mod schema;
+mod servers;
+mod snapshot;
 mod staged_file;
 mod terminal;
 mod trees;
@@ -24,8 +27,8 @@ use crate::manifest;
 
 /// Publishes disc images as jigdo sets.
 ///
-/// Exit codes: 0 all was done; 1 some image failed, the others are published; 2 the command line or a manifest is
-/// wrong, nothing was touched; 3 nothing could be done.
+/// Exit codes: 0 all was done; 1 some image failed, the others are published, or parts are missing; 2 the command line, a
+/// manifest or a jigdo file is wrong, nothing was touched; 3 nothing could be done.
 #[derive(Debug, Parser)]
 #[command(name = "jigpress", version, max_term_width = 100)]
 struct Cli {
@@ -41,6 +44,8 @@ enum Command {
     Index(index::Args),
     Inspect(inspect::Args),
     JigdoFile(jigdo_file::Args),
+    Servers(servers::Args),
+    Snapshot(snapshot::Args),
     /// Prints the JSON Schema of release manifests, for editors to complete and check them.
     Schema,
     Completions(completions::Args),
@@ -83,6 +88,8 @@ pub fn run() -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS).map_err(Failure::nothing),
         Command::JigdoFile(args) => Ok(args.run()),
+        Command::Servers(args) => servers::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Schema => written(schema::run()),
         Command::Completions(args) => written(completions::run(&args)),
         Command::Man => written(man::run()),
@@ -113,16 +120,16 @@ fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Rows of a table, under one another: the first column to the left, the last one without a width, all others to the
-/// right.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+/// Rows with their cells in columns: the first and the last set to the left, the others to the right.
+fn columns<const COUNT: usize>(rows: &[[String; COUNT]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &[String; N]| {
-        let cells = row[1..N - 1].iter().zip(&widths[1..]).map(|(cell, &width)| format!("  {cell:>width$}"));
-        let line = format!("{:<width$}{}  {}", row[0], cells.collect::<String>(), row[N - 1], width = widths[0]);
-        format!("{}\n", line.trim_end())
+    let widths: [usize; COUNT] = std::array::from_fn(width);
+    let cell = |(column, cell): (usize, &String)| match column {
+        0 => format!("{cell:<width$}", width = widths[0]),
+        _ if column + 1 == COUNT => format!("  {cell}"),
+        _ => format!("  {cell:>width$}", width = widths[column]),
     };
+    let line = |row: &[String; COUNT]| format!("{}\n", row.iter().enumerate().map(cell).collect::<String>().trim_end());
     rows.iter().map(line).collect()
 }
 

@@ -8,9 +8,10 @@ use indicatif::BinaryBytes;
 
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
-use crate::manifest::{self, Selector};
+use crate::manifest::{self, Release, Selector};
 use crate::publish::report::{Outcome, Report, SetReport};
 use crate::publish::{self, Options};
+use crate::servers::{self, Task};
 
 /// Publishes the images of releases as jigdo sets.
 ///
@@ -32,6 +33,10 @@ pub struct Args {
     /// Say what would be done, and write nothing but the index.
     #[arg(long)]
     dry_run: bool,
+    /// Do nothing but regenerate the [Servers] sections of the sets that are published, as the manifests have them now.
+    /// With --dry-run, print what would change.
+    #[arg(long, conflicts_with_all = ["format", "report"])]
+    servers_only: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -46,6 +51,9 @@ pub struct Args {
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
+    if args.servers_only {
+        return set_servers(&releases, args);
+    }
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
@@ -74,6 +82,23 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         _ if outcomes.nothing_could_be_written => ExitCode::from(super::NOTHING),
         _ => ExitCode::from(SOME_FAILED),
     })
+}
+
+/// Regenerates the sections of the published sets.
+fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
+    let (sets, missing) = servers::published(releases).map_err(super::servers::unfound)?;
+    let tasks: Vec<_> = sets.iter().map(|set| Task { file: set.file.clone(), change: &set.change }).collect();
+    let options = servers::Options { dry_run: args.dry_run, ..servers::Options::default() };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let outcome = pool.install(|| servers::set(&tasks, &options)).map_err(super::servers::unchanged)?;
+    for path in &missing {
+        terminal::say(format_args!(
+            "jigpress: {} is not published yet; publish without --servers-only",
+            path.display()
+        ));
+    }
+    let code = super::servers::tell(&outcome, args.dry_run, args.quiet)?;
+    Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
 }
 
 /// The table at the end of a run, totals last.

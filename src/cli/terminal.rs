@@ -132,6 +132,15 @@ impl Progress for Bars {
             Event::Note(text) => {
                 let _ = self.all.println(text);
             }
+            Event::PartsToCheck { parts } => {
+                self.mirror.reset();
+                self.mirror.set_message("parts");
+                self.mirror.set_length(parts);
+                self.mirror
+                    .set_style(style("  {msg:<34!} {bar:30} {percent:>3} %  {pos} of {len} asked for, {eta} left"));
+            }
+            Event::PartChecked => self.mirror.inc(1),
+            Event::CheckDone => self.mirror.finish_and_clear(),
             Event::Warning(text) => {
                 let _ = self.all.println(format!("warning: {text}"));
             }

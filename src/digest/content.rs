@@ -1,19 +1,28 @@
 //! Content hashes: what proves that a region of an image is a mirror file.
 //!
-//! A strong sum would prove it too, but is one chain of steps from the first byte to the last. BLAKE3 is a tree, whose
-//! branches a core computes side by side, so that one file alone is hashed as fast as many together.
+//! In sets of format 1.x it is MD5, the sum that they carry: many regions are hashed side by side faster than by any
+//! other hash, and nobody who has such a set can tell more of a part than its MD5 does. In sets of format 2.0 it is
+//! BLAKE3. SHA-256 would do there too, but it is slower side by side than BLAKE3 is alone, whose branches a core
+//! computes side by side.
 
 use serde::{Deserialize, Serialize};
 
-/// The BLAKE3 of some bytes. Bytes with the same one are the same.
+use super::{Checksum, Hasher, hex};
+
+/// The content hash of some bytes. Bytes with the same one are the same, as far as the sums of its format tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Content(pub [u8; 32]);
+pub enum Content {
+    /// For sets whose sums are MD5.
+    Md5([u8; 16]),
+    /// For sets whose sums are SHA-256.
+    Blake3([u8; 32]),
+}
 
 /// Lower-case hexadecimal.
 impl From<Content> for String {
     fn from(content: Content) -> Self {
-        blake3::Hash::from(content.0).to_hex().to_string()
+        hex(content.as_bytes())
     }
 }
 
@@ -21,42 +30,64 @@ impl TryFrom<String> for Content {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        blake3::Hash::from_hex(&text).map(|hash| Self(hash.into())).map_err(|_| "it is no content hash")
+        let digit = |at: usize| text.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digit).collect();
+        let bytes = bytes.unwrap_or_default();
+        let content = Checksum::ALL.into_iter().find_map(|checksum| Self::from_bytes(checksum, &bytes));
+        content.ok_or("it is no content hash")
     }
 }
 
 impl Content {
-    /// The hash of `data`.
-    pub fn of(data: &[u8]) -> Self {
-        Self(blake3::hash(data).into())
+    /// The hash of `data`, for sets whose sums are `checksum`.
+    pub fn of(checksum: Checksum, data: &[u8]) -> Self {
+        let mut hasher = Self::hasher(checksum);
+        hasher.update(data);
+        Self::from_bytes(checksum, &hasher.finish()).expect("the hash is of this kind")
     }
 
     /// The hashes of the first bytes of `data`, as many as each of `lengths` says; these ascend, and none is greater
     /// than the data's length.
-    pub fn of_beginnings(data: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Self> {
-        let (mut hasher, mut done) = (ContentHasher::default(), 0);
+    pub fn of_beginnings(checksum: Checksum, data: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Self> {
+        let (mut hasher, mut done) = (Self::hasher(checksum), 0);
         let content = |length| {
             hasher.update(&data[done..length]);
             done = length;
-            hasher.finish()
+            Self::from_bytes(checksum, &hasher.clone().finish()).expect("the hash is of this kind")
         };
         lengths.into_iter().map(content).collect()
     }
-}
 
-/// A content hash in the making.
-#[derive(Clone, Default)]
-pub struct ContentHasher(blake3::Hasher);
-
-impl ContentHasher {
-    /// Adds `data` to what is hashed.
-    pub fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
+    /// What computes the hash.
+    pub fn hasher(checksum: Checksum) -> Hasher {
+        match checksum {
+            Checksum::Md5 => Hasher::new(checksum.into()),
+            Checksum::Sha256 => Hasher::blake3(),
+        }
     }
 
-    /// The hash of all that came.
-    pub fn finish(&self) -> Content {
-        Content(self.0.finalize().into())
+    /// A hash from the bytes of what computed it; `None` if there are not exactly as many as it has.
+    pub fn from_bytes(checksum: Checksum, bytes: &[u8]) -> Option<Self> {
+        match checksum {
+            Checksum::Md5 => bytes.try_into().ok().map(Self::Md5),
+            Checksum::Sha256 => bytes.try_into().ok().map(Self::Blake3),
+        }
+    }
+
+    /// The 16 or 32 bytes of the hash.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Md5(bytes) => bytes,
+            Self::Blake3(bytes) => bytes,
+        }
+    }
+
+    /// What the sums of the sets are that it is for.
+    pub fn checksum(&self) -> Checksum {
+        match self {
+            Self::Md5(_) => Checksum::Md5,
+            Self::Blake3(_) => Checksum::Sha256,
+        }
     }
 }
 
@@ -68,23 +99,29 @@ mod tests {
     fn beginnings_have_the_hashes_of_their_bytes() {
         let data: Vec<u8> = (0..10_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
         let lengths = [0, 1, 1024, 1024, 5000, 10_000];
-        let expected: Vec<_> = lengths.iter().map(|&length| Content::of(&data[..length])).collect();
-        assert_eq!(Content::of_beginnings(&data, lengths), expected);
-    }
-
-    #[test]
-    fn a_hash_is_written_and_read() {
-        let content = Content::of(b"x");
-        let json = serde_json::to_string(&content).unwrap();
-        assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content);
-        for wrong in ["", "00", &json[1..64], &json] {
-            assert!(Content::try_from(wrong.to_owned()).is_err());
+        for checksum in Checksum::ALL {
+            let expected: Vec<_> = lengths.iter().map(|&length| Content::of(checksum, &data[..length])).collect();
+            assert_eq!(Content::of_beginnings(checksum, &data, lengths), expected);
         }
     }
 
     #[test]
-    fn the_hash_is_blake3() {
-        let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
-        assert_eq!(super::super::hex(&Content::of(b"").0), empty);
+    fn a_hash_is_written_and_read() {
+        for checksum in Checksum::ALL {
+            let content = Content::of(checksum, b"x");
+            let json = serde_json::to_string(&content).unwrap();
+            assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content);
+            for wrong in ["", "00", "é", &json[1..json.len() - 3], &json] {
+                assert!(Content::try_from(wrong.to_owned()).is_err(), "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hashes_are_md5_and_blake3() {
+        let empty = Checksum::ALL.map(|checksum| String::from(Content::of(checksum, b"")));
+        let expected =
+            ["d41d8cd98f00b204e9800998ecf8427e", "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"];
+        assert_eq!(empty, expected);
     }
 }

@@ -1,8 +1,9 @@
-//! Sums in the making, of any algorithm.
+//! Sums in the making, of any algorithm, and BLAKE3.
 
 use sha1::Digest as _;
 
 use super::Algorithm;
+use super::lanes::Until;
 use super::md5::Md5;
 use super::sha2::{Sha256, Sha512};
 use super::stream::{self, Stream};
@@ -17,6 +18,7 @@ enum State {
     Sha1(sha1::Sha1),
     Sha256(Stream<Sha256>),
     Sha512(Stream<Sha512>),
+    Blake3(Box<blake3::Hasher>),
 }
 
 impl Hasher {
@@ -30,6 +32,29 @@ impl Hasher {
         })
     }
 
+    /// A hasher whose sum is BLAKE3, which sets and SUMS files do not carry.
+    pub fn blake3() -> Self {
+        Self(State::Blake3(Box::default()))
+    }
+
+    /// The sum of `data`.
+    pub fn sum(algorithm: Algorithm, data: &[u8]) -> Vec<u8> {
+        let mut hasher = Self::new(algorithm);
+        hasher.update(data);
+        hasher.finish()
+    }
+
+    /// What it computes; `None` if that is BLAKE3.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        match self.0 {
+            State::Md5(_) => Some(Algorithm::Md5),
+            State::Sha1(_) => Some(Algorithm::Sha1),
+            State::Sha256(_) => Some(Algorithm::Sha256),
+            State::Sha512(_) => Some(Algorithm::Sha512),
+            State::Blake3(_) => None,
+        }
+    }
+
     /// Adds `data` to what is summed.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
@@ -37,6 +62,9 @@ impl Hasher {
             State::Sha1(state) => state.update(data),
             State::Sha256(stream) => stream.update(data),
             State::Sha512(stream) => stream.update(data),
+            State::Blake3(hasher) => {
+                hasher.update(data);
+            }
         }
     }
 
@@ -47,6 +75,7 @@ impl Hasher {
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha256(stream) => stream.finish(),
             State::Sha512(stream) => stream.finish(),
+            State::Blake3(hasher) => hasher.finalize().as_bytes().to_vec(),
         }
     }
 }
@@ -61,11 +90,38 @@ pub fn update_all(updates: &mut [(&mut Hasher, &[u8])]) {
             State::Sha256(stream) => sha256.push((stream, *data)),
             State::Sha512(stream) => sha512.push((stream, *data)),
             State::Sha1(state) => state.update(data),
+            State::Blake3(hasher) => {
+                hasher.update(data);
+            }
         }
     }
-    stream::update_all(md5);
-    stream::update_all(sha256);
-    stream::update_all(sha512);
+    stream::update_all(md5, Until::Ends);
+    stream::update_all(sha256, Until::Ends);
+    stream::update_all(sha512, Until::Ends);
+}
+
+/// The same for hashers of one algorithm, but only as long as there are enough to fill the lanes, or as many as there
+/// were at first: it ends when one has all of its data and there is no other to take its lane. Gives how many bytes of
+/// each were taken.
+pub fn update_full(updates: &mut [(&mut Hasher, &[u8])]) -> Vec<usize> {
+    macro_rules! of_kind {
+        ($kind:ident) => {{
+            let streams = updates.iter_mut().map(|update| match &mut update.0.0 {
+                State::$kind(stream) => (stream, update.1),
+                _ => unreachable!("all are of one algorithm"),
+            });
+            stream::update_all(streams.collect(), Until::Dry)
+        }};
+    }
+    match updates.first().and_then(|(first, _)| first.algorithm()) {
+        Some(Algorithm::Md5) => of_kind!(Md5),
+        Some(Algorithm::Sha256) => of_kind!(Sha256),
+        Some(Algorithm::Sha512) => of_kind!(Sha512),
+        Some(Algorithm::Sha1) | None => {
+            update_all(updates);
+            updates.iter().map(|(_, data)| data.len()).collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +152,25 @@ mod tests {
                     seen.extend_from_slice(&data[..piece]);
                 }
                 prop_assert_eq!(hasher.finish(), oracle(algorithm, &seen));
+            }
+        }
+
+        #[test]
+        fn hashers_that_are_updated_while_lanes_are_full_have_the_sums_of_what_they_took(
+            algorithm in prop::sample::select(&Algorithm::ALL[..]),
+            lengths in prop::collection::vec(0usize..1000, 1..40),
+        ) {
+            let data: Vec<u8> = (0..1000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+            let mut hashers: Vec<_> = lengths.iter().map(|_| Hasher::new(algorithm)).collect();
+            let mut left: Vec<&[u8]> = lengths.iter().map(|&length| &data[..length]).collect();
+            while left.iter().any(|left| !left.is_empty()) {
+                let mut updates: Vec<_> = hashers.iter_mut().zip(left.iter().copied()).collect();
+                let taken = update_full(&mut updates);
+                prop_assert!(taken.iter().any(|&taken| taken > 0));
+                left.iter_mut().zip(taken).for_each(|(left, taken)| *left = &left[taken..]);
+            }
+            for (hasher, length) in hashers.into_iter().zip(lengths) {
+                prop_assert_eq!(hasher.finish(), oracle(algorithm, &data[..length]));
             }
         }
 

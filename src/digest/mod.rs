@@ -11,12 +11,18 @@ mod rsync64_table;
 mod sha2;
 mod stream;
 
-pub use content::{Content, ContentHasher};
-pub use hasher::{Hasher, update_all};
+pub use content::Content;
+pub use hasher::{Hasher, update_all, update_full};
 pub use rsync64::Rsync64;
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::LazyLock;
+
+use lanes::free_lanes;
+use md5::Md5;
+use sha2::{Sha256, Sha512};
+use stream::BlockHash;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,9 +108,7 @@ impl Sum {
 
     /// The sum of `data`.
     pub fn of(checksum: Checksum, data: &[u8]) -> Self {
-        let mut hasher = Hasher::new(checksum.into());
-        hasher.update(data);
-        Self::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind")
+        Self::from_bytes(checksum, &Hasher::sum(checksum.into(), data)).expect("the sum is of this kind")
     }
 
     /// The sum of all that `input` gives.
@@ -143,6 +147,20 @@ pub fn streams_at_once(algorithm: Algorithm) -> usize {
         Algorithm::Md5 | Algorithm::Sha256 => 16,
         Algorithm::Sha1 => 1,
         Algorithm::Sha512 => 8,
+    }
+}
+
+/// How many streams [`update_all`] takes on together in hardly more time than one alone.
+pub fn streams_for_free(algorithm: Algorithm) -> usize {
+    fn of<H: BlockHash>() -> usize {
+        free_lanes(H::kernels(), H::START, H::BLOCK)
+    }
+    static STREAMS: LazyLock<[usize; 3]> = LazyLock::new(|| [of::<Md5>(), of::<Sha256>(), of::<Sha512>()]);
+    match algorithm {
+        Algorithm::Md5 => STREAMS[0],
+        Algorithm::Sha1 => 1,
+        Algorithm::Sha256 => STREAMS[1],
+        Algorithm::Sha512 => STREAMS[2],
     }
 }
 

@@ -1,6 +1,6 @@
 //! A hash in the making, and many of them side by side.
 
-use super::lanes::{self, Chain, Kernel};
+use super::lanes::{self, Chain, Kernel, Until};
 
 /// A hash that goes over its input block by block, and ends with a block that has the length.
 pub(super) trait BlockHash: 'static {
@@ -102,15 +102,25 @@ impl<H: BlockHash> Stream<H> {
     }
 }
 
-/// Adds to each stream what comes with it, the whole blocks of all of them side by side.
-pub(super) fn update_all<H: BlockHash>(mut updates: Vec<(&mut Stream<H>, &[u8])>) {
+/// Adds to each stream what comes with it, the whole blocks of all of them side by side, as far as `until` says. Gives
+/// how many bytes of each were taken.
+pub(super) fn update_all<H: BlockHash>(mut updates: Vec<(&mut Stream<H>, &[u8])>, until: Until) -> Vec<usize> {
+    let mut taken: Vec<usize> = updates.iter().map(|(_, data)| data.len()).collect();
     for (stream, data) in &mut updates {
         *data = stream.fill_block(data);
     }
     let chains: Vec<_> =
         updates.iter().map(|(stream, data)| Chain { start: stream.words, blocks: whole_blocks::<H>(data) }).collect();
-    lanes::run(H::kernels(), &chains, |chain, words| updates[chain].0.words = words);
+    lanes::run(H::kernels(), &chains, until, |chain, words, done| {
+        let (stream, data) = &mut updates[chain];
+        stream.words = words;
+        if done < chains[chain].blocks.len() {
+            taken[chain] -= data.len() - done;
+            *data = &data[..done];
+        }
+    });
     for (stream, data) in updates {
         stream.keep_rest(data);
     }
+    taken
 }

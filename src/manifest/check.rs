@@ -11,6 +11,7 @@ use super::shape::{OneOf, Placed, Text};
 use super::yaml::Key;
 use super::{Filter, Mirror, Server, Settings};
 use crate::digest::{Algorithm, Checksum};
+use crate::format::jigdo::is_scheme;
 use crate::format::template::Compression;
 
 /// Names that mean something of their own in texts and selectors.
@@ -132,7 +133,7 @@ impl Context<'_, '_> {
                  the first a letter or digit"
             );
             self.problems.add(key.place, message);
-        } else if ["http", "https", "ftp", "ftps", "file", "rsync"].contains(&label.to_ascii_lowercase().as_str()) {
+        } else if is_scheme(label) {
             self.problems.add(key.place, format!("the label {label:?} would be taken for the scheme of a URL"));
         }
     }

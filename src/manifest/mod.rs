@@ -169,11 +169,25 @@ pub fn load_mirrors(paths: &[impl AsRef<Path>]) -> Result<Vec<Mirrors>, Errors> 
     if errors.0.is_empty() { Ok(all) } else { Err(errors) }
 }
 
+/// Reads a manifest's mirrors for their servers alone: neither their trees nor the images need be there.
+///
+/// # Errors
+/// Every mistake in what was read.
+pub fn load_servers(path: &Path) -> Result<Vec<Mirror>, Errors> {
+    let mut problems = Problems::new(path);
+    let mirrors = read_shape(path, &mut problems).map(|manifest| {
+        let mut context = context(path, &|name| std::env::var_os(name), &mut problems);
+        let (_, variables) = context.variables(&manifest);
+        context.mirrors(&manifest, &variables)
+    });
+    let errors = problems.into_errors();
+    if errors.0.is_empty() { Ok(mirrors.unwrap_or_default()) } else { Err(errors) }
+}
+
 /// What it gives is only right if there were no problems.
 fn read_mirrors(path: &Path, environment: Environment, problems: &mut Problems) -> Option<Mirrors> {
     let manifest = read_shape(path, problems)?;
-    let mut context =
-        Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 };
+    let mut context = context(path, environment, problems);
     let (_, variables) = context.variables(&manifest);
     let mirrors = context.mirrors(&manifest, &variables);
     context.check_trees(&manifest, &mirrors, |_| true);
@@ -212,12 +226,16 @@ fn load_with(
 /// Reads one manifest. What it gives is only right if there were no problems.
 fn read(path: &Path, selection: &mut Selection, environment: Environment, problems: &mut Problems) -> Option<Release> {
     let manifest = read_shape(path, problems)?;
-    let mut context =
-        Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 };
+    let mut context = context(path, environment, problems);
     let (name, variables) = context.variables(&manifest);
     let mirrors = context.mirrors(&manifest, &variables);
     let images = context.images(&manifest, &variables, &mirrors, selection);
     Some(Release { name: name?, manifest: path.to_owned(), mirrors, images })
+}
+
+/// What it takes to check the manifest at `path`.
+fn context<'a, 'f>(path: &'a Path, environment: Environment<'a>, problems: &'a mut Problems<'f>) -> Context<'a, 'f> {
+    Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 }
 }
 
 /// The manifest as it is typed.

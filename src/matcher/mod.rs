@@ -27,6 +27,14 @@ use std::ops::{Deref, Range};
 use crate::digest::{Checksum, Content, Sum};
 use head::Marks;
 
+/// Ranges of bytes that begin at one offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    pub start: u64,
+    /// The offsets behind the last byte of each, ascending.
+    pub ends: Vec<u64>,
+}
+
 /// Bytes that are looked at through windows.
 pub trait Bytes: Sync {
     /// A range of the bytes.
@@ -40,9 +48,13 @@ pub trait Bytes: Sync {
     /// Those in `range`; an error if they cannot be read, or some of them do not exist.
     fn window(&self, range: Range<u64>) -> io::Result<Self::Window<'_>>;
 
-    /// The content hash of those in `range`, if it is known without reading them.
-    fn known_content(&self, _range: Range<u64>) -> Option<Content> {
-        None
+    /// The content hashes of regions, of the kind for sets whose sums are `checksum`, where they can be had better than
+    /// by hashing a window.
+    ///
+    /// # Errors
+    /// When a region cannot be read.
+    fn contents(&self, _checksum: Checksum, regions: &[Region]) -> io::Result<Vec<Option<Vec<Content>>>> {
+        Ok(vec![None; regions.len()])
     }
 }
 
@@ -82,12 +94,18 @@ pub struct PartSum {
 impl PartSum {
     /// Both of a part's bytes.
     pub fn of(checksum: Checksum, bytes: &[u8]) -> Self {
-        Self { content: Content::of(bytes), sum: Sum::of(checksum, bytes) }
+        Self { content: Content::of(checksum, bytes), sum: Sum::of(checksum, bytes) }
     }
 }
 
 /// Gives what must be known of parts beyond their signatures, reading the parts if it must.
 pub trait PartSums: Sync {
+    /// What the sums are.
+    fn checksum(&self) -> Checksum;
+
+    /// Says that the sums of these parts will be asked for soon.
+    fn expect(&self, _parts: &[PartId]) {}
+
     /// The sums of each of these parts; `None` for one that cannot be had, which then is not matched.
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>>;
 

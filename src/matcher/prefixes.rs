@@ -206,7 +206,7 @@ impl Hasher for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Rsync64;
+    use crate::digest::{Checksum, Rsync64};
     use crate::matcher::PartSum;
     use crate::matcher::head::Marks;
     use proptest::prelude::*;
@@ -214,6 +214,10 @@ mod tests {
     struct Contents(Vec<Vec<u8>>);
 
     impl PartSums for Contents {
+        fn checksum(&self) -> Checksum {
+            Checksum::Md5
+        }
+
         fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
             vec![None; parts.len()]
         }

@@ -67,21 +67,24 @@ impl Quick {
         reach: &Reach<'_, B>,
     ) -> io::Result<Option<u64>> {
         let mut todo = Todo::default();
-        let scanned = self.scan(subject, runs, range, settled, reach, &mut todo)?;
+        let scanned = subject.work(|| self.scan(subject, runs, range, settled, reach, &mut todo))?;
         while self.is_affordable(subject) && !todo.assumptions.is_empty() {
             let Todo { assumptions, passed } = std::mem::take(&mut todo);
             let verdicts = self.verify(subject, &assumptions, reach)?;
-            for Passed { assumptions: of, skipped, next } in passed {
-                let covered = verdicts[of].iter().flatten().map(Match::end).max().unwrap_or(0);
-                // What was refuted covers nothing: the blocks passed over because of it are scanned after all.
-                let again = subject.behind(covered).max(next).max(skipped.start)..skipped.end;
-                let first = todo.passed.len();
-                self.scan(subject, runs, again.clone(), settled, reach, &mut todo)?;
-                for Passed { skipped, .. } in &mut todo.passed[first..] {
-                    // Beyond this stretch, blocks were scanned, or are passed over for a reason of their own.
-                    skipped.end = skipped.end.min(again.end);
+            subject.work(|| {
+                for Passed { assumptions: of, skipped, next } in passed {
+                    let covered = verdicts[of].iter().flatten().map(Match::end).max().unwrap_or(0);
+                    // What was refuted covers nothing: the blocks passed over because of it are scanned after all.
+                    let again = subject.behind(covered).max(next).max(skipped.start)..skipped.end;
+                    let first = todo.passed.len();
+                    self.scan(subject, runs, again.clone(), settled, reach, &mut todo)?;
+                    for Passed { skipped, .. } in &mut todo.passed[first..] {
+                        // Beyond this stretch, blocks were scanned, or are passed over for a reason of their own.
+                        skipped.end = skipped.end.min(again.end);
+                    }
                 }
-            }
+                Ok::<_, io::Error>(())
+            })?;
             let outer: Vec<Match> = verdicts.iter().filter_map(|found| found.last().copied()).collect();
             for (outer, inner) in outer.iter().zip(look_inside(subject, &outer, reach)?) {
                 let reaches_outside = |inner: &Assumption| inner.start < outer.start || inner.end() > outer.end();
@@ -208,14 +211,16 @@ impl Quick {
         if let Some(first) = matches.iter().map(|found| found.start).min()
             && subject.table.has_periodic_parts()
         {
-            subject.each_hit(first..subject.behind(reached), &reach, |position, parts| {
+            let stretch = first..subject.behind(reached);
+            let fill = |position, parts: &[PartId]| {
                 let Some(filled) = of_image.fill(subject, position, parts, first, &reach)? else {
                     return Ok(position + 1);
                 };
                 matches.extend(filled.matches);
                 runs.push(filled.run);
                 Ok(filled.next)
-            })?;
+            };
+            subject.work(|| subject.each_hit(stretch, &reach, fill))?;
         }
         Ok(self.is_affordable(subject))
     }
@@ -264,5 +269,5 @@ fn look_inside<B: Bytes + ?Sized>(
         });
         Ok(assumptions.flatten().collect())
     };
-    outer.par_iter().map(inside).collect()
+    subject.work(|| outer.par_iter().map(inside).collect())
 }

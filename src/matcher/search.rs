@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rayon::ThreadPool;
+
 use super::quick::Quick;
 use super::runs::Runs;
 use super::subject::Subject;
@@ -30,8 +32,14 @@ enum Way<'a, B: Bytes + ?Sized> {
 impl<'a, B: Bytes + ?Sized> Search<'a, B> {
     /// A search at the front of `image`, for the parts of `table`, whose sums `sums` gives.
     pub fn new(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums) -> Self {
-        let subject = Subject { table, image, sums };
+        let subject = Subject { table, image, sums, pool: None };
         Self { subject, scanned: 0, settled: 0, runs: Runs::default(), way: Way::Quick(Quick::default()) }
+    }
+
+    /// The same, with the work done in this pool. The thread that calls the search, outside of it, only leads it.
+    pub fn in_pool(mut self, pool: &'a ThreadPool) -> Self {
+        self.subject.pool = Some(pool);
+        self
     }
 
     /// The same, in the thorough way from the beginning.
@@ -77,7 +85,8 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
         let scanned = match &mut self.way {
             Way::Quick(quick) => quick.search(&self.subject, &mut self.runs, range, self.settled, &reach)?,
             Way::Thorough(thorough) => {
-                Some(thorough.search(&self.subject, &mut self.runs, range, self.settled, &reach)?)
+                let (subject, runs, settled) = (&self.subject, &mut self.runs, self.settled);
+                Some(subject.work(|| thorough.search(subject, runs, range, settled, &reach))?)
             }
         };
         self.scanned = scanned.unwrap_or(self.scanned);

@@ -3,6 +3,8 @@
 use std::io;
 use std::ops::Range;
 
+use rayon::ThreadPool;
+
 use super::head::Head;
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
@@ -16,6 +18,8 @@ pub struct Subject<'a, B: Bytes + ?Sized> {
     pub table: &'a SignatureTable,
     pub image: &'a B,
     pub sums: &'a dyn PartSums,
+    /// Where the work is done; in this thread if there is none.
+    pub pool: Option<&'a ThreadPool>,
 }
 
 impl<B: Bytes + ?Sized> Clone for Subject<'_, B> {
@@ -27,6 +31,14 @@ impl<B: Bytes + ?Sized> Clone for Subject<'_, B> {
 impl<B: Bytes + ?Sized> Copy for Subject<'_, B> {}
 
 impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
+    /// Does work in the pool. The thread that leads the search only waits, for that and for hashes.
+    pub fn work<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
     /// The block length, in bytes.
     pub fn block(&self) -> u64 {
         self.table.block_length().into()
@@ -54,7 +66,7 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
 
     /// For each assumption the candidates that it holds for: see [`verify`].
     pub fn verify(&self, assumptions: &[Assumption], reach: &Reach<'_, B>) -> io::Result<Vec<Vec<Match>>> {
-        verify(assumptions, reach, self.sums)
+        verify(self, assumptions, reach)
     }
 
     /// Gives each block that begins in `stretch` and that parts have to `take`, which says from where on to look for

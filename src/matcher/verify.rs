@@ -5,7 +5,8 @@ use std::ops::{Deref, Range};
 
 use rayon::prelude::*;
 
-use super::{Bytes, Match, PartId, PartSum, PartSums};
+use super::subject::Subject;
+use super::{Bytes, Match, PartId, PartSum, Region};
 use crate::digest::Content;
 
 /// Parts that may begin at one offset of the image, because a block there has their sum.
@@ -33,12 +34,12 @@ pub struct Reach<'a, B: Bytes + ?Sized> {
 }
 
 /// A range of an image's bytes, borrowed from the window at hand or mapped for itself.
-pub enum Region<'a, B: Bytes + ?Sized + 'a> {
+pub enum Stretch<'a, B: Bytes + ?Sized + 'a> {
     AtHand(&'a [u8]),
     Apart(B::Window<'a>),
 }
 
-impl<'a, B: Bytes + ?Sized + 'a> Deref for Region<'a, B> {
+impl<'a, B: Bytes + ?Sized + 'a> Deref for Stretch<'a, B> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -57,66 +58,72 @@ impl<'a, B: Bytes + ?Sized> Reach<'a, B> {
     }
 
     /// The image's bytes in `range`.
-    pub fn bytes(&self, range: Range<u64>) -> io::Result<Region<'a, B>> {
+    pub fn bytes(&self, range: Range<u64>) -> io::Result<Stretch<'a, B>> {
         if range.start >= self.window_start && range.end <= self.window_start + self.window.len() as u64 {
             let index = |offset: u64| (offset - self.window_start) as usize;
-            return Ok(Region::AtHand(&self.window[index(range.start)..index(range.end)]));
+            return Ok(Stretch::AtHand(&self.window[index(range.start)..index(range.end)]));
         }
-        self.image.window(range).map(Region::Apart)
+        self.image.window(range).map(Stretch::Apart)
     }
 }
-
-/// How many regions are looked at side by side: each may take a window of its own.
-const AT_ONCE: usize = 1024;
 
 /// For each assumption the candidates that it holds for, at most one of a length, the shortest first.
 ///
 /// # Errors
 /// When the image cannot be read.
 pub fn verify<B: Bytes + ?Sized>(
+    subject: &Subject<'_, B>,
     assumptions: &[Assumption],
     reach: &Reach<'_, B>,
-    sums: &dyn PartSums,
 ) -> io::Result<Vec<Vec<Match>>> {
+    // Most assumptions are of one part: its file is read, if it must be, while the region is hashed.
+    let candidates = assumptions.iter().flat_map(|assumption| &assumption.candidates);
+    let favourites: Vec<PartId> = candidates.filter_map(|(_, parts)| parts.first().copied()).collect();
+    let sums = subject.sums;
+    sums.expect(&favourites);
+    let regions = contents_of_regions(subject, assumptions, reach)?;
+    let mut favourites = sums.sums(&favourites).into_iter();
     let mut verdicts = Vec::with_capacity(assumptions.len());
-    for assumptions in assumptions.chunks(AT_ONCE) {
-        // Most assumptions are of one part: its sum is looked up, or read, while the region is hashed.
-        let candidates = assumptions.iter().flat_map(|assumption| &assumption.candidates);
-        let favourites: Vec<PartId> = candidates.filter_map(|(_, parts)| parts.first().copied()).collect();
-        let (regions, favourites) = rayon::join(|| contents_of_regions(assumptions, reach), || sums.sums(&favourites));
-        let mut favourites = favourites.into_iter();
-        for (assumption, regions) in assumptions.iter().zip(regions?) {
-            let mut matches = Vec::new();
-            for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
-                let sum_if_equal =
-                    |sum: Option<PartSum>| sum.filter(|sum| sum.content == region).map(|PartSum { sum, .. }| sum);
-                let favourite = sum_if_equal(favourites.next().flatten()).map(|sum| (parts[0], sum));
-                let found = favourite.or_else(|| {
-                    let mut others = parts.iter().skip(1);
-                    others.find_map(|&part| Some((part, sum_if_equal(sums.sums(&[part]).pop().flatten())?)))
-                });
-                matches.extend(found.map(|(part, sum)| Match { start: assumption.start, length: *length, part, sum }));
-            }
-            verdicts.push(matches);
+    for (assumption, regions) in assumptions.iter().zip(regions) {
+        let mut matches = Vec::new();
+        for ((length, parts), region) in assumption.candidates.iter().zip(regions) {
+            let sum_if_equal =
+                |sum: Option<PartSum>| sum.filter(|sum| sum.content == region).map(|PartSum { sum, .. }| sum);
+            let favourite = sum_if_equal(favourites.next().flatten()).map(|sum| (parts[0], sum));
+            let found = favourite.or_else(|| {
+                let mut others = parts.iter().skip(1);
+                others.find_map(|&part| Some((part, sum_if_equal(sums.sums(&[part]).pop().flatten())?)))
+            });
+            matches.extend(found.map(|(part, sum)| Match { start: assumption.start, length: *length, part, sum }));
         }
+        verdicts.push(matches);
     }
     Ok(verdicts)
 }
 
 /// For each assumption the content hashes of the image's bytes in its place, one for each length of its candidates.
 fn contents_of_regions<B: Bytes + ?Sized>(
+    subject: &Subject<'_, B>,
     assumptions: &[Assumption],
     reach: &Reach<'_, B>,
 ) -> io::Result<Vec<Vec<Content>>> {
-    let contents = |assumption: &Assumption| {
-        let lengths = || assumption.candidates.iter().map(|(length, _)| *length);
-        let known = |length| reach.image.known_content(assumption.start..assumption.start + length);
-        if let Some(contents) = lengths().map(known).collect() {
-            return Ok(contents);
+    let region = |Assumption { start, candidates }: &Assumption| {
+        let ends = candidates.iter().map(|(length, _)| start + length).collect();
+        Region { start: *start, ends }
+    };
+    let regions: Vec<Region> = assumptions.iter().map(region).collect();
+    let checksum = subject.sums.checksum();
+    let contents = reach.image.contents(checksum, &regions)?;
+    if contents.iter().all(Option::is_some) {
+        return Ok(contents.into_iter().flatten().collect());
+    }
+    let hashed = |(Region { start, ends }, contents): (&Region, Option<Vec<Content>>)| match contents {
+        Some(contents) => Ok(contents),
+        None => {
+            let bytes = reach.bytes(*start..ends.last().copied().unwrap_or(*start))?;
+            Ok(Content::of_beginnings(checksum, &bytes, ends.iter().map(|end| (end - start) as usize)))
         }
-        let region = reach.bytes(assumption.start..assumption.end())?;
-        Ok(Content::of_beginnings(&region, lengths().map(|length| length as usize)))
     };
     // One region may be as long as all others together: each is a task.
-    assumptions.par_iter().with_max_len(1).map(contents).collect()
+    subject.work(|| regions.par_iter().with_max_len(1).zip(contents).map(hashed).collect())
 }

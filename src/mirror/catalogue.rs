@@ -4,10 +4,11 @@
 //! (stamp, heads, sums) is kept once for all its names.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -16,13 +17,14 @@ use sha2::Digest as _;
 use super::heads::FileHead;
 use super::store::Store;
 use super::walk::{Listing, Span};
-use super::{Error, FileError, Sums, Tree, read, sums};
+use super::{Error, FileError, Sums, Tree, read};
 use crate::digest::Checksum;
 use crate::image::Mapped;
 use crate::matcher::Bytes as _;
 use crate::matcher::head::Marks;
 use crate::progress::{Event, Progress};
 use crate::stamp::{Stamp, now_ns};
+use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,10 +46,9 @@ pub struct Catalogue {
     heads: Vec<FileHead>,
     /// In boxes, because most files of a large mirror are in no image.
     sums: Vec<OnceLock<Result<Box<Sums>, FileError>>>,
-    /// The contents whose sums some thread is reading.
-    in_work: Mutex<HashSet<usize>>,
-    /// Some of these are done.
-    worked: Condvar,
+    engine: Engine,
+    /// The contents whose sums are being read.
+    in_work: Mutex<HashMap<usize, Reading>>,
     store: Arc<Store>,
     unsaved: Mutex<Unsaved>,
 }
@@ -70,6 +71,22 @@ struct Content {
     stamp: Stamp,
     /// Where its names begin in `names`; they end where the next content's begin.
     names: u32,
+}
+
+/// A file that is being read for its sums.
+#[derive(Clone)]
+struct Reading {
+    ticket: Arc<Ticket>,
+    /// When it was asked for, in nanoseconds since 1970.
+    started: i64,
+    /// Whether it is read for the second time.
+    is_again: bool,
+}
+
+impl Reading {
+    fn first(ticket: &Arc<Ticket>, started: i64) -> Self {
+        Self { ticket: Arc::clone(ticket), started, is_again: false }
+    }
 }
 
 /// Contents whose sums were read but are not yet in the index.
@@ -113,8 +130,8 @@ impl Catalogue {
             names,
             block_lengths: block_lengths.to_vec(),
             checksums: checksums.to_vec(),
+            engine: Engine::new(rayon::current_num_threads()),
             in_work: Mutex::default(),
-            worked: Condvar::new(),
             store,
             unsaved: Mutex::new(Unsaved { contents: Vec::new(), saved: Instant::now() }),
         }
@@ -216,69 +233,105 @@ impl Catalogue {
         self.sums[self.content(file)].get()?.as_deref().ok().copied()
     }
 
-    /// The strong sums of these files, those that the catalogue was made for, in their order. Files whose sums are not
-    /// known are read, in parallel, each once even if several threads ask at a time; then the index remembers them. A
-    /// file that cannot be used is reported as a warning the first time.
-    pub fn sums(&self, files: &[FileId], progress: &dyn Progress) -> Vec<Result<Sums, FileError>> {
+    /// What sums files, and whatever else is to be summed side by side with them.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Says that the sums of these files will be asked for soon: those that are not known are read meanwhile. Gives for
+    /// each file that nobody has asked for before its length, and what will know how long it took.
+    pub fn expect(&self, files: &[FileId]) -> Vec<(u64, Arc<Ticket>)> {
         let is_unknown = |&content: &usize| self.sums[content].get().is_none();
         let mut unknown: Vec<_> = files.iter().map(|&file| self.content(file)).filter(is_unknown).collect();
         unknown.sort_unstable();
         unknown.dedup();
-        while !unknown.is_empty() {
-            let claim = self.claim(&unknown);
-            self.learn_sums(&claim.contents, progress);
-            drop(claim);
-            unknown.retain(is_unknown);
+        if unknown.is_empty() {
+            return Vec::new();
+        }
+        let mut in_work = self.in_work();
+        // Who takes a file's sums notes them before he takes the file out of work.
+        unknown.retain(|content| is_unknown(content) && !in_work.contains_key(content));
+        let tickets = self.engine.sum(unknown.iter().map(|&content| self.request(content)));
+        in_work.extend(unknown.iter().copied().zip(tickets.iter().map(|ticket| Reading::first(ticket, now_ns()))));
+        unknown.iter().map(|&content| self.contents[content].stamp.size).zip(tickets).collect()
+    }
+
+    /// What is being read of these files.
+    fn readings(&self, files: &[FileId]) -> Vec<(usize, Reading)> {
+        let in_work = self.in_work();
+        let contents = files.iter().map(|&file| self.content(file));
+        contents.filter_map(|content| Some((content, in_work.get(&content)?.clone()))).collect()
+    }
+
+    /// Waits until these files are read, as far as anybody has asked for their sums: see [`Engine::attend`].
+    pub fn attend(&self, files: &[FileId]) {
+        let tickets: Vec<_> = self.readings(files).into_iter().map(|(_, reading)| reading.ticket).collect();
+        self.engine.attend(&tickets);
+    }
+
+    fn request(&self, content: usize) -> Request {
+        let stamp = self.contents[content].stamp;
+        let source = Source::closed(self.full_path(self.names(content)[0]), stamp);
+        Request { source, start: 0, ends: vec![stamp.size], hashers: Sums::hashers(&self.checksums) }
+    }
+
+    /// The strong sums of these files, those that the catalogue was made for, in their order. Files whose sums are not
+    /// known are read, in parallel, each once even if several threads ask at a time; then the index remembers them. A
+    /// file that cannot be used is reported as a warning the first time.
+    pub fn sums(&self, files: &[FileId], progress: &dyn Progress) -> Vec<Result<Sums, FileError>> {
+        loop {
+            self.expect(files);
+            let readings = self.readings(files);
+            let tickets: Vec<_> = readings.iter().map(|(_, reading)| Arc::clone(&reading.ticket)).collect();
+            self.engine.wait(&tickets);
+            readings.iter().for_each(|(content, reading)| self.take_reading(*content, reading, progress));
+            if files.iter().all(|&file| self.is_read(file)) {
+                break;
+            }
         }
         let sums_of = |&file: &FileId| Some(self.sums[self.content(file)].get()?.clone().map(|sums| *sums));
         files.iter().map(|file| sums_of(file).expect("every unknown sum has just been learnt")).collect()
     }
 
-    /// Claims those of these contents that nobody is reading. Where others read all of them, waits until these are done.
-    ///
-    /// Nobody waits in vain: what was claimed is read by tasks that are at work or about to be, and wait for nothing.
-    fn claim(&self, contents: &[usize]) -> Claim<'_> {
-        let mut in_work = self.in_work();
-        loop {
-            let is_unknown = |content: &&usize| self.sums[**content].get().is_none();
-            if contents.iter().find(is_unknown).is_none() {
-                return Claim { catalogue: self, contents: Vec::new() };
-            }
-            let free = contents.iter().filter(is_unknown).filter(|content| !in_work.contains(content));
-            let free: Vec<usize> = free.copied().collect();
-            if !free.is_empty() {
-                in_work.extend(&free);
-                return Claim { catalogue: self, contents: free };
-            }
-            in_work = self.worked.wait(in_work).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn in_work(&self) -> MutexGuard<'_, HashSet<usize>> {
+    fn in_work(&self) -> MutexGuard<'_, HashMap<usize, Reading>> {
         self.in_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the sums of these contents.
-    fn learn_sums(&self, contents: &[usize], progress: &dyn Progress) {
-        let started = now_ns();
-        let wanted = |&content: &usize| sums::Wanted {
-            path: self.full_path(self.names(content)[0]),
-            stamp: &self.contents[content].stamp,
+    /// Takes what came of reading a file, unless somebody else has, or it is to be read once more: a file that changed
+    /// under the reader may have come to rest as its stamp says.
+    fn take_reading(&self, content: usize, reading: &Reading, progress: &dyn Progress) {
+        let stamp = &self.contents[content].stamp;
+        let path = || self.full_path(self.names(content)[0]);
+        let result = match reading.ticket.sums() {
+            None => return,
+            Some(Ok(sums)) => Ok(Box::new(Sums::of(&self.checksums, &sums[0]))),
+            Some(Err(error)) => match read::found(&path(), stamp) {
+                Ok(true) if !reading.is_again => return self.read_again(content, reading),
+                Ok(true) => {
+                    let source = Arc::new(io::Error::new(error.kind(), error.to_string()));
+                    Err(FileError::Io { path: path(), source })
+                }
+                Ok(false) => Err(FileError::Changed { path: path() }),
+                Err(error) => Err(FileError::Io { path: path(), source: Arc::new(error) }),
+            },
         };
-        let wanted: Vec<_> = contents.iter().map(wanted).collect();
-        sums::read_sums(&wanted, &self.checksums, |number, result| {
-            if let Err(error) = &result {
-                progress.report(Event::Warning(&error.to_string()));
-            }
-            let is_lasting = result.is_ok() && !wanted[number].stamp.is_young(started);
-            self.sums[contents[number]].get_or_init(|| result.map(Box::new));
-            // At once: who waits for this file may be a thread that has to go on before this one can be done with all.
-            self.in_work().remove(&contents[number]);
-            self.worked.notify_all();
-            if is_lasting {
-                self.note_unsaved(contents[number], progress);
-            }
-        });
+        let warning = result.as_ref().err().map(ToString::to_string);
+        let is_first = self.sums[content].set(result).is_ok();
+        self.in_work().remove(&content);
+        if let Some(warning) = warning.filter(|_| is_first) {
+            progress.report(Event::Warning(&warning));
+        } else if is_first && !stamp.is_young(reading.started) {
+            self.note_unsaved(content, progress);
+        }
+    }
+
+    /// Has a file read for the second time, unless somebody else has.
+    fn read_again(&self, content: usize, reading: &Reading) {
+        let mut in_work = self.in_work();
+        if in_work.get(&content).is_some_and(|now| Arc::ptr_eq(&now.ticket, &reading.ticket)) {
+            let ticket = self.engine.sum([self.request(content)]).pop().expect("one for each request");
+            in_work.insert(content, Reading { ticket, started: now_ns(), is_again: true });
+        }
     }
 
     fn note_unsaved(&self, content: usize, progress: &dyn Progress) {
@@ -330,7 +383,7 @@ impl Catalogue {
 
     /// Whether the file is still, by its stamp, the one that was walked.
     pub fn unchanged(&self, file: FileId) -> bool {
-        read::has_stamp(&self.full_path(file), self.stamp(file))
+        read::found(&self.full_path(file), self.stamp(file)).unwrap_or(false)
     }
 
     /// Stands for the tree's files: their paths, sizes, mtimes and inodes. If it is what it was, and
@@ -429,23 +482,6 @@ impl Catalogue {
             content.names = start;
         }
         self.names = names;
-    }
-}
-
-/// Contents whose sums one thread is reading.
-struct Claim<'a> {
-    catalogue: &'a Catalogue,
-    contents: Vec<usize>,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        // Nothing is left of it, unless a panic ended the work.
-        let mut in_work = self.catalogue.in_work();
-        self.contents.iter().for_each(|content| {
-            in_work.remove(content);
-        });
-        self.catalogue.worked.notify_all();
     }
 }
 

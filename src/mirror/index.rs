@@ -32,6 +32,11 @@ impl Index {
         Ok(Self { store: Arc::new(Store::in_memory()?) })
     }
 
+    /// The file behind the index.
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Walks `trees`, reads the heads of files that the index does not know as they are, for blocks of each of
     /// `block_lengths` bytes, and brings the index up to date. The catalogue gives sums of the kinds in `checksums`.
     ///
@@ -88,8 +93,7 @@ impl Index {
         block_lengths.sort_unstable();
         block_lengths.dedup();
         let is_complete: Vec<bool> = listings.iter().map(|listing| listing.complete).collect();
-        let mut catalogue =
-            Catalogue::new(started, trees, listings, &block_lengths, checksums, Arc::clone(&self.store));
+        let mut catalogue = Catalogue::new(started, trees, listings, &block_lengths, checksums, self.store());
 
         let mut known = self.store.read(|reader| Known::load(reader, &mut catalogue, trees))?;
         known.gone.retain(|gone| is_complete[gone.tree]);

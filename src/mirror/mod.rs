@@ -8,6 +8,7 @@ mod catalogue;
 mod error;
 mod heads;
 mod index;
+mod listed;
 mod named;
 mod read;
 mod store;
@@ -18,7 +19,6 @@ pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
 pub use index::Index;
 pub use named::NamedTree;
-pub(crate) use read::open as open_file;
 pub use sums::Sums;
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Error;
-use super::walk::{Listing, Span, Walked};
+use super::walk::Listing;
 use crate::stamp::Stamp;
 
 /// Some files of a tree.
@@ -18,14 +18,9 @@ impl NamedTree {
     /// The files as a walk would have listed them, had it seen no others.
     pub(super) fn listing(mut self) -> Result<Listing, Error> {
         self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let mut paths = String::with_capacity(self.files.iter().map(|(path, _)| path.len()).sum());
-        let mut files = Vec::with_capacity(self.files.len());
-        for (path, stamp) in &self.files {
-            let span = Span::push(path, &mut paths);
-            let path = span.ok_or_else(|| Error::TooManyFiles { label: String::new(), path: self.root.clone() })?;
-            files.push(Walked { path, stamp: *stamp });
-        }
-        Ok(Listing { root: self.root, paths, files, complete: false })
+        let files = self.files.iter().map(|(path, stamp)| (path.as_str(), *stamp));
+        let too_many = || Error::TooManyFiles { label: String::new(), path: self.root.clone() };
+        Listing::of_files(self.root.clone(), files).ok_or_else(too_many)
     }
 }
 

@@ -1,70 +1,14 @@
-//! Reading a mirror file's bytes, sure that they are all of one state of the file. Every byte that is read of a
-//! mirror comes through here.
+//! Reading a mirror file's first bytes, sure that they are all of one state of the file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::FileError;
+use crate::image;
 use crate::stamp::Stamp;
-
-/// A file that is being read.
-pub struct Reading<'a> {
-    path: &'a Path,
-    stamp: &'a Stamp,
-    file: File,
-    /// How many bytes are still to come.
-    left: u64,
-}
-
-impl<'a> Reading<'a> {
-    /// Opens the file at `path`, which should have `stamp`.
-    pub fn open(path: &'a Path, stamp: &'a Stamp) -> Result<Self, FileError> {
-        let file = open(path).map_err(|source| io_error(path, source))?;
-        Ok(Self { path, stamp, file, left: stamp.size })
-    }
-
-    /// Reads the file's next bytes, and says how many: only at its end fewer than `buffer` holds, and none behind it.
-    /// An error at the end unless the file has its stamp then, and had as many bytes as that says: then it had it
-    /// before too.
-    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, FileError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.file.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(io_error(self.path, error)),
-            }
-        }
-        self.left = self.left.checked_sub(filled as u64).ok_or_else(|| self.changed())?;
-        if filled == 0 {
-            if self.left > 0 {
-                return Err(self.changed());
-            }
-            self.check()?;
-        }
-        Ok(filled)
-    }
-
-    /// An error unless the file has its stamp now.
-    pub fn check(&self) -> Result<(), FileError> {
-        let found = self.file.metadata().map_err(|source| io_error(self.path, source))?;
-        if Stamp::of(&found) == *self.stamp { Ok(()) } else { Err(self.changed()) }
-    }
-
-    fn changed(&self) -> FileError {
-        FileError::Changed { path: self.path.into() }
-    }
-}
-
-fn io_error(path: &Path, source: io::Error) -> FileError {
-    FileError::Io { path: path.into(), source: Arc::new(source) }
-}
 
 /// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
 ///
@@ -75,40 +19,50 @@ pub fn read(
     buffer: &mut [u8],
     mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<(), FileError> {
-    let mut reading = Reading::open(path, stamp)?;
+    let changed = || FileError::Changed { path: path.into() };
+    let failed = |source| FileError::Io { path: path.into(), source: Arc::new(source) };
+    let mut file = image::open(path).map_err(failed)?;
+    let mut left = stamp.size;
     loop {
-        match reading.fill(buffer)? {
-            0 => return Ok(()),
-            filled if take(&buffer[..filled]).is_break() => return reading.check(),
-            _ => {}
+        let filled = fill(&mut file, buffer).map_err(failed)?;
+        left = left.checked_sub(filled as u64).ok_or_else(changed)?;
+        let is_end = filled == 0;
+        if is_end && left > 0 {
+            return Err(changed());
+        }
+        if is_end || take(&buffer[..filled]).is_break() {
+            let found = file.metadata().map_err(failed)?;
+            return if Stamp::of(&found) == *stamp { Ok(()) } else { Err(changed()) };
         }
     }
 }
 
-/// Should a pipe have taken the file's place since the walk, opening it does not wait for a writer.
-///
-/// Reading leaves access times alone: to write them for every file of a mirror costs more than to read their heads.
-/// The system allows that for one's own files only.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
-    let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
-    if IS_ALLOWED.load(Ordering::Relaxed) {
-        match open(libc::O_NOATIME) {
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => IS_ALLOWED.store(false, Ordering::Relaxed),
-            result => return result,
+/// Reads a file's next bytes, and says how many: only at its end fewer than `buffer` holds, and none behind it.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
-    open(0)
+    Ok(filled)
 }
 
 /// Whether the file at `path` has `stamp` now.
-pub fn has_stamp(path: &Path, stamp: &Stamp) -> bool {
-    fs::metadata(path).is_ok_and(|now| now.is_file() && Stamp::of(&now) == *stamp)
+///
+/// # Errors
+/// When it cannot be looked at, as it is gone, for example.
+pub fn found(path: &Path, stamp: &Stamp) -> io::Result<bool> {
+    fs::metadata(path).map(|now| now.is_file() && Stamp::of(&now) == *stamp)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
     use std::io::Write as _;
 
     fn file_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Stamp) {

@@ -43,7 +43,19 @@ pub struct Row<'a> {
     pub sums: Sums,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// From the columns of [`Reader`]'s queries.
+    fn read(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            path: row.get_ref(1)?.as_str()?,
+            size: row.get::<_, i64>(2)?.cast_unsigned(),
+            mtime_ns: row.get(3)?,
+            inode: row.get::<_, i64>(4)?.cast_unsigned(),
+            sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, blake3: row.get(7)? }.checked(row.get(8)?, row.get(9)?),
+        })
+    }
+
     /// Whether the row is about the file in the state that `stamp` describes.
     pub fn is_of(&self, stamp: &Stamp) -> bool {
         (self.size, self.mtime_ns, self.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
@@ -205,15 +217,20 @@ impl Reader<'_> {
         )?;
         let mut rows = query.query([root])?;
         while let Some(row) = rows.next()? {
-            take(Row {
-                id: row.get(0)?,
-                path: row.get_ref(1)?.as_str()?,
-                size: row.get::<_, i64>(2)?.cast_unsigned(),
-                mtime_ns: row.get(3)?,
-                inode: row.get::<_, i64>(4)?.cast_unsigned(),
-                sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, content: row.get(7)? }
-                    .checked(row.get(8)?, row.get(9)?),
-            });
+            take(Row::read(row)?);
+        }
+        Ok(())
+    }
+
+    /// Gives the row of the file at `path` below `root` to `take`, if there is one.
+    pub fn file(&self, root: &str, path: &str, take: impl FnOnce(Row<'_>)) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
+             WHERE tree = (SELECT id FROM tree WHERE root = ?1) AND path = ?2",
+        )?;
+        let mut rows = query.query([root, path])?;
+        if let Some(row) = rows.next()? {
+            take(Row::read(row)?);
         }
         Ok(())
     }
@@ -310,42 +327,17 @@ impl<'a> Writer<'a> {
     pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
         let (md5, sha256) = (sums.and_then(|sums| sums.md5), sums.and_then(|sums| sums.sha256));
-        let content = sums.and_then(|sums| sums.content);
+        let blake3 = sums.and_then(|sums| sums.blake3);
         let check = |checksum| sums.and_then(|sums| sums.check(checksum));
         let checks = (check(Checksum::Md5), check(Checksum::Sha256));
         let from = sums.map(|_| "bytes");
         let id = self.last_file + 1;
-        let new = params![
-            tree,
-            path,
-            size,
-            stamp.mtime_ns,
-            inode,
-            device,
-            md5,
-            sha256,
-            content,
-            from,
-            checks.0,
-            checks.1,
-            id
-        ];
+        let new =
+            params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, blake3, from, checks.0, checks.1, id];
         // Nearly always there is no row yet.
         if self.add.execute(new)? == 0 {
-            let row = params![
-                tree,
-                path,
-                size,
-                stamp.mtime_ns,
-                inode,
-                device,
-                md5,
-                sha256,
-                content,
-                from,
-                checks.0,
-                checks.1
-            ];
+            let row =
+                params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, blake3, from, checks.0, checks.1];
             if let Some(id) = self.update.query_row(row, |row| row.get(0)).optional()? {
                 return Ok(id);
             }

@@ -30,6 +30,15 @@ pub struct Listing {
     pub complete: bool,
 }
 
+impl Listing {
+    /// A listing of these files, which are sorted by the bytes of their paths. `None` if they are too many.
+    pub fn of_files<'p>(root: PathBuf, files: impl Iterator<Item = (&'p str, Stamp)>) -> Option<Self> {
+        let mut found = Found::new();
+        files.for_each(|(path, stamp)| found.add_file(path, stamp));
+        (!found.too_many).then_some(Self { root, paths: found.paths, files: found.files, complete: false })
+    }
+}
+
 /// A file that a walk found.
 #[derive(Clone, Copy)]
 pub struct Walked {

@@ -4,33 +4,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{Scope, ThreadPool};
 
 use super::areas::AreaWriter;
 use super::known::{Image, Known};
-use super::plan::{Plan, Planned, Selection, SelectionSums};
+use super::passage::Passage;
+use super::plan::{Plan, Planned, Selection};
 use super::proof;
 use super::record::{Record, jigdo_name, template_name};
 use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::staging::OutputDirectory;
-use super::streams::Streams;
-use super::summed::{Summed, Sums, finish, set_sum};
+use super::streams::{Streams, Sums, set_sum};
 use super::{Error, GENERATOR};
-use crate::digest::{Algorithm, Checksum, Sum, hex};
+use crate::digest::{Algorithm, Checksum, Hasher, Sum, hex};
 use crate::format::jigdo::{self, Jigdo, Location};
 use crate::format::template::{self, ImageEntry};
 use crate::image::Mapped;
-use crate::matcher::search::Search;
-use crate::matcher::{Bytes as _, Layout, Match};
+use crate::matcher::{Area, Bytes as _, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::stamp::Stamp;
 
 /// What the work on an image needs.
-pub struct Job<'a, 's> {
+pub struct Job<'a> {
     /// The image's place in the run.
     pub number: usize,
     pub planned: Planned<'a>,
@@ -41,51 +41,71 @@ pub struct Job<'a, 's> {
     pub pool: &'a ThreadPool,
     /// How much of the image is worked on at a time, in bytes.
     pub window: u64,
-    pub streams: &'s Streams,
-    pub scope: &'a Scope<'s>,
     /// How many pieces of the template are compressed side by side.
     pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
 }
 
-/// A template that was written and waits.
+/// A template in the making: counts its bytes on their way into the file.
+struct Growing {
+    out: BufWriter<File>,
+    length: u64,
+}
+
+impl Write for Growing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.length += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A template that was written.
 struct WrittenTemplate {
+    file: File,
+    length: u64,
+    layout: Layout,
+    image_sums: Sums,
+    /// Of the template itself, read back.
+    streams: Streams,
+}
+
+/// A template that was proven, and waits.
+struct ProvenTemplate {
+    stamp: Stamp,
+    length: u64,
     layout: Layout,
     image_sums: Sums,
     sums: Sums,
-    length: u64,
-    stamp: Stamp,
 }
 
 #[derive(Default)]
 struct Clocks {
-    matching: Stopwatch,
+    matching: Stage,
+    regions: Stage,
     mirror: Stage,
     sums: Stage,
     template: Stopwatch,
+    template_sums: Stage,
     proof: Stopwatch,
 }
 
-impl Job<'_, '_> {
+impl Job<'_> {
     /// Makes the image's set and leaves it staged. `inputs` stands for what it depends on.
     ///
     /// # Errors
     /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
-    pub fn run(&self, image: &Image, inputs: String) -> Result<(Record, Known), Error> {
+    pub fn run(&self, image: &Image<'_>, inputs: String) -> Result<(Record, Known), Error> {
         let start = Instant::now();
         let mut clocks = Clocks::default();
-        let name = &self.planned.image.name;
         let template = self.write_template(image, &mut clocks)?;
+        let template = self.prove_template(image, template, &mut clocks)?;
         let jigdo = self.jigdo(&image.mapped, &template);
-        let (jigdo_stamp, jigdo_length, jigdo_sums) = self.write_jigdo(&jigdo)?;
-        clocks.proof.time(|| {
-            let staged = |file: String| self.directory.staged(&file);
-            let staged = (staged(template_name(name)), staged(jigdo_name(name)));
-            let checksum = self.planned.image.settings.checksum;
-            let sum = set_sum(&template.image_sums, checksum);
-            let proof = || proof::prove(&staged.0, &staged.1, &image.mapped, &template.layout, sum);
-            self.pool.install(proof).map_err(|reason| Error::Proof { path: staged.0.clone(), reason })
-        })?;
+        let (jigdo_stamp, jigdo_length, jigdo_sums) = self.write_jigdo(&jigdo, &template, &mut clocks)?;
         self.check_unchanged(&image.mapped, &template.layout)?;
 
         let hexadecimal = |sums: &Sums| -> BTreeMap<String, String> {
@@ -105,10 +125,12 @@ impl Job<'_, '_> {
             sums: sums.map(|(file, sums)| (file.to_owned(), hexadecimal(sums))).into(),
             seconds: start.elapsed().as_secs_f64(),
             stages: Stages {
-                matching: clocks.matching.stage(image.length()),
+                matching: clocks.matching,
+                regions: clocks.regions,
                 mirror: clocks.mirror,
                 sums: clocks.sums,
                 template: clocks.template.stage(unmatched_bytes),
+                template_sums: clocks.template_sums,
                 proof: clocks.proof.stage(unmatched_bytes),
             },
         };
@@ -126,7 +148,7 @@ impl Job<'_, '_> {
         Error::Image { path: self.planned.image.path.clone(), source }
     }
 
-    fn write_template(&self, image: &Image, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
+    fn write_template(&self, image: &Image<'_>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
         let settings = &self.planned.image.settings;
         let name = template_name(&self.planned.image.name);
         let failed = |source| Error::Output { path: self.directory.staged(&name), source };
@@ -136,83 +158,108 @@ impl Job<'_, '_> {
             pieces_at_once: self.pieces_at_once,
             ..template::Options::new(settings.checksum)
         };
-        let file = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
-        let mut writer = template::Writer::new(Summed::new(file, &self.algorithms()), options).map_err(failed)?;
+        let out = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
+        let read_back = Mapped::growing(&self.directory.staged(&name), template::most_bytes(image.length()));
+        let streams = Streams::new(self.catalogue.engine(), &Arc::new(read_back.map_err(failed)?), &self.algorithms());
+        let mut writer = template::Writer::new(Growing { out, length: 0 }, options).map_err(failed)?;
 
-        let (layout, image_sums) = self.go_through(image, &mut writer, clocks)?;
+        let (layout, image_sums) = self.go_through(image, &mut writer, &streams, clocks)?;
         let entry = ImageEntry {
             length: image.length(),
             sum: set_sum(&image_sums, settings.checksum),
             block_length: Some(settings.min_length),
         };
-        clocks.template.time(|| {
-            let written = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
-            let Summed { out, hashers, length } = written;
-            let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-            let stamp = sync(&file).map_err(failed)?;
-            Ok(WrittenTemplate { layout, image_sums, sums: finish(hashers), length, stamp })
-        })
+        let written = clocks.template.time(|| {
+            self.pool.install(|| {
+                let written = writer.finish(entry)?;
+                streams.allow(written.length);
+                Ok(written)
+            })
+        });
+        let Growing { out, length } = written.map_err(failed)?;
+        let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+        Ok(WrittenTemplate { file, length, layout, image_sums, streams })
+    }
+
+    /// Proves a template while it is made last on its disk, and takes its sums.
+    fn prove_template(
+        &self,
+        image: &Image<'_>,
+        template: WrittenTemplate,
+        clocks: &mut Clocks,
+    ) -> Result<ProvenTemplate, Error> {
+        let WrittenTemplate { file, length, layout, image_sums, streams } = template;
+        let path = self.directory.staged(&template_name(&self.planned.image.name));
+        let failed = |source| Error::Output { path: path.clone(), source };
+        let sum = set_sum(&image_sums, self.planned.image.settings.checksum);
+        let (synced, proven) = std::thread::scope(|threads| {
+            let synced = threads.spawn(|| sync(&file));
+            let prove = || proof::prove_template(&path, &image.mapped, &layout, sum);
+            let proven = clocks.proof.time(|| self.pool.install(prove));
+            (synced.join(), proven)
+        });
+        let stamp = synced.expect("a file is synced without a panic").map_err(failed)?;
+        proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
+        let (sums, spent) = streams.finish(length).map_err(failed)?;
+        clocks.template_sums = Stage { seconds: spent.as_secs_f64(), bytes: length * sums.len() as u64 };
+        Ok(ProvenTemplate { stamp, length, layout, image_sums, sums })
     }
 
     /// Goes through the image: finds its parts, sums it, and writes its areas. Gives these, and its sums.
     fn go_through(
         &self,
-        image: &Image,
-        writer: &mut template::Writer<impl Write + Send>,
+        image: &Image<'_>,
+        writer: &mut template::Writer<Growing>,
+        template_streams: &Streams,
         clocks: &mut Clocks,
     ) -> Result<(Layout, Sums), Error> {
-        let checksum = self.planned.image.settings.checksum;
-        let sums = SelectionSums::new(self.selection, self.catalogue, checksum, self.progress);
-        let mut search = Search::new(&self.selection.table, image, &sums);
-        let mut algorithms = self.algorithms();
-        algorithms.retain(|&algorithm| image.sum(algorithm).is_none());
-        let image_sums = self.streams.open(&image.mapped, &algorithms);
+        let path = &self.planned.image.path;
+        let passage = Passage {
+            image,
+            path,
+            number: self.number,
+            catalogue: self.catalogue,
+            selection: self.selection,
+            checksum: self.planned.image.settings.checksum,
+            algorithms: &self.algorithms(),
+            pool: self.pool,
+            window: self.window,
+            progress: self.progress,
+        };
         let template = self.directory.staged(&template_name(&self.planned.image.name));
-        let areas = AreaWriter { selection: self.selection, image_path: &self.planned.image.path, template: &template };
-        let mut layout = Layout::default();
-        let mut found = Vec::new();
-        let mut offset = 0;
-        loop {
-            let window = offset..image.length().min(offset + self.window);
-            // Of an image whose sums are known, little is read.
-            if !algorithms.is_empty() {
-                image.mapped.expect(window.end..window.end + self.window);
-            }
-            image_sums.push(self.scope, window.clone());
-            let Clocks { matching, template, .. } = clocks;
-            // What was found before is written while the search goes on.
-            let (written, searched) = self.pool.install(|| {
-                rayon::join(
-                    || template.time(|| areas.write(writer, &image.mapped, &found)),
-                    || matching.time(|| search.advance(window.end)),
-                )
-            });
-            written?;
-            found = searched.map_err(|source| self.image_error(source))?;
-            found.iter().cloned().for_each(|area| layout.push(area));
-            // The sums are at most two windows behind.
-            image.mapped.let_go(0..offset.saturating_sub(2 * self.window));
-            offset = window.end;
-            self.progress.report(Event::ImageAdvanced { image: self.number, offset });
-            if offset == image.length() {
-                break;
-            }
-        }
-        clocks.template.time(|| self.pool.install(|| areas.write(writer, &image.mapped, &found)))?;
-        let (mut image_sums, spent) = image_sums.finish(self.scope).map_err(|source| self.image_error(source))?;
-        let known = |algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
-        image_sums.extend(self.algorithms().into_iter().filter_map(known));
-        let summed = image.length() * algorithms.len() as u64;
-        clocks.sums = Stage { seconds: spent.as_secs_f64(), bytes: summed };
-        clocks.mirror = sums.reading();
-        Ok((layout, image_sums))
+        let areas = AreaWriter { selection: self.selection, image_path: path, template: &template };
+        let clock = &mut clocks.template;
+        let write = |found: &[Area], is_end: bool| {
+            let written = clock.time(|| {
+                areas.write(writer, &image.mapped, found)?;
+                self.flush(writer, is_end)
+            })?;
+            template_streams.allow(written);
+            Ok(())
+        };
+        let passed = passage.go(write, |_| Ok::<_, Error>(()))?;
+        clocks.matching = passed.matching;
+        clocks.regions = passed.regions;
+        clocks.mirror = passed.mirror;
+        clocks.sums = passed.sums;
+        Ok((passed.layout, passed.image_sums))
+    }
+
+    /// Sees to it that what was written of the template is in its file, all unmatched data if there are no more, and
+    /// gives the length that it has. All but the description, which has the image's sum, is summed before that is known.
+    fn flush(&self, writer: &mut template::Writer<Growing>, is_end: bool) -> Result<u64, Error> {
+        let path = self.directory.staged(&template_name(&self.planned.image.name));
+        let end = if is_end { writer.end_of_unmatched() } else { Ok(()) };
+        end.and_then(|()| writer.flush()).map_err(|source| Error::Output { path, source })?;
+        Ok(writer.out().length)
     }
 
     /// What is now known of the image.
-    fn known(&self, image: &Image, template: &WrittenTemplate) -> Known {
+    fn known(&self, image: &Image<'_>, template: &ProvenTemplate) -> Known {
+        let checksum = self.planned.image.settings.checksum;
         let content = |part: &Match| {
             let file = self.selection.file(part.part);
-            Some((part.start..part.end(), self.catalogue.known_sums(file)?.content()?))
+            Some((part.start..part.end(), self.catalogue.known_sums(file)?.content(checksum)?))
         };
         Known {
             image: image.mapped.stamp(),
@@ -222,7 +269,7 @@ impl Job<'_, '_> {
     }
 
     /// What the set's jigdo file says.
-    fn jigdo(&self, image: &Mapped, template: &WrittenTemplate) -> Jigdo {
+    fn jigdo(&self, image: &Mapped, template: &ProvenTemplate) -> Jigdo {
         let planned = &self.planned;
         let settings = &planned.image.settings;
         let mut locations = BTreeMap::new();
@@ -261,7 +308,13 @@ impl Job<'_, '_> {
         }
     }
 
-    fn write_jigdo(&self, jigdo: &Jigdo) -> Result<(Stamp, u64, Sums), Error> {
+    /// Writes the jigdo file and proves it. Gives its stamp, length and sums.
+    fn write_jigdo(
+        &self,
+        jigdo: &Jigdo,
+        template: &ProvenTemplate,
+        clocks: &mut Clocks,
+    ) -> Result<(Stamp, u64, Sums), Error> {
         let name = jigdo_name(&self.planned.image.name);
         let path = self.directory.staged(&name);
         let text = jigdo.to_text().map_err(|source| Error::Jigdo { path: path.clone(), source })?;
@@ -270,10 +323,14 @@ impl Job<'_, '_> {
             true => jigdo::gzip(&text).map_err(failed)?,
             false => text.into_bytes(),
         };
-        let mut file = Summed::new(self.directory.stage(&name)?, &self.algorithms());
+        let mut file = self.directory.stage(&name)?;
         file.write_all(&bytes).map_err(failed)?;
-        let stamp = sync(&file.out).map_err(failed)?;
-        Ok((stamp, file.length, finish(file.hashers)))
+        let stamp = sync(&file).map_err(failed)?;
+        let sum = set_sum(&template.sums, self.planned.image.settings.checksum);
+        let proven = clocks.proof.time(|| proof::prove_jigdo(&path, &template.layout, sum));
+        proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
+        let sums = self.algorithms().into_iter().map(|algorithm| (algorithm, Hasher::sum(algorithm, &bytes)));
+        Ok((stamp, bytes.len() as u64, sums.collect()))
     }
 
     /// An error if the image or a part is no longer what was read.
@@ -290,7 +347,7 @@ impl Job<'_, '_> {
 }
 
 /// The sums and sizes that jigdo files carry in comments.
-fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &WrittenTemplate) -> Vec<String> {
+fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenTemplate) -> Vec<String> {
     if algorithms.is_empty() {
         return Vec::new();
     }

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Algorithm, Content};
+use crate::digest::{Algorithm, Checksum, Content};
 use crate::image::{Mapped, Window};
-use crate::matcher::Bytes;
+use crate::matcher::{Bytes, Region};
 use crate::stamp::Stamp;
+use crate::summing::{Engine, Request, Source, Ticket};
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,38 +27,99 @@ pub struct Known {
 }
 
 /// An image with what is known of it.
-pub struct Image {
+pub struct Image<'a> {
     pub mapped: Arc<Mapped>,
+    engine: &'a Engine,
     sums: BTreeMap<Algorithm, Vec<u8>>,
     contents: HashMap<Range<u64>, Content>,
+    hashing: Mutex<Hashing>,
 }
 
-impl Image {
+/// What was spent on the content hashes of regions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hashing {
+    /// As a share of what was hashed together with them.
+    pub spent: Duration,
+    /// How long somebody waited for them.
+    pub waited: Duration,
+    pub bytes: u64,
+}
+
+impl<'a> Image<'a> {
     /// The image, with what is known of it if that is of the same one.
-    pub fn new(mapped: Mapped, known: Option<Known>) -> Self {
+    pub fn new(mapped: Arc<Mapped>, known: Option<Known>, engine: &'a Engine) -> Self {
         let known = known.filter(|known| known.image == mapped.stamp());
         let (sums, contents) = known.map(|known| (known.sums, known.contents)).unwrap_or_default();
-        Self { mapped: Arc::new(mapped), sums, contents: contents.into_iter().collect() }
+        let contents = contents.into_iter().collect();
+        Self { mapped, engine, sums, contents, hashing: Mutex::default() }
     }
 
     /// The image's sum, if it is known.
     pub fn sum(&self, algorithm: Algorithm) -> Option<&Vec<u8>> {
         self.sums.get(&algorithm)
     }
+
+    /// What was spent so far on hashing regions side by side.
+    pub fn hashing(&self) -> Hashing {
+        *self.hashing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_contents(&self, checksum: Checksum, region: &Region) -> Option<Vec<Content>> {
+        let known = |&end: &u64| self.contents.get(&(region.start..end)).copied();
+        let is_of_kind = |content: &Content| content.checksum() == checksum;
+        region.ends.iter().map(|end| known(end).filter(is_of_kind)).collect()
+    }
+
+    /// The MD5s of regions, hashed side by side.
+    fn hash(&self, regions: &[&Region]) -> io::Result<Vec<Vec<Content>>> {
+        let request = |region: &&Region| Request {
+            source: Source::Open(Arc::clone(&self.mapped)),
+            start: region.start,
+            ends: region.ends.clone(),
+            hashers: vec![Content::hasher(Checksum::Md5)],
+        };
+        let start = Instant::now();
+        let tickets = self.engine.sum(regions.iter().map(request));
+        self.engine.attend(&tickets);
+        let mut hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        hashing.waited += start.elapsed();
+        hashing.spent += tickets.iter().map(|ticket| ticket.spent()).sum::<Duration>();
+        hashing.bytes += regions.iter().filter_map(|region| Some(region.ends.last()? - region.start)).sum::<u64>();
+        let content = |sums: &Vec<Vec<u8>>| Content::from_bytes(Checksum::Md5, &sums[0]).expect("it is an MD5");
+        let contents = |ticket: &Arc<Ticket>| match ticket.sums().expect("it was waited for") {
+            Ok(sums) => Ok(sums.iter().map(content).collect()),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        tickets.iter().map(contents).collect()
+    }
 }
 
-impl Bytes for Image {
-    type Window<'a> = Window<'a>;
+impl Bytes for Image<'_> {
+    type Window<'b>
+        = Window<'b>
+    where
+        Self: 'b;
 
     fn length(&self) -> u64 {
         self.mapped.length()
     }
 
     fn window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
-        self.mapped.window(range)
+        // Of an image that is known, only what is unknown is looked at.
+        match self.contents.is_empty() {
+            true => self.mapped.window(range),
+            false => self.mapped.sparing_window(range),
+        }
     }
 
-    fn known_content(&self, range: Range<u64>) -> Option<Content> {
-        self.contents.get(&range).copied()
+    fn contents(&self, checksum: Checksum, regions: &[Region]) -> io::Result<Vec<Option<Vec<Content>>>> {
+        let mut contents: Vec<_> = regions.iter().map(|region| self.known_contents(checksum, region)).collect();
+        // BLAKE3 is as fast in windows.
+        if checksum == Checksum::Md5 {
+            let unknown: Vec<usize> = (0..regions.len()).filter(|&number| contents[number].is_none()).collect();
+            let hashed = self.hash(&unknown.iter().map(|&number| &regions[number]).collect::<Vec<_>>())?;
+            unknown.into_iter().zip(hashed).for_each(|(number, hashed)| contents[number] = Some(hashed));
+        }
+        Ok(contents)
     }
 }

@@ -8,19 +8,20 @@
 mod areas;
 mod job;
 mod known;
+mod passage;
 mod plan;
 mod proof;
 mod record;
 pub mod report;
 mod run;
 pub mod single;
-mod staging;
+pub(crate) mod staging;
 mod streams;
-mod summed;
 pub(crate) mod sums;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::format::jigdo;
@@ -90,11 +91,12 @@ pub struct Outcomes {
 pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progress) -> Result<Outcomes, Error> {
     let start = Instant::now();
     let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
-    let pool = threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?;
+    let pool = Arc::new(threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?);
     let plan = Plan::new(releases);
     let index = Index::open(options.index)?;
     let refresh = || index.refresh(&plan.trees(), &plan.block_lengths(), &plan.checksums(), progress);
     let catalogue = pool.install(refresh)?;
+    catalogue.engine().work_in(&pool);
     let mirror = MirrorReport {
         files: catalogue.len() as u64,
         bytes: catalogue.files().map(|file| catalogue.length(file)).sum(),

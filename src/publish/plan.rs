@@ -2,12 +2,12 @@
 //! everything that a set depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::report::{Stage, Stopwatch};
+use super::report::Stage;
 use crate::digest::{Checksum, Rsync64, hex};
 use crate::manifest::{Image, Mirror, Release};
 use crate::matcher::table::SignatureTable;
@@ -15,6 +15,7 @@ use crate::matcher::{PartId, PartSum, PartSums, Signature};
 use crate::mirror::{Catalogue, FileId, Tree};
 use crate::progress::Progress;
 use crate::stamp::Stamp;
+use crate::summing::Ticket;
 
 /// An image of a release.
 #[derive(Clone, Copy)]
@@ -162,8 +163,8 @@ pub struct SelectionSums<'a> {
     catalogue: &'a Catalogue,
     checksum: Checksum,
     progress: &'a dyn Progress,
-    /// How long it took to read files, and how many bytes they had.
-    reading: Mutex<(Stopwatch, u64)>,
+    /// The files that were read for this image: how many bytes they have, and what knows how long it took.
+    reading: Mutex<Vec<(u64, Arc<Ticket>)>>,
 }
 
 impl<'a> SelectionSums<'a> {
@@ -178,23 +179,31 @@ impl<'a> SelectionSums<'a> {
 
     /// What was spent so far on reading files.
     pub fn reading(&self) -> Stage {
-        let (clock, bytes) = &*self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        clock.stage(*bytes)
+        let files = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let spent: Duration = files.iter().map(|(_, ticket)| ticket.spent()).sum();
+        Stage { seconds: spent.as_secs_f64(), bytes: files.iter().map(|(bytes, _)| bytes).sum() }
+    }
+
+    fn files(&self, parts: &[PartId]) -> Vec<FileId> {
+        parts.iter().map(|&part| self.selection.file(part)).collect()
     }
 }
 
 impl PartSums for SelectionSums<'_> {
+    fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
+    fn expect(&self, parts: &[PartId]) {
+        let files = self.catalogue.expect(&self.files(parts));
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+    }
+
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
-        let files: Vec<FileId> = parts.iter().map(|&part| self.selection.file(part)).collect();
-        let unknown = files.iter().filter(|&&file| !self.catalogue.is_read(file));
-        let bytes: u64 = unknown.map(|&file| self.catalogue.length(file)).sum();
-        let start = Instant::now();
+        self.expect(parts);
+        let files = self.files(parts);
+        self.catalogue.attend(&files);
         let sums = self.catalogue.sums(&files, self.progress);
-        if bytes > 0 {
-            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-            reading.0.add(start.elapsed());
-            reading.1 += bytes;
-        }
         // What went wrong with a file was reported as a warning; it is left out.
         sums.into_iter().map(|sums| sums.ok()?.part(self.checksum)).collect()
     }

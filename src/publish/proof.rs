@@ -2,35 +2,31 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek};
+use std::ops::Range;
 use std::path::Path;
 
-use crate::digest::{Checksum, Sum};
+use rayon::prelude::*;
+
+use crate::digest::Sum;
 use crate::format::jigdo::Jigdo;
 use crate::format::template::{self, Template};
 use crate::image::Mapped;
 use crate::matcher::{Area, Bytes as _, Layout};
 
 /// How many bytes are compared at a time.
-const WINDOW: u64 = 4 << 20;
+const WINDOW: u64 = 1 << 20;
 
-/// Reads a staged template and jigdo file, and compares them with the image, its layout and its sum.
+/// How many bytes are compared one after the other, while others are by another thread.
+const GROUP: u64 = 16 << 20;
+
+/// Reads a staged template, and compares it with the image, its layout and its sum.
 ///
 /// # Errors
 /// What differs, in words.
-pub fn prove(template: &Path, jigdo: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<(), String> {
-    let (described, named) = rayon::join(|| prove_template(template, image, layout, sum), || read_jigdo(jigdo));
-    let (sum_of_template, jigdo) = (described?, named?);
-    prove_jigdo(&jigdo, layout, sum_of_template)
-}
-
-/// Reads a template, and compares it with the image, its layout and its sum. Gives the template's own sum.
-///
-/// # Errors
-/// What differs, in words.
-pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<Sum, String> {
+pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut template = Template::read(BufReader::new(&file)).map_err(|error| error.to_string())?;
+    let template = Template::read(BufReader::new(&file)).map_err(|error| error.to_string())?;
     let entry = &template.description.image;
     if entry.length != image.length() || entry.sum != sum {
         return Err("the template describes another image".to_owned());
@@ -45,40 +41,70 @@ pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) ->
     if areas.clone().count() != layout.areas.len() || !areas.zip(&layout.areas).all(same) {
         return Err("the template's areas are not those that were found".to_owned());
     }
-    let (same, sum) =
-        rayon::join(|| compare_unmatched(&mut template, image, layout), || sum_of_file(path, sum.checksum()));
-    same?;
-    sum.map_err(|error| error.to_string())
+    let groups = groups_of_unmatched(layout);
+    let compare = |group: &Vec<Stretch>| compare_unmatched(group, path, &template, image);
+    groups.par_iter().map(compare).collect()
 }
 
-/// An error if the template does not carry the image's unmatched data.
-fn compare_unmatched(template: &mut Template<impl Read + Seek>, image: &Mapped, layout: &Layout) -> Result<(), String> {
-    let mut carried = template.unmatched();
-    let mut buffer = vec![0; WINDOW as usize];
+/// Unmatched data that stand together.
+struct Stretch {
+    /// Where they begin among all unmatched data.
+    carried: u64,
+    /// Where they are in the image.
+    range: Range<u64>,
+}
+
+/// All unmatched data, in groups that are compared side by side.
+fn groups_of_unmatched(layout: &Layout) -> Vec<Vec<Stretch>> {
+    let (mut groups, mut group, mut carried) = (Vec::new(), Vec::new(), 0);
     for area in &layout.areas {
         let Area::Unmatched(range) = area else { continue };
         for start in range.clone().step_by(WINDOW as usize) {
-            let window = image.window(start..range.end.min(start + WINDOW)).map_err(|error| error.to_string())?;
-            let buffer = &mut buffer[..window.len()];
-            carried.read_exact(buffer).map_err(|error| error.to_string())?;
-            if *buffer != *window {
-                return Err(format!("the template's unmatched data differ from the image behind offset {start}"));
+            let range = start..range.end.min(start + WINDOW);
+            let length = range.end - range.start;
+            group.push(Stretch { carried, range });
+            carried += length;
+            if carried >= (groups.len() as u64 + 1) * GROUP {
+                groups.push(std::mem::take(&mut group));
             }
+        }
+    }
+    groups.push(group);
+    groups
+}
+
+/// An error if the template does not carry the image's unmatched data.
+fn compare_unmatched(
+    group: &[Stretch],
+    path: &Path,
+    template: &Template<impl Read + Seek>,
+    image: &Mapped,
+) -> Result<(), String> {
+    let Some(Stretch { carried, .. }) = group.first() else { return Ok(()) };
+    let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+    let mut unmatched = template.unmatched_in(&mut file);
+    unmatched.seek_to(*carried).map_err(|error| error.to_string())?;
+    let mut buffer = vec![0; WINDOW as usize];
+    image.scatter();
+    for Stretch { range, .. } in group {
+        image.expect(range.clone());
+        let window = image.window(range.clone()).map_err(|error| error.to_string())?;
+        let buffer = &mut buffer[..window.len()];
+        unmatched.read_exact(buffer).map_err(|error| error.to_string())?;
+        if *buffer != *window {
+            return Err(format!("the template's unmatched data differ from the image behind offset {}", range.start));
         }
     }
     Ok(())
 }
 
-fn sum_of_file(path: &Path, checksum: Checksum) -> io::Result<Sum> {
-    Sum::of_reader(checksum, File::open(path)?)
-}
-
-fn read_jigdo(path: &Path) -> Result<Jigdo, String> {
+/// Reads a staged jigdo file, and compares it with the image's layout and the template's sum.
+///
+/// # Errors
+/// What differs, in words.
+pub fn prove_jigdo(path: &Path, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())
-}
-
-fn prove_jigdo(jigdo: &Jigdo, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
+    let jigdo = Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())?;
     let named_sum = jigdo.image.as_ref().and_then(|image| image.template_sum);
     if named_sum != Some(sum_of_template) {
         return Err("the jigdo file does not have the template's sum".to_owned());

@@ -92,16 +92,20 @@ pub struct SetReport {
 /// What the stages of an image's work did. They overlap, and share the machine with the work on other images.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Stages {
-    /// Finding and verifying parts; the image's bytes.
+    /// Finding parts, and proving them where that is not a stage of its own; the image's bytes.
     pub matching: Stage,
-    /// What of that was spent on reading mirror files for their sums; the bytes of these files.
+    /// Hashing regions that may be parts, where that is done side by side: in sets of format 1.x; their bytes. What is
+    /// hashed or summed side by side counts, here and below, for its share of the time.
+    pub regions: Stage,
+    /// Reading mirror files for their sums, those that this image was the first to need; their bytes.
     pub mirror: Stage,
-    /// The image's own sums; its bytes, once for each sum. A sum that advances together with others counts for its
-    /// share of the time.
+    /// The image's own sums; its bytes, once for each sum.
     pub sums: Stage,
     /// Compressing unmatched data and writing the template; the bytes of these data.
     pub template: Stage,
-    /// Reading the staged set back and comparing it with the image; the same bytes.
+    /// The template's sums, of the file read back; its bytes, once for each sum.
+    pub template_sums: Stage,
+    /// Reading the staged set back and comparing it with the image; the bytes of unmatched data.
     pub proof: Stage,
 }
 
@@ -125,9 +129,9 @@ impl Stopwatch {
         result
     }
 
-    /// Adds time that was measured elsewhere.
-    pub fn add(&mut self, time: Duration) {
-        self.0 += time;
+    /// Takes away time that belongs elsewhere.
+    pub fn take_away(&mut self, time: Duration) {
+        self.0 = self.0.saturating_sub(time);
     }
 
     /// A stage that took this long, for so many bytes.

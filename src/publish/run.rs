@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rayon::{Scope, ThreadPool};
+use rayon::ThreadPool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,9 +18,8 @@ use super::plan::{Plan, Planned, Selection};
 use super::record::{Found, Record, jigdo_name, template_name};
 use super::report::{ImageReport, Outcome, Outputs, SetReport};
 use super::staging::{Change, OutputDirectory};
-use super::streams::Streams;
 use super::sums::{SumsFile, file_name};
-use crate::digest::{Algorithm, Content};
+use crate::digest::{Algorithm, Checksum, Content};
 use crate::image::Mapped;
 use crate::matcher::Bytes as _;
 use crate::mirror::{Catalogue, Index};
@@ -35,9 +34,9 @@ const LEAST_AT_ONCE: usize = 16;
 const MOST_AT_ONCE: usize = 64;
 
 /// How long the windows of all images in work are together, and of one image, in bytes.
-const WINDOWS: u64 = 1 << 30;
+const WINDOWS: u64 = 512 << 20;
 const SHORTEST_WINDOW: u64 = 32 << 20;
-const LONGEST_WINDOW: u64 = 256 << 20;
+const LONGEST_WINDOW: u64 = 128 << 20;
 const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// A run over all images of a plan.
@@ -135,17 +134,14 @@ impl<'a> Run<'a> {
         self.progress.report(Event::BatchStarted { bytes: order.iter().map(length).sum() });
         order.sort_by_cached_key(|image| std::cmp::Reverse(length(image)));
         let next = AtomicUsize::new(0);
-        let streams = Streams::new(self.pool.current_num_threads());
-        self.pool.in_place_scope(|scope| {
-            std::thread::scope(|threads| {
-                for _ in 0..self.images_at_once() {
-                    threads.spawn(|| {
-                        while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            self.one(image, &streams, scope);
-                        }
-                    });
-                }
-            });
+        std::thread::scope(|threads| {
+            for _ in 0..self.images_at_once() {
+                threads.spawn(|| {
+                    while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        self.one(image);
+                    }
+                });
+            }
         });
         self.progress.report(Event::BatchDone);
         let unwritten = |image: &Mutex<Progressed>| matches!(lock(image).state, State::Failed { of_output: true, .. });
@@ -156,9 +152,9 @@ impl<'a> Run<'a> {
     }
 
     /// Does the work on one image, and publishes its output directory if it was the last one there.
-    fn one<'s>(&self, image: usize, streams: &'s Streams, scope: &Scope<'s>) {
+    fn one(&self, image: usize) {
         let name = self.plan.images[image].image.path.display().to_string();
-        let state = self.make(image, &name, streams, scope).unwrap_or_else(|error| State::failed(&error));
+        let state = self.make(image, &name).unwrap_or_else(|error| State::failed(&error));
         self.progress.report(Event::ImageDone { image, name: &name, summary: &summary(&state) });
         lock(&self.images[image]).state = state;
         let destination = &self.destinations[self.destination_of[image]];
@@ -169,7 +165,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the image's set, or finds it made.
-    fn make<'s>(&self, number: usize, name: &str, streams: &'s Streams, scope: &Scope<'s>) -> Result<State, Error> {
+    fn make(&self, number: usize, name: &str) -> Result<State, Error> {
         let planned = self.plan.images[number];
         let directory = match &self.destinations[self.destination_of[number]].directory {
             Ok(directory) => directory,
@@ -202,12 +198,10 @@ impl<'a> Run<'a> {
             directory,
             pool: self.pool,
             window: self.window(&image),
-            streams,
-            scope,
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
         };
-        let image = Image::new(image, self.recall(&known_key(&planned)));
+        let image = Image::new(Arc::new(image), self.recall(&known_key(&planned)), self.catalogue.engine());
         let (record, known) = job.run(&image, inputs)?;
         if is_image_lasting {
             self.remember(&known_key(&planned), &known);
@@ -344,7 +338,7 @@ fn record_key(planned: &Planned<'_>) -> String {
 /// Stands before a record, so that one that is damaged in the index is not taken for what was kept: it has sums, which
 /// would be published.
 fn check_of(json: &str) -> String {
-    String::from(Content::of(json.as_bytes()))
+    String::from(Content::of(Checksum::Sha256, json.as_bytes()))
 }
 
 /// The name under which the index keeps what is known of an image.

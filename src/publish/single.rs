@@ -1,21 +1,26 @@
 //! One image outside of any release: its parts among some files, and its template, written wherever the caller wants it.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
 
 use super::Error;
 use super::areas::AreaWriter;
-use super::plan::{Selection, SelectionSums};
+use super::known::Image;
+use super::passage::Passage;
+use super::plan::Selection;
 use super::proof;
-use super::summed::{Summed, finish, set_sum};
-use crate::digest::{Algorithm, Hasher, Sum};
+use super::streams::set_sum;
+use crate::digest::{Hasher, Sum};
 use crate::format::template::{self, ImageEntry};
 use crate::image::Mapped;
-use crate::matcher::search::Search;
 use crate::matcher::{Area, Bytes as _, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 
 /// How much of the image is worked on at a time, in bytes. Of a sparse one, windows that are holes all over are not read.
 const WINDOW: u64 = 64 << 20;
@@ -23,7 +28,7 @@ const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// An image, the files that may be parts of it, and how its template is written.
 pub struct Single<'a> {
-    pub image: &'a Mapped,
+    pub image: &'a Arc<Mapped>,
     pub catalogue: &'a Catalogue,
     /// Of equal files, the one that comes first is recorded.
     pub files: &'a [FileId],
@@ -33,6 +38,7 @@ pub struct Single<'a> {
     /// What errors call the image and the template.
     pub image_path: &'a Path,
     pub template_path: &'a Path,
+    pub pool: &'a ThreadPool,
     pub progress: &'a dyn Progress,
 }
 
@@ -66,51 +72,38 @@ impl Single<'_> {
     ) -> Result<Written, E> {
         let failed = |source| Error::Output { path: self.template_path.to_owned(), source };
         let checksum = self.options.checksum;
-        let algorithms = BTreeSet::from([Algorithm::from(checksum)]);
         let selection = Selection::of_files(self.catalogue, self.block_length, self.files.iter().copied());
-        let sums = SelectionSums::new(&selection, self.catalogue, checksum, self.progress);
-        let mut search = Search::new(&selection.table, self.image, &sums);
-        let mut writer = template::Writer::new(Summed::new(out, &algorithms), self.options.clone()).map_err(failed)?;
+        let image = Image::new(Arc::clone(self.image), None, self.catalogue.engine());
+        let passage = Passage {
+            image: &image,
+            path: self.image_path,
+            number: 0,
+            catalogue: self.catalogue,
+            selection: &selection,
+            checksum,
+            algorithms: &BTreeSet::from([checksum.into()]),
+            pool: self.pool,
+            window: if self.image.is_sparse() { SPARSE_WINDOW } else { WINDOW },
+            progress: self.progress,
+        };
+        let out = Summed { out, hasher: Hasher::new(checksum.into()) };
+        let mut writer = template::Writer::new(out, self.options.clone()).map_err(failed)?;
         let areas = AreaWriter { selection: &selection, image_path: self.image_path, template: self.template_path };
-        let mut hasher = Hasher::new(checksum.into());
-        let mut layout = Layout::default();
-        let mut waiting = Vec::new();
-        let (length, window) = (self.image.length(), if self.image.is_sparse() { SPARSE_WINDOW } else { WINDOW });
-        let mut offset = 0;
-        loop {
-            let end = length.min(offset + window);
-            self.image.expect(end..end + window);
-            // What was found before is written while the search goes on.
-            let (written, (searched, summed)) = rayon::join(
-                || areas.write(&mut writer, self.image, &waiting),
-                || {
-                    rayon::join(
-                        || search.advance(end),
-                        || self.image.window(offset..end).map(|window| hasher.update(&window)),
-                    )
-                },
-            );
-            written?;
-            summed.map_err(|source| self.image_error(source))?;
-            waiting = searched.map_err(|source| self.image_error(source))?;
-            for area in &waiting {
-                layout.push(area.clone());
-                if let Area::Part(part) = area {
-                    found(part_of(part, &selection))?;
-                }
-            }
-            self.image.let_go(0..offset);
-            offset = end;
-            self.progress.report(Event::ImageAdvanced { image: 0, offset });
-            if offset == length {
-                break;
-            }
-        }
-        areas.write(&mut writer, self.image, &waiting)?;
-        let image_sum = Sum::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind");
-        let entry = ImageEntry { length, sum: image_sum, block_length: Some(self.block_length) };
-        let Summed { hashers, .. } = writer.finish(entry).map_err(failed)?;
-        Ok(Written { template_sum: set_sum(&finish(hashers), checksum), image_sum, layout })
+        let passed = passage.go(
+            |found, _| areas.write(&mut writer, self.image, found),
+            |areas| {
+                let parts = areas.iter().filter_map(|area| match area {
+                    Area::Part(part) => Some(part_of(part, &selection)),
+                    Area::Unmatched(_) => None,
+                });
+                parts.into_iter().try_for_each(&mut found)
+            },
+        )?;
+        let image_sum = set_sum(&passed.image_sums, checksum);
+        let entry = ImageEntry { length: self.image.length(), sum: image_sum, block_length: Some(self.block_length) };
+        let Summed { hasher, .. } = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
+        let template_sum = Sum::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind");
+        Ok(Written { template_sum, image_sum, layout: passed.layout })
     }
 
     /// Reads a template back that was written to the file at `path`, and compares it with the image.
@@ -118,12 +111,19 @@ impl Single<'_> {
     /// # Errors
     /// When it is not what was found in the image.
     pub fn prove(&self, path: &Path, written: &Written) -> Result<(), Error> {
-        let proof = proof::prove_template(path, self.image, &written.layout, written.image_sum);
+        let of_file = |path: &Path| Sum::of_reader(self.options.checksum, File::open(path)?);
+        let (proof, sum) = self.pool.install(|| {
+            rayon::join(
+                || proof::prove_template(path, self.image, &written.layout, written.image_sum),
+                || of_file(path).map_err(|error| error.to_string()),
+            )
+        });
         let same = |sum: Sum| match sum == written.template_sum {
             true => Ok(()),
             false => Err("the template has another sum than what was written".to_owned()),
         };
-        proof.and_then(same).map_err(|reason| Error::Proof { path: self.template_path.to_owned(), reason })
+        let proof = proof.and(sum).and_then(same);
+        proof.map_err(|reason| Error::Proof { path: self.template_path.to_owned(), reason })
     }
 
     /// An error if the image is no longer what was read.
@@ -131,11 +131,29 @@ impl Single<'_> {
         self.image.intact().map_err(|source| self.image_error(source))
     }
 
-    fn image_error(&self, source: std::io::Error) -> Error {
+    fn image_error(&self, source: io::Error) -> Error {
         Error::Image { path: self.image_path.to_owned(), source }
     }
 }
 
 fn part_of(part: &Match, selection: &Selection) -> Part {
     Part { offset: part.start, file: selection.file(part.part), sum: part.sum }
+}
+
+/// Bytes that are summed on their way.
+struct Summed<W> {
+    out: W,
+    hasher: Hasher,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }

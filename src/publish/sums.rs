@@ -1,12 +1,50 @@
 //! SUMS files: `MD5SUMS`, `SHA256SUMS` and friends, as `md5sum` and its friends write and check them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::digest::Algorithm;
 
 /// The name of the file that holds sums of this kind.
 pub fn file_name(algorithm: Algorithm) -> String {
     format!("{}SUMS", algorithm.name())
+}
+
+/// The names of the files that a SUMS file lists, without the `./` that may stand before them.
+pub fn listed(text: &[u8]) -> impl Iterator<Item = String> {
+    text.split(|&byte| byte == b'\n').filter_map(|line| Some(plain_name(sum_of_line(line)?.1)))
+}
+
+/// A SUMS file with other sums, in hexadecimal, for some of the files that it lists; all else in it stays as it is.
+pub fn with_sums(text: &[u8], sums: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut changed = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        let bare = line.strip_suffix(b"\n").unwrap_or(line);
+        match sum_of_line(bare).and_then(|(place, name)| Some((place, sums.get(&plain_name(name))?))) {
+            Some((place, sum)) => {
+                changed.extend([&line[..place.start], sum.as_bytes(), &line[place.end..]].concat());
+            }
+            None => changed.extend_from_slice(line),
+        }
+    }
+    changed
+}
+
+fn plain_name(name: String) -> String {
+    name.strip_prefix("./").map(str::to_owned).unwrap_or(name)
+}
+
+/// Where in a line the sum stands, and of which file it is: `sum  name`, or `MD5 (name) = sum`, as `--tag` writes it.
+fn sum_of_line(line: &[u8]) -> Option<(Range<usize>, String)> {
+    let line = std::str::from_utf8(line).ok()?;
+    if let Some((sum, name)) = parse_line(line) {
+        let start = usize::from(line.starts_with('\\'));
+        return Some((start..start + sum.len(), name));
+    }
+    let (head, sum) = line.rsplit_once(") = ")?;
+    let (algorithm, name) = head.split_once(" (")?;
+    let is_known = Algorithm::ALL.iter().any(|known| known.name() == algorithm);
+    (is_known && is_sum(sum)).then(|| (line.len() - sum.len()..line.len(), name.to_owned()))
 }
 
 /// The lines of a SUMS file.
@@ -73,8 +111,11 @@ fn parse_line(line: &str) -> Option<(String, String)> {
     let (sum, name) = line.split_once(' ')?;
     let name = name.strip_prefix([' ', '*'])?;
     let name = if escaped { unescape(name)? } else { name.to_owned() };
-    let is_sum = sum.len() >= 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_sum && !name.is_empty()).then(|| (sum.to_owned(), name))
+    (is_sum(sum) && !name.is_empty()).then(|| (sum.to_owned(), name))
+}
+
+fn is_sum(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The name that was escaped; `None` if it has other escapes than that of the backslash: such a name has a line break
@@ -108,6 +149,20 @@ mod tests {
         file.set("a\\b c.iso", OLD);
         assert_eq!(file.text(), format!("\\{OLD}  a\\\\b c.iso\n").as_bytes());
         assert_eq!(SumsFile::parse(&file.text()), file);
+    }
+
+    #[test]
+    fn sums_change_and_all_else_stays() {
+        let text = format!(
+            "# mine\r\n{OLD} *b.iso\n{OLD}  ./a.jigdo\nMD5 (c d.jigdo) = {OLD}\nMD5 (e) = {OLD}\n\\{OLD}  f\\\\g"
+        );
+        let sums = ["a.jigdo", "c d.jigdo", "f\\g"].map(|name| (name.to_owned(), NEW.to_owned()));
+        let expected = text.replace(&format!("{OLD}  ./a"), &format!("{NEW}  ./a"));
+        let expected = expected.replace(&format!("c d.jigdo) = {OLD}"), &format!("c d.jigdo) = {NEW}"));
+        let expected = expected.replace(&format!("{OLD}  f"), &format!("{NEW}  f"));
+        assert_eq!(String::from_utf8(with_sums(text.as_bytes(), &sums.into())).unwrap(), expected);
+        let names: Vec<_> = listed(text.as_bytes()).collect();
+        assert_eq!(names, ["b.iso", "a.jigdo", "c d.jigdo", "e", "f\\g"]);
     }
 
     #[test]

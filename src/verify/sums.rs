@@ -201,7 +201,7 @@ struct Lane {
 
 impl Lane {
     fn open(path: &Path, algorithms: &[Algorithm]) -> io::Result<Self> {
-        let file = crate::mirror::open_file(path)?;
+        let file = crate::image::open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }

@@ -113,6 +113,28 @@ impl Place {
     }
 }
 
+/// A small file system, mounted as long as this lives.
+pub struct Mount<'a>(&'a Path);
+
+impl<'a> Mount<'a> {
+    pub fn new(path: &'a Path, options: &str) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "jigpress-test"]).arg(path).stderr(Stdio::null());
+        let is_mounted = mount.status().is_ok_and(|status| status.success());
+        if !is_mounted {
+            eprintln!("skipped: file systems cannot be mounted here");
+        }
+        is_mounted.then_some(Self(path))
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
 /// Sets a file's mtime back.
 pub fn age(path: &Path, seconds: u64) {
     let then = SystemTime::now() - Duration::from_secs(seconds);

@@ -1,7 +1,7 @@
 //! Parts at the paths that a jigdo file gives, in the trees that its labels stand for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Source;
 use crate::assemble::{Part, Place};
@@ -49,8 +49,9 @@ impl LabelTrees {
             for location in jigdo.expand(location, |label| trees.contains_key(label))? {
                 match trees.get(&location.label) {
                     Some(roots) => {
-                        let path = path_in_tree(&location)?;
-                        known.extend(roots.iter().map(|root| root.join(path)));
+                        let path = location.plain_path();
+                        let path = path.ok_or_else(|| LeavesTree { location: location.to_string() })?;
+                        known.extend(roots.iter().map(|root| root.join(&path)));
                     }
                     None => known.extend(local_path(&location)),
                 }
@@ -81,17 +82,6 @@ impl Source for LabelTrees {
     }
 }
 
-/// The location's path, which must stay in its tree.
-fn path_in_tree(location: &Location) -> Result<&Path, LeavesTree> {
-    let path = Path::new(&location.path);
-    let stays = |component| matches!(component, Component::Normal(_) | Component::CurDir);
-    if path.components().all(stays) && !location.path.contains('\0') {
-        Ok(path)
-    } else {
-        Err(LeavesTree { location: location.to_string() })
-    }
-}
-
 /// The path that a URL of the form `file:/path` or `file:///path` names.
 fn local_path(location: &Location) -> Option<PathBuf> {
     if location.label != "file" || location.path.contains('\0') {
@@ -104,6 +94,8 @@ fn local_path(location: &Location) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use crate::digest::Checksum;
     use crate::format::jigdo::Server;
 

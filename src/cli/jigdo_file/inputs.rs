@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::files::Found;
 use super::names::{Names, STANDARD};
@@ -48,7 +49,7 @@ pub fn possible(mut found: Vec<Found>, image: &Stamp) -> Vec<Found> {
 
 /// The image that is searched.
 pub struct Image {
-    pub mapped: Mapped,
+    pub mapped: Arc<Mapped>,
     /// The file that has what came on standard input. It has no name, and is reached by its descriptor.
     _spool: Option<File>,
 }
@@ -62,14 +63,14 @@ impl Image {
         }
         let mapped = Mapped::open(&names.image);
         let mapped = mapped.map_err(|source| Error::Input { path: names.image.clone(), source })?;
-        Ok(Self { mapped, _spool: None })
+        Ok(Self { mapped: Arc::new(mapped), _spool: None })
     }
 
     fn spool(input: &mut dyn BufRead, place: &Path) -> io::Result<Self> {
         let mut file = tempfile::tempfile_in(place)?;
         io::copy(input, &mut file)?;
         let mapped = Mapped::open(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
-        Ok(Self { mapped, _spool: Some(file) })
+        Ok(Self { mapped: Arc::new(mapped), _spool: Some(file) })
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::cache::Cache;
 use super::files::{Finder, Name};
@@ -65,6 +66,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let catalogued = cache.catalogue(&found, &[block_length], &checksums, &*progress)?;
     // Of equal files the one that was named last is recorded, as jigdo-file does it.
     let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
+    let pool = thread_pool()?;
+    catalogued.catalogue.engine().work_in(&pool);
     let single = Single {
         image: &image.mapped,
         catalogue: &catalogued.catalogue,
@@ -77,6 +80,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         },
         image_path: &names.image,
         template_path: &names.template,
+        pool: &pool,
         progress: &*progress,
     };
     let making = Making {
@@ -94,6 +98,13 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     making.make(&single, draft, labels)?;
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
+}
+
+/// A thread for every core.
+fn thread_pool() -> Result<Arc<rayon::ThreadPool>, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().build();
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Arc::new(pool.map_err(|source| crate::publish::Error::Threads { jobs, source })?))
 }
 
 /// An error if an output is there already and must not be replaced, or is the image itself.

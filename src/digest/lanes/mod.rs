@@ -8,6 +8,8 @@ pub(super) mod vector;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86;
 
+use std::time::{Duration, Instant};
+
 /// The most lanes that a kernel has.
 pub(super) const MOST_LANES: usize = 16;
 
@@ -27,6 +29,44 @@ pub(super) struct Kernel<W> {
     pub run: fn(states: &mut [W], data: &[&[u8]]),
 }
 
+/// For each of these kernels how long it takes for some blocks of `block` bytes in all of its lanes: the shortest of many
+/// times, of which each kernel has one after the other, as the machine may have other things to do.
+fn times<W: Copy>(kernels: &[&Kernel<W>], start: W, block: usize) -> Vec<Duration> {
+    const BLOCKS: usize = 64;
+    const ROUNDS: usize = 20;
+    let bytes = vec![0; BLOCKS * block];
+    let time = |kernel: &Kernel<W>| {
+        let mut states = vec![start; kernel.lanes];
+        let began = Instant::now();
+        (kernel.run)(&mut states, &vec![&bytes[..]; kernel.lanes]);
+        began.elapsed()
+    };
+    let mut times = vec![Duration::MAX; kernels.len()];
+    for _ in 0..ROUNDS {
+        times.iter_mut().zip(kernels).for_each(|(shortest, kernel)| *shortest = time(kernel).min(*shortest));
+    }
+    times
+}
+
+/// The set whose widest kernel takes the least time for each lane. Which that is differs from one maker's processors to
+/// another's, and takes less than a millisecond to find out.
+pub(super) fn fastest<W: Copy>(mut sets: Vec<Vec<Kernel<W>>>, start: W, block: usize) -> Vec<Kernel<W>> {
+    sets.retain(|set| !set.is_empty());
+    let widest: Vec<_> = sets.iter().filter_map(|set| set.last()).collect();
+    let times = times(&widest, start, block);
+    let cost = |at: &usize| times[*at] / widest[*at].lanes as u32;
+    let fastest = (0..sets.len()).min_by_key(cost);
+    fastest.map(|at| sets.swap_remove(at)).unwrap_or_default()
+}
+
+/// In how many lanes these kernels take hardly longer than in one.
+pub(super) fn free_lanes<W: Copy>(kernels: &[Kernel<W>], start: W, block: usize) -> usize {
+    let times = times(&kernels.iter().collect::<Vec<_>>(), start, block);
+    let most = times.first().map_or(Duration::ZERO, |first| *first * 9 / 8);
+    let free = kernels.iter().zip(times).filter(|(_, time)| *time <= most);
+    free.map(|(kernel, _)| kernel.lanes).max().unwrap_or(1)
+}
+
 /// Blocks that go through one hash.
 pub(super) struct Chain<'a, W> {
     /// The state before the first block.
@@ -41,36 +81,55 @@ struct Lane {
     done: usize,
 }
 
-/// Takes `chains`, whole blocks each, to their ends. Gives each one's number and its last state to `at_end`. `kernels`
-/// ascend in their lanes, and the first has one.
-pub(super) fn run<W: Copy>(kernels: &[Kernel<W>], chains: &[Chain<'_, W>], mut at_end: impl FnMut(usize, W)) {
+/// How far chains are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// To their ends.
+    Ends,
+    /// Until one ends and there is no other to take its lane: what is left may find company later.
+    Dry,
+}
+
+/// Takes `chains`, whole blocks each, as far as `until` says. Gives each one's number, last state and how many bytes
+/// went into that to `at_end`. `kernels` ascend in their lanes, and the first has one.
+pub(super) fn run<W: Copy>(
+    kernels: &[Kernel<W>],
+    chains: &[Chain<'_, W>],
+    until: Until,
+    mut at_end: impl FnMut(usize, W, usize),
+) {
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     // The longest first, so that the lanes run dry at about the same time.
     let (mut waiting, empty): (Vec<usize>, Vec<usize>) =
         (0..chains.len()).partition(|&chain| !chains[chain].blocks.is_empty());
-    empty.into_iter().for_each(|chain| at_end(chain, chains[chain].start));
+    empty.into_iter().for_each(|chain| at_end(chain, chains[chain].start, 0));
     waiting.sort_by_key(|&chain| chains[chain].blocks.len());
+    let all = widest.min(waiting.len());
     let mut lanes: Vec<Lane> = Vec::with_capacity(widest);
     let mut states: Vec<W> = Vec::with_capacity(widest);
     let mut data: Vec<&[u8]> = Vec::with_capacity(widest);
     let left = |lane: &Lane| chains[lane.chain].blocks.len() - lane.done;
     loop {
-        for at in (0..lanes.len()).rev().filter(|&at| left(&lanes[at]) == 0).collect::<Vec<_>>() {
-            at_end(lanes.swap_remove(at).chain, states.swap_remove(at));
-        }
         while lanes.len() < widest
             && let Some(chain) = waiting.pop()
         {
             lanes.push(Lane { chain, done: 0 });
             states.push(chains[chain].start);
         }
-        let Some(shortest) = lanes.iter().map(left).min() else { return };
+        let is_over = until == Until::Dry && lanes.len() < all;
+        let shortest = lanes.iter().map(left).min().filter(|_| !is_over);
+        let Some(shortest) = shortest else { break };
         data.clear();
         data.extend(lanes.iter().map(|lane| &chains[lane.chain].blocks[lane.done..lane.done + shortest]));
         let kernel = kernels.iter().find(|kernel| kernel.lanes >= lanes.len()).expect("one kernel is the widest");
         (kernel.run)(&mut states, &data);
         lanes.iter_mut().for_each(|lane| lane.done += shortest);
+        for at in (0..lanes.len()).rev().filter(|&at| left(&lanes[at]) == 0).collect::<Vec<_>>() {
+            let Lane { chain, done } = lanes.swap_remove(at);
+            at_end(chain, states.swap_remove(at), done);
+        }
     }
+    lanes.into_iter().zip(states).for_each(|(Lane { chain, done }, state)| at_end(chain, state, done));
 }
 
 #[cfg(test)]
@@ -125,10 +184,31 @@ pub(super) mod tests {
             let chain = |(number, length): (usize, &usize)| Chain { start: number as u64, blocks: &bytes[..4 * length] };
             let chains: Vec<_> = lengths.iter().enumerate().map(chain).collect();
             let mut ends = Vec::new();
-            run(&[toy::<1>(), toy::<3>(), toy::<5>()], &chains, |chain, state| ends.push((chain, state)));
+            let kernels = [toy::<1>(), toy::<3>(), toy::<5>()];
+            run(&kernels, &chains, Until::Ends, |chain, state, done| ends.push((chain, state, done)));
             ends.sort_unstable();
-            let expected = chains.iter().enumerate().map(|(number, chain)| (number, toy_hash(chain.start, chain.blocks)));
-            prop_assert_eq!(ends, expected.collect::<Vec<_>>());
+            let end = |(number, chain): (usize, &Chain<'_, u64>)| {
+                (number, toy_hash(chain.start, chain.blocks), chain.blocks.len())
+            };
+            prop_assert_eq!(ends, chains.iter().enumerate().map(end).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn chains_that_stop_when_lanes_run_dry_are_where_they_say(lengths in prop::collection::vec(0usize..25, 0..20)) {
+            let bytes: Vec<u8> = (0..100).collect();
+            let chain = |(number, length): (usize, &usize)| Chain { start: number as u64, blocks: &bytes[..4 * length] };
+            let chains: Vec<_> = lengths.iter().enumerate().map(chain).collect();
+            let mut stops = Vec::new();
+            let kernels = [toy::<1>(), toy::<3>(), toy::<5>()];
+            run(&kernels, &chains, Until::Dry, |chain, state, done| stops.push((chain, state, done)));
+            stops.sort_unstable();
+            prop_assert!(stops.iter().map(|stop| stop.0).eq(0..chains.len()));
+            for &(chain, state, done) in &stops {
+                prop_assert_eq!(state, toy_hash(chain as u64, &chains[chain].blocks[..done]));
+            }
+            // Some end, and no more than there are lanes but one are left.
+            let left = stops.iter().filter(|(chain, _, done)| *done < chains[*chain].blocks.len()).count();
+            prop_assert!(left < 5 && (left == 0 || left < chains.len()));
         }
     }
 }

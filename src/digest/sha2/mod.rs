@@ -14,7 +14,7 @@ mod x86;
 
 use std::sync::LazyLock;
 
-use super::lanes::Kernel;
+use super::lanes::{Kernel, fastest};
 use super::stream::BlockHash;
 
 pub(super) enum Sha256 {}
@@ -31,7 +31,7 @@ impl BlockHash for Sha256 {
     fn kernels() -> &'static [Kernel<[u32; 8]>] {
         static KERNELS: LazyLock<Vec<Kernel<[u32; 8]>>> = LazyLock::new(|| {
             #[cfg(target_arch = "x86_64")]
-            let wider = x86::sets_256().into_iter().next().unwrap_or_default();
+            let wider = fastest(x86::sets_256(), Sha256::START, Sha256::BLOCK);
             #[cfg(not(target_arch = "x86_64"))]
             let wider = Vec::new();
             [PORTABLE_256].into_iter().chain(wider).collect()

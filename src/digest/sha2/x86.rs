@@ -5,22 +5,16 @@ use super::sha_ni;
 use crate::digest::lanes::Kernel;
 use crate::digest::lanes::x86::{Avx2, LongAvx2, LongYmm, LongZmm, Ymm, Zmm, complete, kernel};
 
-/// The sets of kernels of SHA-256 for several streams that this machine can run, the fastest set first, by what they
-/// need; in each the narrowest first. For few streams the instructions for SHA-256 are faster than any vectors.
+/// The sets of kernels of SHA-256 for several streams that this machine can run, in each the narrowest first. For few
+/// streams the instructions for SHA-256 are faster than any vectors, for many it depends on the processor.
 pub(super) fn sets_256() -> Vec<Vec<Kernel<[u32; 8]>>> {
     type Words = [u32; 8];
     // As many lanes as streams: idle ones would cost as much as others.
-    let sha = || {
-        vec![
-            kernel!(sha 2, sha_ni::run::<2>),
-            kernel!(sha 3, sha_ni::run::<3>),
-            kernel!(sha 4, sha_ni::run::<4>),
-            kernel!(sha 5, sha_ni::run::<5>),
-        ]
-    };
+    let sha =
+        || vec![kernel!(sha 2, sha_ni::run::<2>), kernel!(sha 3, sha_ni::run::<3>), kernel!(sha 4, sha_ni::run::<4>)];
     let avx512 = || [kernel!(avx512 8, run::<Ymm>), kernel!(avx512 16, run::<Zmm>)];
     complete(vec![
-        sha().into_iter().chain(avx512()).collect(),
+        sha().into_iter().chain([kernel!(sha 5, sha_ni::run::<5>)]).chain(avx512()).collect(),
         sha(),
         avx512().into(),
         vec![kernel!(avx2 8, run::<Avx2>)],

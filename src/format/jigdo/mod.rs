@@ -1,23 +1,29 @@
 //! Jigdo files: where the template of an image is, and where each of its parts can be downloaded.
 //!
 //! The text has sections as an INI file has. [`Jigdo::read`] takes what the tools in use write, gzip-compressed or
-//! not; [`Jigdo::to_text`] writes what all of them read.
+//! not; [`Jigdo::to_text`] writes what all of them read. To change a file that exists, [`Unpacked`] gives its text,
+//! and [`Outline`] the places in it.
 
 mod draft;
+mod outline;
 mod reader;
 mod resolve;
 mod text;
-mod words;
+mod unpacked;
+pub mod words;
 mod writer;
 
 pub use draft::Draft;
+pub use outline::{IncludeLine, Outline, PartLine, ServerLine};
 pub use reader::Error;
 pub use resolve::ResolveError;
 pub use text::{MAX_LINE, MAX_TEXT};
+pub use unpacked::{Edit, Unpacked};
 pub use words::{BadQuoting, quote_simply, split};
-pub use writer::{WriteError, gzip};
+pub use writer::{WriteError, check_label, gzip, include_line, server_line};
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use crate::digest::{Algorithm, Sum, hex};
 
@@ -90,6 +96,24 @@ impl Location {
             _ => Self { label: String::new(), path: text.to_owned() },
         }
     }
+
+    /// The path without what leads nowhere, such as `./`; `None` if it may leave the label's tree, or is no file's.
+    pub fn plain_path(&self) -> Option<String> {
+        let is_plain = |name: &str| !matches!(name, "" | "." | "..");
+        if self.path.split('/').all(is_plain) && !self.path.contains('\0') {
+            return Some(self.path.clone());
+        }
+        let mut plain = PathBuf::new();
+        for component in Path::new(&self.path).components() {
+            match component {
+                Component::Normal(name) => plain.push(name),
+                Component::CurDir => {}
+                _ => return None,
+            }
+        }
+        let is_file = !self.path.ends_with('/') && !self.path.contains('\0') && !plain.as_os_str().is_empty();
+        is_file.then(|| plain.to_str().map(str::to_owned)).flatten()
+    }
 }
 
 /// `label:path`, or the path alone.
@@ -106,6 +130,11 @@ pub struct Server {
     pub url: String,
     /// To be tried only when the label's other servers have failed.
     pub try_last: bool,
+}
+
+/// Whether what stands before a location's first colon is the scheme of a URL, and no label.
+pub fn is_scheme(label: &str) -> bool {
+    ["http", "https", "ftp", "ftps", "file", "rsync"].iter().any(|scheme| scheme.eq_ignore_ascii_case(label))
 }
 
 /// The comment from which Debian's `imagesums` takes the image's sum instead of reading the image.
@@ -128,4 +157,20 @@ pub fn template_sum_comment(algorithm: Algorithm, sum: &[u8]) -> String {
 /// The comment that states the template's length in bytes.
 pub fn template_size_comment(bytes: u64) -> String {
     format!("Template size {bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_leave_their_tree_are_told_from_those_that_do_not() {
+        let plain = |path: &str| Location { label: "A".to_owned(), path: path.to_owned() }.plain_path();
+        for path in ["../x", "/etc/passwd", "pool/../../x", "a/..", "", ".", "a/", "a\0b"] {
+            assert_eq!(plain(path), None, "{path}");
+        }
+        for (path, expected) in [("pool/x", "pool/x"), ("./pool//x", "pool/x"), ("a/./b", "a/b"), ("..a/b", "..a/b")] {
+            assert_eq!(plain(path).as_deref(), Some(expected));
+        }
+    }
 }

@@ -78,19 +78,20 @@ impl Jigdo {
     }
 }
 
+/// Takes a jigdo file line by line.
 #[derive(Default)]
-struct Parser {
+pub(super) struct Parser {
     /// The number of the line in work.
-    line: u64,
-    section: Section,
+    pub line: u64,
+    pub section: Section,
     seen_section: bool,
-    jigdo: Jigdo,
+    pub jigdo: Jigdo,
     /// Where the first `[Image]` begins.
     image_line: u64,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
-enum Section {
+pub(super) enum Section {
     #[default]
     None,
     Jigdo,
@@ -109,7 +110,7 @@ impl Parser {
     }
 
     /// Takes a line without the white space around it.
-    fn line(&mut self, line: &str) -> Result<(), Error> {
+    pub fn line(&mut self, line: &str) -> Result<(), Error> {
         if let Some(name) = line.strip_prefix('[') {
             return self.section(name);
         }
@@ -243,7 +244,7 @@ impl Parser {
     }
 
     /// The location or name that `value` is; `None` if it is empty.
-    fn location(&self, value: &str) -> Result<Option<String>, Error> {
+    pub fn location(&self, value: &str) -> Result<Option<String>, Error> {
         let as_it_stands = || Ok(Some(value.to_owned()).filter(|value| !value.is_empty()));
         if self.quotes_nothing() && !value.starts_with(['"', '\'']) {
             return as_it_stands();
@@ -257,11 +258,12 @@ impl Parser {
     }
 
     /// Whether the file's generator is libjte, or another that has JTE, the older form of it, in its name.
-    fn quotes_nothing(&self) -> bool {
+    pub fn quotes_nothing(&self) -> bool {
         self.jigdo.generator.as_ref().is_some_and(|name| name.to_ascii_lowercase().contains("jte"))
     }
 
-    fn finish(self) -> Result<Jigdo, Error> {
+    /// What the lines said.
+    pub fn finish(self) -> Result<Jigdo, Error> {
         if !self.seen_section {
             return Err(Error::NoSections);
         }

@@ -14,7 +14,7 @@ pub const MAX_TEXT: u64 = 256 << 20;
 pub const MAX_LINE: u64 = 1 << 20;
 
 /// With what every gzip member begins. Valid UTF-8 never has these two bytes in a row.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Gives every line of a jigdo file, whether compressed or not, to `take`, with its number and without its end.
 ///
@@ -80,12 +80,17 @@ impl Text<'_> {
         if bytes.starts_with(&GZIP_MAGIC) {
             self.piece = Some(TextPiece::Gzip(Box::new(flate2::bufread::GzDecoder::new(bytes))));
         } else {
-            let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
-            let (plain, rest) = bytes.split_at(end);
+            let (plain, rest) = split_plain(bytes);
             self.piece = Some(TextPiece::Plain(plain));
             self.rest = rest;
         }
     }
+}
+
+/// The plain text at the start of `bytes`, and what follows from the next gzip member on.
+pub fn split_plain(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
+    bytes.split_at(end)
 }
 
 impl Read for Text<'_> {

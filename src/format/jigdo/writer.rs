@@ -12,7 +12,7 @@ use crate::digest::{Algorithm, Sum};
 use crate::format::base64;
 
 /// A line of `[Parts]` must be shorter than this, in bytes, or jigit-mkimage reads it as two.
-const PART_LINE_LIMIT: usize = 2048;
+pub(super) const PART_LINE_LIMIT: usize = 2048;
 
 /// What every jigdo file begins with: jigit-mkimage reads no other.
 pub(super) const HEADER: &str =
@@ -72,17 +72,13 @@ impl Jigdo {
         }
         text.push_str("\n[Servers]\n");
         for (label, server) in &self.servers {
-            push_server(&mut text, label, server)?;
+            text.push_str(&server_line(label, server)?);
         }
         if !self.includes.is_empty() {
             text.push('\n');
         }
         for url in &self.includes {
-            let url = printable("an [Include] URL", url)?;
-            if url.contains([' ', ']']) {
-                return Err(WriteError::Include(url.to_owned()));
-            }
-            push(&mut text, format_args!("[Include {url}]\n"));
+            text.push_str(&include_line(url)?);
         }
         Ok(text)
     }
@@ -148,12 +144,27 @@ pub(super) fn part_entry(
     if length >= PART_LINE_LIMIT { Err(WriteError::PartLine { location, length }) } else { Ok((key, value)) }
 }
 
-fn push_server(text: &mut String, label: &str, server: &Server) -> Result<(), WriteError> {
+/// The line of `[Servers]` that gives `label` a server.
+///
+/// # Errors
+/// A label or a URL that a line cannot hold.
+pub fn server_line(label: &str, server: &Server) -> Result<String, WriteError> {
     check_label(label)?;
     let url = quote(printable("a server's URL", &server.url)?);
     let option = if server.try_last { " --try-last" } else { "" };
-    push(text, format_args!("{label}={url}{option}\n"));
-    Ok(())
+    Ok(format!("{label}={url}{option}\n"))
+}
+
+/// The line that includes another jigdo file.
+///
+/// # Errors
+/// A URL that such a line cannot hold.
+pub fn include_line(url: &str) -> Result<String, WriteError> {
+    let url = printable("an [Include] URL", url)?;
+    if url.contains([' ', ']']) {
+        return Err(WriteError::Include(url.to_owned()));
+    }
+    Ok(format!("[Include {url}]\n"))
 }
 
 fn push_entry(text: &mut String, key: &str, value: &str) {
@@ -189,7 +200,8 @@ fn info<'a>(key: &'static str, value: &'a str, limit: usize) -> Result<&'a str, 
     trimmed(key, printable(key, value)?)
 }
 
-pub(super) fn check_label(label: &str) -> Result<(), WriteError> {
+/// An error if a line cannot hold this label, or its end cannot be told.
+pub fn check_label(label: &str) -> Result<(), WriteError> {
     let ends_early = |character: char| {
         character.is_whitespace()
             || character.is_control()

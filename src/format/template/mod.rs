@@ -11,7 +11,7 @@ mod writer;
 
 pub use reader::{Error, Piece, Template, Unmatched};
 pub use tmp::Tmp;
-pub use writer::{Options, WriteError, Writer};
+pub use writer::{Options, WriteError, Writer, most_bytes};
 
 use crate::digest::{Rsync64, Sum};
 

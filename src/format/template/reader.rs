@@ -141,8 +141,12 @@ impl<R: Read + Seek> Template<R> {
 
     /// The unmatched data of the whole image, uncompressed, from their start.
     pub fn unmatched(&mut self) -> Unmatched<'_, R> {
-        let last = Remembered::default();
-        Unmatched { input: &mut self.input, pieces: &self.pieces, next: 0, open: None, last, left: 0 }
+        Unmatched::new(&mut self.input, &self.pieces)
+    }
+
+    /// The same by way of another input that gives the same bytes: so several can read at once.
+    pub fn unmatched_in<'a, I: Read + Seek>(&'a self, input: &'a mut I) -> Unmatched<'a, I> {
+        Unmatched::new(input, &self.pieces)
     }
 }
 
@@ -277,7 +281,11 @@ pub struct Unmatched<'a, R> {
     left: usize,
 }
 
-impl<R: Read + Seek> Unmatched<'_, R> {
+impl<'a, R: Read + Seek> Unmatched<'a, R> {
+    fn new(input: &'a mut R, pieces: &'a [Piece]) -> Self {
+        Self { input, pieces, next: 0, open: None, last: Remembered::default(), left: 0 }
+    }
+
     /// Goes to `offset` in the stream of unmatched data, in bytes; behind the end, reading gives no bytes.
     /// Costs inflating at most one piece.
     ///

@@ -1,8 +1,9 @@
-//! Writes templates. Unmatched data are cut into pieces of equal length, so what is written depends neither on how
-//! the data arrive nor on how many threads compress them.
+//! Writes templates. Where unmatched data are cut into pieces depends on nothing but these data, so what is written
+//! depends neither on how they arrive nor on how many threads compress them.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use libdeflater::{CompressionLvl, Compressor};
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 use super::{Area, Compression, Description, ImageEntry, MAGIC, MAX_LENGTH, PIECE_HEAD, description, u48_bytes};
 use crate::digest::{Checksum, Rsync64, Sum};
 
-/// The length of a piece of unmatched data that zlib compresses, in bytes, uncompressed.
+/// The most that a piece of unmatched data has that zlib compresses, in bytes, uncompressed.
 ///
 /// Every piece begins with an empty window, which costs some hundred bytes; every reader that seeks inflates half a
 /// piece on average. On the unmatched data of real discs, pieces of 256 KiB make templates 0.2 to 0.4 per mille
@@ -52,11 +53,11 @@ impl Options {
         }
     }
 
-    /// How many uncompressed bytes a piece has, the last one aside.
+    /// How many uncompressed bytes a piece has at most: whole blocks.
     fn piece_length(&self) -> usize {
         match self.compression {
             Compression::Gzip => GZIP_PIECE,
-            Compression::Bzip2 => self.bzip2_level() as usize * 100_000 - BZIP2_SLACK,
+            Compression::Bzip2 => (self.bzip2_level() as usize * 100_000 - BZIP2_SLACK) / BLOCK * BLOCK,
         }
     }
 
@@ -90,6 +91,11 @@ impl From<WriteError> for io::Error {
     }
 }
 
+/// No template of an image of so many bytes is longer than this: what does not compress becomes a little longer.
+pub fn most_bytes(image: u64) -> u64 {
+    image + image / 8 + description::MAX_DESCRIPTION_LENGTH + (1 << 20)
+}
+
 /// A template in the making. Takes the image's areas in order, then the image's entry.
 ///
 /// Keeps [`Options::pieces_at_once`] pieces of unmatched data at most.
@@ -97,9 +103,15 @@ pub struct Writer<W> {
     out: W,
     options: Options,
     piece_length: usize,
-    /// Unmatched data that are not written yet: whole pieces, and the start of one.
+    /// Unmatched data that are not written yet.
     pending: Vec<u8>,
     pending_limit: usize,
+    /// For each of their whole blocks whether it compresses, as far as that was looked at.
+    compressible: Vec<bool>,
+    /// Whether the last block repeated itself that was looked at for that.
+    repeats: bool,
+    /// How many blocks were written.
+    written_blocks: usize,
     /// A whole piece of zeros. Images may have gigabytes of them, which would all be compressed to the same.
     zeros: OnceLock<Compressed>,
     areas: Vec<Area>,
@@ -129,9 +141,21 @@ impl<W: Write> Writer<W> {
         out.write_all(MAGIC)?;
         write!(out, "{version} {}\r\n{}\r\n\r\n", options.creator, options.comment)?;
         let piece_length = options.piece_length();
-        let pending_limit = piece_length * options.pieces_at_once.max(1);
-        let (pending, zeros, areas) = (Vec::new(), OnceLock::new(), Vec::new());
-        Ok(Self { out, options, piece_length, pending, pending_limit, zeros, areas, length: 0 })
+        // To end a piece, the writer must have seen what is behind it.
+        let pending_limit = piece_length * options.pieces_at_once.max(1) + SHORTEST_STORED;
+        Ok(Self {
+            out,
+            options,
+            piece_length,
+            pending: Vec::new(),
+            pending_limit,
+            compressible: Vec::new(),
+            repeats: false,
+            written_blocks: 0,
+            zeros: OnceLock::new(),
+            areas: Vec::new(),
+            length: 0,
+        })
     }
 
     /// The next bytes of the image, which no part covers. Calls that follow one another make one area.
@@ -153,7 +177,7 @@ impl<W: Write> Writer<W> {
             self.pending.extend_from_slice(taken);
             data = rest;
             if self.pending.len() == self.pending_limit {
-                self.write_pieces()?;
+                self.write_pieces(false)?;
             }
         }
         Ok(())
@@ -174,6 +198,30 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Flushes the output. Unmatched data may wait that are not written yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Writes all unmatched data: there are no more. To be called while the image's sum is not known yet, which
+    /// [`Writer::finish`] needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn end_of_unmatched(&mut self) -> io::Result<()> {
+        self.write_pieces(true)
+    }
+
+    /// Where the template goes.
+    pub fn out(&self) -> &W {
+        &self.out
+    }
+
     /// Writes what is left and the description, flushes the output and gives it back.
     ///
     /// # Errors
@@ -190,7 +238,7 @@ impl<W: Write> Writer<W> {
         if description.len() as u64 > description::MAX_DESCRIPTION_LENGTH || areas > description::MAX_AREAS {
             return Err(WriteError::TooManyAreas { areas }.into());
         }
-        self.write_pieces()?;
+        self.write_pieces(true)?;
         self.out.write_all(&description)?;
         self.out.flush()?;
         Ok(self.out)
@@ -207,24 +255,94 @@ impl<W: Write> Writer<W> {
         if expected == found { Ok(()) } else { Err(WriteError::Checksum { expected, found }) }
     }
 
-    /// Compresses what is pending, of which only the last piece may be short, and writes it.
-    fn write_pieces(&mut self) -> io::Result<()> {
-        let (options, zeros) = (&self.options, &self.zeros);
-        let compressed: Vec<_> = self
-            .pending
-            .par_chunks(self.piece_length)
-            .map(|piece| compress_once(piece, options, zeros))
+    /// Compresses the pieces that are pending and writes them; those that may yet be longer only at the end of the data.
+    fn write_pieces(&mut self, is_end: bool) -> io::Result<()> {
+        self.look_at_blocks();
+        let is_all = is_end && self.written_blocks == 0 && self.pending.len() < GZIP_PIECE;
+        let level = if is_all && self.options.level == 9 { BEST_LEVEL } else { self.options.level.into() };
+        let pieces = self.cut(is_end);
+        let (pending, options, zeros) = (&self.pending, &self.options, &self.zeros);
+        let compressed: Vec<_> = pieces
+            .par_iter()
+            .map(|piece| compress_once(&pending[piece.bytes.clone()], piece.is_compressible, options, level, zeros))
             .collect::<io::Result<_>>()?;
-        for (piece, compressed) in self.pending.chunks(self.piece_length).zip(compressed) {
+        for (piece, compressed) in pieces.iter().zip(compressed) {
             let Compressed { compression, stream } = &*compressed;
             self.out.write_all(&compression.id())?;
             self.out.write_all(&u48_bytes(PIECE_HEAD + stream.len() as u64))?;
-            self.out.write_all(&u48_bytes(piece.len() as u64))?;
+            self.out.write_all(&u48_bytes(piece.bytes.len() as u64))?;
             self.out.write_all(stream)?;
         }
-        self.pending.clear();
+        let written = pieces.last().map_or(0, |piece| piece.bytes.end);
+        self.pending.drain(..written);
+        self.compressible.drain(..written / BLOCK);
+        self.written_blocks += written / BLOCK;
         Ok(())
     }
+
+    /// Finds out which of the pending blocks compress, those that it was not found out of before.
+    fn look_at_blocks(&mut self) {
+        let known = self.compressible.len();
+        let blocks = self.pending[known * BLOCK..].par_chunks_exact(BLOCK);
+        let looks: Vec<Look> =
+            blocks.enumerate().map(|(at, block)| look(block, self.written_blocks + known + at)).collect();
+        for look in looks {
+            if let Some(repeats) = look.repeats {
+                self.repeats = repeats;
+            }
+            self.compressible.push(look.has_frequent_bytes || self.repeats);
+        }
+    }
+
+    /// Cuts what is pending into pieces that are stored and pieces that are compressed. The last one is left out unless
+    /// the data end, if more of them could make it longer.
+    fn cut(&self, is_end: bool) -> Vec<Cut> {
+        let all = self.compressible.len();
+        let most = self.piece_length / BLOCK;
+        // How many of the blocks from `start` on do not compress, up to a piece's length.
+        let stored_from = |start: usize| {
+            let stretch = &self.compressible[start..all.min(start + most)];
+            stretch.iter().position(|&is_compressible| is_compressible).unwrap_or(stretch.len())
+        };
+        let is_long = |start, length| length >= SHORTEST_STORED / BLOCK || (is_end && start + length == all);
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        while start < all {
+            let stored = stored_from(start);
+            let is_compressible = !is_long(start, stored);
+            let mut end = start + if is_compressible { 0 } else { stored };
+            while is_compressible && end < all.min(start + most) {
+                match stored_from(end) {
+                    0 => end += 1,
+                    stored if is_long(end, stored) => break,
+                    // Too few to be worth a piece of their own.
+                    stored => end += stored,
+                }
+            }
+            let end = end.min(start + most);
+            // Blocks that are not there yet may decide otherwise.
+            if !is_end && end + SHORTEST_STORED / BLOCK > all {
+                break;
+            }
+            pieces.push(Cut { bytes: start * BLOCK..end * BLOCK, is_compressible });
+            start = end;
+        }
+        let rest = all * BLOCK..self.pending.len();
+        if is_end && !rest.is_empty() {
+            match pieces.last_mut() {
+                // Less than a block may compress.
+                Some(last) if last.is_compressible && last.bytes.len() < self.piece_length => last.bytes.end = rest.end,
+                _ => pieces.push(Cut { bytes: rest, is_compressible: true }),
+            }
+        }
+        pieces
+    }
+}
+
+/// A piece of the pending data.
+struct Cut {
+    bytes: Range<usize>,
+    is_compressible: bool,
 }
 
 /// A piece as it is written.
@@ -237,16 +355,18 @@ struct Compressed {
 /// What becomes of `piece`; of a whole one of zeros, what `zeros` remembers.
 fn compress_once<'a>(
     piece: &[u8],
+    is_compressible: bool,
     options: &Options,
+    level: i32,
     zeros: &'a OnceLock<Compressed>,
 ) -> io::Result<Cow<'a, Compressed>> {
     if piece.len() < options.piece_length() || !is_zeros(piece) {
-        return compress(piece, options).map(Cow::Owned);
+        return compress(piece, is_compressible, options, level).map(Cow::Owned);
     }
     if let Some(compressed) = zeros.get() {
         return Ok(Cow::Borrowed(compressed));
     }
-    let compressed = compress(piece, options)?;
+    let compressed = compress(piece, is_compressible, options, level)?;
     Ok(Cow::Borrowed(zeros.get_or_init(|| compressed)))
 }
 
@@ -259,12 +379,12 @@ fn is_zeros(piece: &[u8]) -> bool {
 /// Compresses one piece; the result is the same for the same bytes, whatever comes before or after.
 ///
 /// What does not compress is stored. Only zlib can do that, and readers take each piece as it says it is.
-fn compress(piece: &[u8], options: &Options) -> io::Result<Compressed> {
-    if !compressible(piece) {
+fn compress(piece: &[u8], is_compressible: bool, options: &Options, level: i32) -> io::Result<Compressed> {
+    if !is_compressible {
         return Ok(Compressed { compression: Compression::Gzip, stream: zlib(piece, 0)? });
     }
     let stream = match options.compression {
-        Compression::Gzip => zlib(piece, options.level)?,
+        Compression::Gzip => zlib(piece, level)?,
         Compression::Bzip2 => {
             let room = Vec::with_capacity(piece.len() / 2);
             let mut encoder = bzip2::write::BzEncoder::new(room, bzip2::Compression::new(options.bzip2_level()));
@@ -275,16 +395,12 @@ fn compress(piece: &[u8], options: &Options) -> io::Result<Compressed> {
     Ok(Compressed { compression: options.compression, stream })
 }
 
-/// `data` as one zlib stream. `level` is 0, which stores, to 9.
-///
-/// By libdeflate, because at level 9 its streams are shorter than zlib's own, which the tools of old write. Of a template
-/// with no whole piece they are not always; there, level 10 is not too slow, which is four times.
-fn zlib(data: &[u8], level: u8) -> io::Result<Vec<u8>> {
-    deflate(data, if level == 9 && data.len() < GZIP_PIECE { 10 } else { level.into() })
-}
+/// libdeflate's level for a template that has little to compress. There level 9, whose streams are otherwise shorter than
+/// those of zlib's own, which the tools of old write, makes longer ones sometimes; and it is four times as slow.
+const BEST_LEVEL: i32 = 10;
 
-/// `data` as one zlib stream by libdeflate.
-fn deflate(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
+/// `data` as one zlib stream by libdeflate. Its level 0 stores.
+fn zlib(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
     let level = CompressionLvl::new(level).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut compressor = Compressor::new(level);
     let mut compressed = vec![0; compressor.zlib_compress_bound(data.len())];
@@ -293,18 +409,25 @@ fn deflate(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
     Ok(compressed)
 }
 
-/// Whether compression is worth its time: some of the bytes of `piece` are more frequent than others, or some of what it
-/// has repeats itself.
-///
-/// Frequencies are counted everywhere, because a single block of text or zeros pays for squeezing the whole piece.
-/// Repetitions of bytes that are random otherwise are rare, and looked for in samples.
-fn compressible(piece: &[u8]) -> bool {
-    const BLOCK: usize = 16 << 10;
-    /// Every so many blocks, one is looked into for repetitions.
-    const SAMPLED: usize = 8;
-    let Some(last) = piece.last_chunk::<BLOCK>() else { return true };
-    let mut blocks = piece.chunks_exact(BLOCK).chain([&last[..]]);
-    blocks.any(|block| bits_per_byte(block) < 7.97) || piece.chunks_exact(BLOCK).step_by(SAMPLED).any(repeats)
+/// Data are looked at in blocks of this many bytes, to tell what compresses from what does not.
+const BLOCK: usize = 16 << 10;
+
+/// So many bytes are worth a piece of their own that is stored: its head takes some 30, and what follows begins anew.
+const SHORTEST_STORED: usize = 4 * BLOCK;
+
+/// What tells whether compression is worth its time for a block.
+struct Look {
+    /// Some of its bytes are more frequent than others.
+    has_frequent_bytes: bool,
+    /// Whether some of what it has repeats itself. Repetitions of bytes that are random otherwise are rare, and looked
+    /// for in every eighth block only, which stands for those behind it.
+    repeats: Option<bool>,
+}
+
+/// Looks at the block with this number.
+fn look(block: &[u8], number: usize) -> Look {
+    let has_frequent_bytes = bits_per_byte(block) < 7.97;
+    Look { has_frequent_bytes, repeats: number.is_multiple_of(8).then(|| !has_frequent_bytes && repeats(block)) }
 }
 
 /// The entropy of the frequencies of bytes in `block`: 8 if all are equally frequent. 16 KiB of random bytes have
@@ -428,7 +551,7 @@ mod tests {
             assert_eq!(pieces.len(), 6);
             for (piece, data) in pieces.iter().zip(data.chunks(options.piece_length())) {
                 let stream = &bytes[(piece.offset + PIECE_HEAD) as usize..(piece.offset + piece.length) as usize];
-                assert!(stream == compress(data, &options).unwrap().stream);
+                assert!(stream == compress(data, true, &options, level.into()).unwrap().stream);
             }
             assert!(unmatched_of(bytes) == data);
         }

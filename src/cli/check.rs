@@ -1,0 +1,189 @@
+//! `jigpress servers check`: whether the parts of sets can be had.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::inspect::printable;
+use super::servers::FileArgs;
+use super::{Failure, Format, SOME_FAILED, terminal};
+use crate::servers::LabelledServer;
+use crate::servers::check::{self, Manners, Options, PartReport, Report, ServerReport};
+
+/// Checks whether the parts of sets can be had: every part at every server of its label.
+///
+/// Files are looked at, web servers are asked with HEAD, and lengths are compared with those in the template. Each
+/// set's template is read, too, if it is there: its sum, and whether its parts are those in the jigdo file. Proxies are
+/// taken from the environment (http_proxy, https_proxy, all_proxy, no_proxy), certificates are those that the system
+/// trusts, or those in SSL_CERT_FILE.
+///
+/// Exit codes: 0 every part has a working server; 1 some part has none, or something is wrong with a set; 2 the command
+/// line is wrong; 3 nothing could be done.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    files: FileArgs,
+    /// Ask this server in the place of those that the label has. Repeat it for several.
+    #[arg(long = "server", value_name = "LABEL=URL")]
+    servers: Vec<LabelledServer>,
+    /// Look for so many of a label's parts in each set only: always the same ones, as good as drawn by lot.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    sample: Option<u64>,
+    /// Fetch the parts, and compare their sums.
+    #[arg(long)]
+    deep: bool,
+    /// How many requests a server has at a time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    connections: u16,
+    /// The most requests a second, to all servers together. Default: no limit but that of --connections.
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    rate: Option<f64>,
+    /// How long a server may take to answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = parse_positive)]
+    timeout: f64,
+    /// How many times a request that failed is made again: at first after half a second, then twice as long each time. A
+    /// server that says when to come again (Retry-After) is left alone until then.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=20))]
+    retries: u32,
+    /// Give up a server that asks to be left alone for longer than this, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120.0, value_parser = parse_positive)]
+    longest_wait: f64,
+    /// Print a [Servers] section, in order of completeness and speed; the result goes to standard error.
+    #[arg(long)]
+    suggest: bool,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print nothing but warnings and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+fn parse_positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.001..=1e6).contains(number));
+    number.ok_or_else(|| "give a number from 0.001 to 1000000".to_owned())
+}
+
+/// Carries out the command.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let options = Options {
+        servers: args.servers.iter().map(|given| (given.label.clone(), given.server.clone())).collect(),
+        sample: args.sample.map(|sample| usize::try_from(sample).unwrap_or(usize::MAX)),
+        deep: args.deep,
+        manners: Manners {
+            connections: args.connections.into(),
+            timeout: Duration::from_secs_f64(args.timeout),
+            retries: args.retries,
+            rate: args.rate.unwrap_or(0.0),
+            longest_wait: Duration::from_secs_f64(args.longest_wait),
+        },
+    };
+    let is_json = args.format == Format::Json;
+    let progress = terminal::listener(args.quiet || is_json);
+    let report = args.files.work(|files| check::check(&files, &options, &*progress).map_err(Failure::nothing))?;
+    drop(progress);
+    let suggested = args.suggest.then(|| report.suggested().map_err(Failure::nothing)).transpose()?;
+    let text = match (args.format, suggested) {
+        (Format::Json, suggested) => json(&report, suggested),
+        (Format::Human, Some(section)) => {
+            if !args.quiet {
+                terminal::say(format_args!("{}", told(&report).trim_end()));
+            }
+            section
+        }
+        (Format::Human, None) if args.quiet => String::new(),
+        (Format::Human, None) => told(&report),
+    };
+    if args.quiet {
+        wrong(&report).lines().for_each(|line| terminal::say(format_args!("jigpress: {line}")));
+    }
+    super::written(std::io::stdout().write_all(text.as_bytes()))?;
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+}
+
+fn json(report: &Report, suggested: Option<String>) -> String {
+    let mut value = serde_json::to_value(report).expect("a report is plain data");
+    if let (Some(object), Some(section)) = (value.as_object_mut(), suggested) {
+        object.insert("suggested".to_owned(), section.into());
+    }
+    serde_json::to_string_pretty(&value).expect("a report is plain data") + "\n"
+}
+
+/// The result: what is wrong, then the servers.
+fn told(report: &Report) -> String {
+    let mut text = String::new();
+    for set in &report.sets {
+        set.notes.iter().for_each(|note| text += &format!("{}: {}\n", set.path.display(), printable(note)));
+    }
+    text += &wrong(report);
+    for (label, servers) in by_label(&report.servers) {
+        for server in servers.iter().filter(|server| server.failed > 0) {
+            for (why, count) in server.failures.iter().take(3) {
+                let place = if server.url.is_empty() { label } else { &server.url };
+                text += &format!("{}: {count} times: {}\n", printable(place), printable(why));
+            }
+        }
+    }
+    text += &table(report);
+    let incomplete = report.incomplete.iter().filter(|part| part.has_server).count();
+    text += &format!("{} sets, {} parts", report.sets.len(), report.parts);
+    if report.without_server > 0 {
+        text += &format!(", {} without a working server", report.without_server);
+    }
+    if incomplete > 0 {
+        text += &format!(", {incomplete} that some server lacks");
+    }
+    text + "\n"
+}
+
+/// What is wrong with the sets, and the parts that no server has.
+fn wrong(report: &Report) -> String {
+    let mut text = String::new();
+    for set in &report.sets {
+        set.problems.iter().for_each(|problem| text += &format!("{}: {}\n", set.path.display(), printable(problem)));
+    }
+    for part in report.incomplete.iter().filter(|part| !part.has_server) {
+        text += &missing(part);
+    }
+    text
+}
+
+/// A part that no server has, and the jigdo files that need it.
+fn missing(part: &PartReport) -> String {
+    let sets: Vec<_> = part.sets.iter().map(|set| set.display().to_string()).collect();
+    format!("{} has no working server; needed by {}\n", printable(&part.location), sets.join(", "))
+}
+
+fn by_label(servers: &[ServerReport]) -> BTreeMap<&str, Vec<&ServerReport>> {
+    let mut labels: BTreeMap<&str, Vec<&ServerReport>> = BTreeMap::new();
+    servers.iter().for_each(|server| labels.entry(&server.label).or_default().push(server));
+    labels
+}
+
+fn table(report: &Report) -> String {
+    let head = ["server", "parts", "found", "missing", "length", "sum", "failed", "median", ""];
+    let mut rows = vec![head.map(str::to_owned)];
+    for (label, servers) in by_label(&report.servers) {
+        for server in servers {
+            let name = match label {
+                "" => "(URLs of their own)".to_owned(),
+                label => format!("{label}={}", server.url),
+            };
+            let median =
+                server.median_latency.map_or_else(String::new, |seconds| format!("{:.1} ms", seconds * 1000.0));
+            rows.push([
+                printable(&name),
+                server.parts.to_string(),
+                server.found.to_string(),
+                server.missing.to_string(),
+                server.wrong_length.to_string(),
+                server.wrong_sum.to_string(),
+                server.failed.to_string(),
+                median,
+                if server.try_last { "--try-last".to_owned() } else { String::new() },
+            ]);
+        }
+    }
+    super::columns(&rows)
+}

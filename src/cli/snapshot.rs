@@ -1,0 +1,230 @@
+//! `jigpress snapshot`: a tree of exactly the parts that sets need.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::whole_file::WholeFile;
+use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, servers::unfound, terminal};
+use crate::servers::{self, parse_label};
+use crate::snapshot::{self, Link, Missing, Options, Outcome};
+
+/// Keeps the parts that sets need, in a tree of their own.
+///
+/// The files of a mirror are linked into the tree, or copied, after their sums were compared with those that the sets
+/// want. Running it again adds what new sets need.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
+    #[arg(long, required_unless_present = "from_list", num_args = 1.., value_name = "JIGDO")]
+    from: Vec<PathBuf>,
+    /// Also the jigdo files and trees that this file names, one a line.
+    #[arg(long, value_name = "FILE")]
+    from_list: Option<PathBuf>,
+    /// The tree that has a label's parts. Repeat it for several labels.
+    #[arg(long = "mirror", required = true, value_name = "LABEL=DIR", value_parser = parse_mirror)]
+    mirrors: Vec<(String, PathBuf)>,
+    /// The snapshot's tree, created if missing. {label} in it stands for the label, for a tree of its own for each.
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+    /// How files come into it.
+    #[arg(long, value_enum, default_value_t)]
+    link: LinkArg,
+    /// Do not compare sums: what is at a part's path is taken for it.
+    #[arg(long)]
+    no_check: bool,
+    /// Remove files that no set needs, after listing them.
+    #[arg(long)]
+    prune: bool,
+    /// Remove nothing if more than so many percent of the files would go.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "prune", value_parser = parse_percent)]
+    max_prune: f64,
+    /// Write the parts that are missing, each with the jigdo files that need it, to this file.
+    #[arg(long, value_name = "FILE")]
+    missing: Option<PathBuf>,
+    /// A file that lists parts which are known to be lost, one a line: their paths, or label:path. What --missing writes
+    /// can be given here.
+    #[arg(long, value_name = "FILE")]
+    ignore: Vec<PathBuf>,
+    /// Say what would be done, and write nothing but the index.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    #[command(flatten)]
+    index: IndexArgs,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print nothing but warnings and errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// How files come into a snapshot.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum LinkArg {
+    /// By hard link; where that cannot be, by reflink; where that cannot be, as copies.
+    #[default]
+    Auto,
+    /// By hard link only.
+    Hard,
+    /// By reflink only: files that share their blocks.
+    Reflink,
+    /// As copies.
+    Copy,
+}
+
+impl From<LinkArg> for Link {
+    fn from(link: LinkArg) -> Self {
+        match link {
+            LinkArg::Auto => Self::Auto,
+            LinkArg::Hard => Self::Hard,
+            LinkArg::Reflink => Self::Reflink,
+            LinkArg::Copy => Self::Copy,
+        }
+    }
+}
+
+/// A label with a directory, as it is typed: `Label=DIR`.
+fn parse_mirror(text: &str) -> Result<(String, PathBuf), String> {
+    let (label, directory) =
+        text.split_once('=').filter(|(_, directory)| !directory.is_empty()).ok_or("write it as Label=DIR")?;
+    Ok((parse_label(label).map_err(|error| error.to_string())?, PathBuf::from(directory)))
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "give a number from 0 to 100".to_owned())
+}
+
+/// Carries out the command.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if let Some((label, _)) = repeated(&args.mirrors) {
+        return Err(Failure::Usage(format!("--mirror {label}=... is given twice")));
+    }
+    let index = if args.no_check { None } else { Some(args.index.path()?) };
+    let ignore = ignored(&args.ignore)?;
+    let into: Vec<PathBuf> = args.mirrors.iter().map(|(label, _)| place_of(&args.into, label)).collect();
+    let missing = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
+    let is_json = args.format == Format::Json;
+    let progress = terminal::listener(args.quiet || is_json);
+    let is_told = !args.quiet && !is_json;
+    let announce = |files: &[PathBuf]| {
+        if is_told {
+            let line = |path: &PathBuf| format!("needed by no set: {}\n", path.display());
+            let _ = std::io::stdout().write_all(files.iter().map(line).collect::<String>().as_bytes());
+        }
+    };
+    let options = Options {
+        mirrors: &args.mirrors,
+        into: &into,
+        link: args.link.into(),
+        index: index.as_deref(),
+        ignore: &ignore,
+        prune: args.prune.then_some(args.max_prune),
+        announce: &announce,
+        dry_run: args.dry_run,
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let outcome = pool.install(|| {
+        let sets = servers::find(&sets(args)?).map_err(unfound)?;
+        snapshot::snapshot(&sets, &options, &*progress).map_err(|error| match error.is_of_input() {
+            true => Failure::Usage(error.to_string()),
+            false => Failure::nothing(error),
+        })
+    })?;
+    drop(progress);
+    if let Some(file) = missing {
+        file.write(&outcome.missing.iter().map(listed).collect::<String>())?;
+    }
+    tell(&outcome, args)
+}
+
+fn repeated(mirrors: &[(String, PathBuf)]) -> Option<&(String, PathBuf)> {
+    mirrors
+        .iter()
+        .enumerate()
+        .find(|(at, (label, _))| mirrors[..*at].iter().any(|(other, _)| other == label))
+        .map(|(_, it)| it)
+}
+
+/// Where a label's snapshot is.
+fn place_of(into: &Path, label: &str) -> PathBuf {
+    match into.to_str() {
+        Some(text) => PathBuf::from(text.replace("{label}", label)),
+        None => into.to_owned(),
+    }
+}
+
+/// The jigdo files and trees that are named, on the command line and in a list.
+fn sets(args: &Args) -> Result<Vec<PathBuf>, Failure> {
+    let mut sets = args.from.clone();
+    if let Some(path) = &args.from_list {
+        let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        sets.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(PathBuf::from));
+    }
+    Ok(sets)
+}
+
+/// The parts that are known to be lost. Lines that begin with white space, or are comments, are none.
+fn ignored(paths: &[PathBuf]) -> Result<BTreeSet<String>, Failure> {
+    let mut ignored = BTreeSet::new();
+    for path in paths {
+        let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        let lines = text.lines().filter(|line| !line.starts_with([' ', '\t', '#']) && !line.trim().is_empty());
+        ignored.extend(lines.map(|line| line.trim_end().to_owned()));
+    }
+    Ok(ignored)
+}
+
+/// A missing part as --missing lists it, the jigdo files that need it below it.
+fn listed(missing: &Missing) -> String {
+    let sets = missing.sets.iter().map(|set| format!(" {}\n", set.display()));
+    format!("{}:{}\n{}", missing.label, missing.path, sets.collect::<String>())
+}
+
+fn tell(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
+    const SHOWN: usize = 20;
+    for missing in outcome.missing.iter().take(SHOWN) {
+        terminal::say(format_args!(
+            "jigpress: {}:{} is missing: {}; {} sets need it",
+            super::inspect::printable(&missing.label),
+            super::inspect::printable(&missing.path),
+            missing.reason,
+            missing.sets.len()
+        ));
+    }
+    if outcome.missing.len() > SHOWN {
+        let more = outcome.missing.len() - SHOWN;
+        terminal::say(format_args!("jigpress: and {more} more are missing; --missing FILE lists them"));
+    }
+    if let Some(reason) = &outcome.prune_refused {
+        terminal::say(format_args!("jigpress: {reason}"));
+    }
+    let text = match args.format {
+        Format::Json => serde_json::to_string_pretty(outcome).expect("an outcome is plain data") + "\n",
+        Format::Human if args.quiet => String::new(),
+        Format::Human => summary(outcome, args.dry_run),
+    };
+    super::written(std::io::stdout().write_all(text.as_bytes()))?;
+    let is_whole = outcome.missing.is_empty() && outcome.prune_refused.is_none();
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+}
+
+fn summary(outcome: &Outcome, dry_run: bool) -> String {
+    let counts = [
+        (outcome.kept, "there already"),
+        (outcome.linked, "linked"),
+        (outcome.reflinked, "reflinked"),
+        (outcome.copied, "copied"),
+        (outcome.missing.len() as u64, "missing"),
+        (outcome.ignored, "known to be lost"),
+        (outcome.removed, "removed"),
+    ];
+    let counted = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let would = if dry_run { "would be: " } else { "" };
+    format!("{} sets need {} files: {would}{}\n", outcome.sets, outcome.files, counted.collect::<Vec<_>>().join(", "))
+}

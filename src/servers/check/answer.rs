@@ -1,0 +1,51 @@
+//! What is known of a file that a server was asked for, and what that means for a part.
+
+use std::time::Duration;
+
+use super::plan::Need;
+use crate::digest::Sum;
+
+/// What came of asking for a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It is there.
+    There {
+        /// In bytes; `None` if the server does not tell.
+        length: Option<u64>,
+        /// Of its bytes, if they were fetched.
+        sums: Vec<Sum>,
+        /// Until the server answered.
+        latency: Duration,
+    },
+    /// The server says that it is not there.
+    Missing,
+    /// There is no telling, for this reason.
+    Failed(String),
+}
+
+/// What an answer means for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    Found,
+    Missing,
+    WrongLength,
+    WrongSum,
+    Failed,
+}
+
+impl Answer {
+    /// Whether the file is the part that is needed. Where sums were computed, the length is checked with them.
+    pub fn meaning(&self, need: &Need) -> Meaning {
+        match self {
+            Self::Missing => Meaning::Missing,
+            Self::Failed(_) => Meaning::Failed,
+            Self::There { length, .. } if differ(*length, need.length) => Meaning::WrongLength,
+            Self::There { sums, .. } if !sums.is_empty() && !sums.contains(&need.sum) => Meaning::WrongSum,
+            Self::There { .. } => Meaning::Found,
+        }
+    }
+}
+
+fn differ(found: Option<u64>, expected: Option<u64>) -> bool {
+    found.zip(expected).is_some_and(|(found, expected)| found != expected)
+}

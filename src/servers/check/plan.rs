@@ -1,0 +1,181 @@
+//! What is asked of which server: every location of every part, at each server of its label, once for all sets.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::place::{BadPlace, Place};
+use super::set::Set;
+use crate::digest::{Checksum, Sum};
+use crate::format::jigdo::{Jigdo, Location, Server, is_scheme};
+
+/// What is asked of whom, and who needs it.
+#[derive(Default)]
+pub struct Plan {
+    pub servers: Vec<PlannedServer>,
+    pub probes: Vec<Probe>,
+    pub needs: Vec<Need>,
+    server_places: HashMap<(String, String, bool), usize>,
+    probe_places: HashMap<(usize, String), usize>,
+    need_places: HashMap<(Sum, Vec<usize>, String), usize>,
+}
+
+/// A server of a label.
+pub struct PlannedServer {
+    /// Empty for parts that have a URL or a path of their own.
+    pub label: String,
+    /// To which paths are appended.
+    pub url: String,
+    pub try_last: bool,
+}
+
+/// A file that is asked for.
+pub struct Probe {
+    pub server: usize,
+    pub place: Result<Place, BadPlace>,
+    /// The sums that sets want of it.
+    pub sums: Vec<Sum>,
+}
+
+/// A part that sets need.
+pub struct Need {
+    pub sum: Sum,
+    /// In bytes; `None` if no template says it.
+    pub length: Option<u64>,
+    /// Any of these will do.
+    pub probes: Vec<usize>,
+    /// Its first location.
+    pub location: Location,
+    pub sets: Vec<usize>,
+}
+
+impl Plan {
+    /// The plan for these sets. `servers` take the place of those of their labels. Of each label's parts in a set, at most
+    /// `sample` are asked for: always the same, and for sets that share parts those that they share.
+    pub fn new(sets: &[Set], servers: &[(String, Server)], sample: Option<usize>) -> Self {
+        let mut plan = Self::default();
+        for (number, set) in sets.iter().enumerate() {
+            plan.add(number, set, servers, sample);
+        }
+        plan
+    }
+
+    fn add(&mut self, number: usize, set: &Set, servers: &[(String, Server)], sample: Option<usize>) {
+        let mut listed = set.jigdo.servers.clone();
+        listed.retain(|(label, _)| !servers.iter().any(|(given, _)| given == label));
+        listed.extend_from_slice(servers);
+        let jigdo = Jigdo { servers: listed, ..Jigdo::default() };
+        let mut bases: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (sum, locations) in chosen(set, sample) {
+            let mut probes = Vec::new();
+            for location in &locations {
+                let label = location.label.as_str();
+                let bases = bases.entry(label).or_insert_with(|| self.servers_of(&jigdo, label));
+                for &server in &*bases {
+                    let path = if is_direct(label) { location.to_string() } else { location.path.clone() };
+                    let text = if is_direct(label) { path.clone() } else { self.servers[server].url.clone() + &path };
+                    probes.push(self.probe(server, path, &text, set, sum));
+                }
+            }
+            self.need(number, set, sum, probes, locations[0]);
+        }
+    }
+
+    /// The servers of a label, those that are to be tried last at the end. A label that none has gets itself for one, so
+    /// that it is told.
+    fn servers_of(&mut self, jigdo: &Jigdo, label: &str) -> Vec<usize> {
+        if is_direct(label) {
+            return vec![self.server("", "", false)];
+        }
+        let base = Location { label: label.to_owned(), path: String::new() };
+        let is_last = |url: &str| {
+            let mut last = jigdo.servers.iter().filter(|(known, server)| known == label && server.try_last);
+            last.any(|(_, server)| server.url == url)
+        };
+        match jigdo.urls(&base) {
+            Ok(urls) => urls.iter().map(|url| self.server(label, url, is_last(url))).collect(),
+            Err(_) => vec![self.server(label, &base.to_string(), false)],
+        }
+    }
+
+    fn server(&mut self, label: &str, url: &str, try_last: bool) -> usize {
+        let next = self.servers.len();
+        let key = (label.to_owned(), url.to_owned(), try_last);
+        *self.server_places.entry(key).or_insert_with_key(|(label, url, try_last)| {
+            self.servers.push(PlannedServer { label: label.clone(), url: url.clone(), try_last: *try_last });
+            next
+        })
+    }
+
+    fn probe(&mut self, server: usize, path: String, text: &str, set: &Set, sum: Sum) -> usize {
+        // What a relative path leads to depends on the set.
+        let place = Place::of(text, &set.origin);
+        let key = match &place {
+            Ok(Place::File(path)) => path.display().to_string(),
+            _ => path,
+        };
+        let next = self.probes.len();
+        let number = *self.probe_places.entry((server, key)).or_insert(next);
+        if number == next {
+            self.probes.push(Probe { server, place, sums: Vec::new() });
+        }
+        let probe = &mut self.probes[number];
+        if !probe.sums.contains(&sum) {
+            probe.sums.push(sum);
+        }
+        number
+    }
+
+    fn need(&mut self, number: usize, set: &Set, sum: Sum, probes: Vec<usize>, location: &Location) {
+        let next = self.needs.len();
+        let place =
+            *self.need_places.entry((sum, probes, location.to_string())).or_insert_with_key(|(sum, probes, _)| {
+                self.needs.push(Need {
+                    sum: *sum,
+                    length: None,
+                    probes: probes.clone(),
+                    location: location.clone(),
+                    sets: Vec::new(),
+                });
+                next
+            });
+        let need = &mut self.needs[place];
+        need.length = need.length.or(set.lengths.get(&sum).copied());
+        need.sets.push(number);
+    }
+}
+
+impl Probe {
+    /// The kinds of sums that sets want of the file.
+    pub fn checksums(&self) -> Vec<Checksum> {
+        Checksum::ALL.into_iter().filter(|&kind| self.sums.iter().any(|sum| sum.checksum() == kind)).collect()
+    }
+}
+
+/// Whether a location with this label is a URL or a path itself.
+fn is_direct(label: &str) -> bool {
+    label.is_empty() || is_scheme(label)
+}
+
+/// The set's parts with all their locations, or of each label those with the smallest sums, which are as good as drawn by
+/// lot.
+fn chosen(set: &Set, sample: Option<usize>) -> Vec<(Sum, Vec<&Location>)> {
+    let mut parts: BTreeMap<Sum, Vec<&Location>> = BTreeMap::new();
+    for (sum, location) in &set.jigdo.parts {
+        let locations = parts.entry(*sum).or_default();
+        if !locations.contains(&location) {
+            locations.push(location);
+        }
+    }
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut chosen = Vec::with_capacity(parts.len());
+    let mut is_within = |label| {
+        let count = counts.entry(label).or_default();
+        *count += 1;
+        sample.is_none_or(|sample| *count <= sample)
+    };
+    for (sum, locations) in parts {
+        if is_within(locations[0].label.as_str()) {
+            chosen.push((sum, locations));
+        }
+    }
+    chosen
+}

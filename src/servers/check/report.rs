@@ -1,0 +1,200 @@
+//! What came of a check, for people and scripts, and the order of servers that it suggests.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::answer::{Answer, Meaning};
+use super::plan::{Need, Plan};
+use super::set::Set;
+use crate::format::base64;
+use crate::format::jigdo::{Server, WriteError, server_line};
+
+/// What came of a check.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    pub sets: Vec<SetReport>,
+    /// How many parts were looked for, each once for all sets that need it.
+    pub parts: u64,
+    /// In the order in which jigdo files list them.
+    pub servers: Vec<ServerReport>,
+    /// Parts that some server lacks.
+    pub incomplete: Vec<PartReport>,
+    /// How many of these no server has.
+    pub without_server: u64,
+}
+
+/// A jigdo file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetReport {
+    pub path: PathBuf,
+    /// What is wrong with it, whatever servers have.
+    pub problems: Vec<String>,
+    /// What could not be looked at.
+    pub notes: Vec<String>,
+}
+
+/// A server of a label. A part that it has under several names counts for each of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ServerReport {
+    /// Empty for parts that have URLs or paths of their own.
+    pub label: String,
+    pub url: String,
+    pub try_last: bool,
+    pub parts: u64,
+    pub found: u64,
+    pub missing: u64,
+    pub wrong_length: u64,
+    pub wrong_sum: u64,
+    /// There was no telling.
+    pub failed: u64,
+    /// Why not, and how many times.
+    pub failures: BTreeMap<String, u64>,
+    /// Until it answered, of the parts that are there; in seconds.
+    pub median_latency: Option<f64>,
+}
+
+/// A part that some server lacks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartReport {
+    pub location: String,
+    /// In base64, as in jigdo files.
+    pub sum: String,
+    /// Whether another server has it.
+    pub has_server: bool,
+    pub lacking: Vec<Lacking>,
+    pub sets: Vec<PathBuf>,
+}
+
+/// A server that lacks a part.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lacking {
+    pub url: String,
+    pub why: String,
+}
+
+impl Report {
+    /// The report on these sets, to whose probes these are the answers.
+    pub fn new(sets: &[Set], plan: &Plan, answers: &[Answer]) -> Self {
+        let set =
+            |set: &Set| SetReport { path: set.path.clone(), problems: set.problems.clone(), notes: set.notes.clone() };
+        let mut report = Self {
+            sets: sets.iter().map(set).collect(),
+            parts: plan.needs.len() as u64,
+            servers: servers(plan, answers),
+            ..Self::default()
+        };
+        for need in &plan.needs {
+            let lacking = |&probe: &usize| {
+                let meaning = answers[probe].meaning(need);
+                (meaning != Meaning::Found).then(|| Lacking {
+                    url: plan.servers[plan.probes[probe].server].url.clone(),
+                    why: why(meaning, &answers[probe], need),
+                })
+            };
+            let lacking: Vec<Lacking> = need.probes.iter().filter_map(lacking).collect();
+            if lacking.is_empty() && !need.probes.is_empty() {
+                continue;
+            }
+            let has_server = lacking.len() < need.probes.len();
+            report.without_server += u64::from(!has_server);
+            report.incomplete.push(PartReport {
+                location: need.location.to_string(),
+                sum: base64::encode(need.sum.as_bytes()),
+                has_server,
+                lacking,
+                sets: need.sets.iter().map(|&set| sets[set].path.clone()).collect(),
+            });
+        }
+        report.incomplete.sort_by(|a, b| (a.has_server, &a.location, &a.sum).cmp(&(b.has_server, &b.location, &b.sum)));
+        report
+    }
+
+    /// Whether every part can be had, and nothing is wrong with the sets.
+    pub fn is_good(&self) -> bool {
+        self.without_server == 0 && self.sets.iter().all(|set| set.problems.is_empty())
+    }
+
+    /// A `[Servers]` section with the servers of each label that have something: those with the most parts first, of
+    /// these the fastest; those that are to be tried last at the end.
+    ///
+    /// # Errors
+    ///
+    /// A label or URL that such a section cannot hold.
+    pub fn suggested(&self) -> Result<String, WriteError> {
+        let mut labels: Vec<&str> = Vec::new();
+        for server in self.servers.iter().filter(|server| !server.label.is_empty()) {
+            if !labels.contains(&server.label.as_str()) {
+                labels.push(&server.label);
+            }
+        }
+        let mut text = "[Servers]\n".to_owned();
+        for label in labels {
+            let useful = |server: &&ServerReport| server.label == label && server.found > 0;
+            let mut servers: Vec<&ServerReport> = self.servers.iter().filter(useful).collect();
+            let speed = |server: &ServerReport| server.median_latency.unwrap_or(f64::INFINITY);
+            servers.sort_by(|a, b| {
+                a.try_last.cmp(&b.try_last).then(b.found.cmp(&a.found)).then(speed(a).total_cmp(&speed(b)))
+            });
+            for server in servers {
+                text += &server_line(label, &Server { url: server.url.clone(), try_last: server.try_last })?;
+            }
+        }
+        Ok(text)
+    }
+}
+
+fn servers(plan: &Plan, answers: &[Answer]) -> Vec<ServerReport> {
+    let planned = plan.servers.iter().map(|server| ServerReport {
+        label: server.label.clone(),
+        url: server.url.clone(),
+        try_last: server.try_last,
+        ..ServerReport::default()
+    });
+    let mut reports: Vec<ServerReport> = planned.collect();
+    for need in &plan.needs {
+        for &probe in &need.probes {
+            reports[plan.probes[probe].server].count(answers[probe].meaning(need), &answers[probe]);
+        }
+    }
+    let mut latencies: Vec<Vec<Duration>> = vec![Vec::new(); reports.len()];
+    for (probe, answer) in plan.probes.iter().zip(answers) {
+        if let Answer::There { latency, .. } = answer {
+            latencies[probe.server].push(*latency);
+        }
+    }
+    for (report, mut latencies) in reports.iter_mut().zip(latencies) {
+        latencies.sort_unstable();
+        report.median_latency = latencies.get(latencies.len() / 2).map(Duration::as_secs_f64);
+    }
+    reports
+}
+
+impl ServerReport {
+    fn count(&mut self, meaning: Meaning, answer: &Answer) {
+        self.parts += 1;
+        *match meaning {
+            Meaning::Found => &mut self.found,
+            Meaning::Missing => &mut self.missing,
+            Meaning::WrongLength => &mut self.wrong_length,
+            Meaning::WrongSum => &mut self.wrong_sum,
+            Meaning::Failed => &mut self.failed,
+        } += 1;
+        if let Answer::Failed(why) = answer {
+            *self.failures.entry(why.clone()).or_default() += 1;
+        }
+    }
+}
+
+fn why(meaning: Meaning, answer: &Answer, need: &Need) -> String {
+    match (meaning, answer) {
+        (_, Answer::Failed(why)) => why.clone(),
+        (Meaning::WrongLength, Answer::There { length: Some(length), .. }) => {
+            format!("it has {length} bytes instead of {}", need.length.unwrap_or_default())
+        }
+        (Meaning::WrongSum, _) => "it has another sum".to_owned(),
+        _ => "not found".to_owned(),
+    }
+}

@@ -1,0 +1,264 @@
+//! The files of one directory: read, edited, and staged with the mode and the owner that they have.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use similar::TextDiff;
+
+use super::find::Found;
+use super::set::{Directory, FileError, Options, SetError, Task};
+use crate::digest::{Algorithm, Hasher, hex, update_all};
+use crate::format::jigdo::{Edit, Unpacked};
+use crate::publish;
+use crate::publish::sums::{file_name, listed, with_sums};
+use crate::stamp::Stamp;
+
+/// A SUMS file.
+pub struct SumsFile {
+    algorithm: Algorithm,
+    path: PathBuf,
+    text: Vec<u8>,
+    /// The files that it lists.
+    names: BTreeSet<String>,
+    metadata: Metadata,
+}
+
+impl SumsFile {
+    /// The SUMS files in a directory.
+    pub fn all_in(directory: &Path) -> Result<Vec<Self>, SetError> {
+        let mut all = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let path = directory.join(file_name(algorithm));
+            let read = || -> io::Result<_> { Ok((fs::read(&path)?, fs::symlink_metadata(&path)?)) };
+            match read() {
+                Ok((text, metadata)) => {
+                    let names = listed(&text).collect();
+                    all.push(Self { algorithm, path, text, names, metadata });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(SetError::Output { path, source }),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A jigdo file that changes, as it waits.
+pub struct Prepared {
+    /// Its place among all tasks.
+    pub task: usize,
+    /// Its directory's place among all of them.
+    pub directory: usize,
+    pub name: String,
+    /// Of the file that it will replace.
+    pub stamp: Stamp,
+    pub diff: Option<String>,
+    /// In hexadecimal: those that SUMS files beside it hold.
+    pub sums: BTreeMap<Algorithm, String>,
+}
+
+/// A SUMS file that changes, as it waits.
+pub struct PreparedSums {
+    pub directory: usize,
+    pub name: String,
+    pub path: PathBuf,
+    pub stamp: Stamp,
+    pub diff: Option<String>,
+}
+
+/// What came of some files.
+#[derive(Default)]
+pub struct Batch {
+    pub files: Vec<Prepared>,
+    /// By the file's place among all tasks.
+    pub wrong: Vec<(usize, FileError)>,
+    /// Labels that are given servers and that one of them knows.
+    pub used: BTreeSet<String>,
+}
+
+/// A file that was read.
+struct Source {
+    task: usize,
+    name: String,
+    metadata: Metadata,
+    bytes: Vec<u8>,
+}
+
+/// A file that changes.
+struct Changing<'s> {
+    source: &'s Source,
+    unpacked: Unpacked<'s>,
+    edits: Vec<Edit>,
+}
+
+/// Reads some files of a directory, and stages those that change.
+pub fn batch(
+    number: usize,
+    directory: &Directory,
+    tasks: &[(usize, &Task<'_>)],
+    options: &Options<'_>,
+    is_synced: bool,
+) -> Result<Batch, SetError> {
+    let mut batch = Batch::default();
+    let mut sources = Vec::new();
+    for &(task, Task { file, change }) in tasks {
+        match read(task, file) {
+            Ok(source) => sources.push((source, change)),
+            Err(error) => batch.wrong.push((task, error)),
+        }
+    }
+    let mut changing = Vec::new();
+    for (source, change) in &sources {
+        let unpacked = Unpacked::new(&source.bytes).map_err(|error| FileError::Change(error.into()));
+        let edited = unpacked.and_then(|unpacked| {
+            let edits = change.edits(&unpacked.text, &mut batch.used)?;
+            Ok(Changing { source, unpacked, edits })
+        });
+        match edited {
+            Ok(changed) if changed.edits.is_empty() => {}
+            Ok(_) if source.name.is_empty() => batch.wrong.push((source.task, FileError::Name)),
+            Ok(changed) => changing.push(changed),
+            Err(error) => batch.wrong.push((source.task, error)),
+        }
+    }
+    // Somewhere something is wrong, so nothing will come of it.
+    if !batch.wrong.is_empty() {
+        return Ok(batch);
+    }
+    let contents: Vec<_> = changing.iter().map(|changing| changing.unpacked.edited(&changing.edits)).collect();
+    let sums = sums(directory, &changing, &contents);
+    for ((changing, runs), sums) in changing.iter().zip(&contents).zip(sums) {
+        let Changing { source, unpacked, edits } = changing;
+        let diff = options.dry_run.then(|| diff(&tasks_path(tasks, source.task), unpacked, edits));
+        if !options.dry_run {
+            let mtime = options.keep_mtime;
+            stage(directory, &source.name, runs, &source.metadata, mtime, is_synced)?;
+        }
+        let stamp = Stamp::of(&source.metadata);
+        batch.files.push(Prepared {
+            task: source.task,
+            directory: number,
+            name: source.name.clone(),
+            stamp,
+            diff,
+            sums,
+        });
+    }
+    Ok(batch)
+}
+
+fn tasks_path(tasks: &[(usize, &Task<'_>)], number: usize) -> PathBuf {
+    let task = tasks.iter().find(|(task, _)| *task == number);
+    task.map(|(_, task)| task.file.path.clone()).unwrap_or_default()
+}
+
+/// The name is empty if a record of changes cannot hold it.
+fn read(task: usize, file: &Found) -> Result<Source, FileError> {
+    let (metadata, bytes) = file.read()?;
+    let name = file.real.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
+    Ok(Source { task, name: name.unwrap_or_default().to_owned(), metadata, bytes })
+}
+
+/// The sums of new contents that the directory's SUMS files hold, all side by side.
+fn sums(
+    directory: &Directory,
+    changing: &[Changing<'_>],
+    contents: &[Vec<Cow<'_, [u8]>>],
+) -> Vec<BTreeMap<Algorithm, String>> {
+    let listing = |name: &str| {
+        let files = directory.sums.iter().filter(|sums| sums.names.contains(name));
+        files.map(|sums| (sums.algorithm, Hasher::new(sums.algorithm))).collect::<BTreeMap<_, _>>()
+    };
+    let mut hashers: Vec<_> = changing.iter().map(|changing| listing(&changing.source.name)).collect();
+    let most = contents.iter().map(Vec::len).max().unwrap_or(0);
+    for run in 0..most {
+        let mut updates: Vec<(&mut Hasher, &[u8])> = Vec::new();
+        for (hashers, runs) in hashers.iter_mut().zip(contents) {
+            if let Some(run) = runs.get(run) {
+                updates.extend(hashers.values_mut().map(|hasher| (hasher, &**run)));
+            }
+        }
+        update_all(&mut updates);
+    }
+    let finish = |(algorithm, hasher): (Algorithm, Hasher)| (algorithm, hex(&hasher.finish()));
+    hashers.into_iter().map(|hashers| hashers.into_iter().map(finish).collect()).collect()
+}
+
+/// Stages a SUMS file with the sums of these files, which are in its directory, if it lists one.
+pub fn sums_file(
+    number: usize,
+    directory: &Directory,
+    sums: &SumsFile,
+    files: &[&Prepared],
+    options: &Options<'_>,
+) -> Result<Option<PreparedSums>, SetError> {
+    let new = files.iter().filter_map(|file| Some((file.name.clone(), file.sums.get(&sums.algorithm)?.clone())));
+    let text = with_sums(&sums.text, &new.collect());
+    if text == sums.text {
+        return Ok(None);
+    }
+    if !sums.metadata.is_file() {
+        return Err(SetError::Files(vec![(sums.path.clone(), FileError::NoFile)]));
+    }
+    let name = file_name(sums.algorithm);
+    let path = sums.path.clone();
+    let texts = || (String::from_utf8_lossy(&sums.text), String::from_utf8_lossy(&text));
+    let diff = options.dry_run.then(|| {
+        let (before, after) = texts();
+        unified(&path, &before, &after)
+    });
+    if !options.dry_run {
+        stage(directory, &name, &[Cow::Borrowed(&text)], &sums.metadata, false, true)?;
+    }
+    Ok(Some(PreparedSums { directory: number, name, path, stamp: Stamp::of(&sums.metadata), diff }))
+}
+
+/// Writes a file that waits, with the mode and the owner of the one that it will replace.
+fn stage(
+    directory: &Directory,
+    name: &str,
+    runs: &[Cow<'_, [u8]>],
+    like: &Metadata,
+    keep_mtime: bool,
+    is_synced: bool,
+) -> Result<(), SetError> {
+    let failed = |source| SetError::Output { path: directory.output.staged(name), source };
+    let staged = directory.output.stage(name).map_err(|error| match error {
+        publish::Error::Output { path, source } => SetError::Output { path, source },
+        error => SetError::Directory(error),
+    });
+    directory.has_staged.store(true, Ordering::Relaxed);
+    let mut file = staged?;
+    let mut write = || -> io::Result<()> {
+        for run in runs {
+            file.write_all(run)?;
+        }
+        let made = file.metadata()?;
+        if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
+            fchown(&file, Some(like.uid()), Some(like.gid()))?;
+        }
+        file.set_permissions(like.permissions())?;
+        if keep_mtime {
+            file.set_modified(like.modified()?)?;
+        }
+        if is_synced { file.sync_all() } else { Ok(()) }
+    };
+    write().map_err(failed)
+}
+
+/// What the edits change in a file's text.
+fn diff(path: &Path, unpacked: &Unpacked<'_>, edits: &[Edit]) -> String {
+    let mut after = unpacked.text.clone().into_owned();
+    edits.iter().rev().for_each(|edit| after.replace_range(edit.range.clone(), &edit.text));
+    unified(path, &unpacked.text, &after)
+}
+
+fn unified(path: &Path, before: &str, after: &str) -> String {
+    let name = path.display().to_string();
+    TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&name, &name).to_string()
+}

@@ -1,0 +1,49 @@
+//! The sets that releases' manifests have published, and the servers that the manifests say they should have.
+
+use std::path::PathBuf;
+
+use super::change::{Change, Mode};
+use super::find::{FindError, Found, find};
+use crate::format::jigdo::Server;
+use crate::manifest::{self, Release};
+
+/// A published jigdo file, and what is to become of it.
+pub struct Published {
+    pub file: Found,
+    pub change: Change,
+}
+
+/// The servers of a mirror, with its label.
+pub fn servers_of(mirror: &manifest::Mirror) -> impl Iterator<Item = (String, Server)> {
+    let server = |server: &manifest::Server| Server { url: server.url.clone(), try_last: server.try_last };
+    mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
+}
+
+/// The published sets of all images of these releases, and the jigdo files of those that are not published.
+///
+/// # Errors
+///
+/// A jigdo file that is there, but cannot be looked at.
+pub fn published(releases: &[Release]) -> Result<(Vec<Published>, Vec<PathBuf>), FindError> {
+    let (mut sets, mut missing) = (Vec::new(), Vec::new());
+    let all = releases.iter().flat_map(|release| release.images.iter().map(move |image| (release, image)));
+    for (release, image) in all {
+        let path = image.output.join(format!("{}.jigdo", image.name));
+        if !path.exists() {
+            missing.push(path);
+            continue;
+        }
+        let servers = image.mirrors.iter().flat_map(|&mirror| servers_of(&release.mirrors[mirror])).collect();
+        let change = Change {
+            mode: Mode::Replace,
+            servers,
+            includes: image.include_jigdo.clone(),
+            // As for publishing, the manifest need not name any.
+            allow_unserved: true,
+            is_all: true,
+            ..Change::default()
+        };
+        sets.extend(find(&[path])?.pop().map(|file| Published { file, change }));
+    }
+    Ok((sets, missing))
+}

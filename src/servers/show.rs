@@ -1,0 +1,104 @@
+//! Which labels many jigdo files have: in how many of them, for how many parts, with which servers.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Found;
+use crate::format::jigdo::{Outline, Server, Unpacked};
+
+/// A label in all files together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LabelSummary {
+    /// Empty for parts without a label.
+    pub label: String,
+    /// How many files know it.
+    pub files: u64,
+    /// How many lines of `[Parts]` name it.
+    pub parts: u64,
+    /// How many files have parts with this label, and neither a server for it nor an `[Include]` line.
+    pub files_without_server: u64,
+    /// In the order in which they first occur.
+    pub servers: Vec<ServerSummary>,
+}
+
+/// A server of a label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerSummary {
+    pub url: String,
+    pub try_last: bool,
+    /// How many files have it.
+    pub files: u64,
+}
+
+/// What many files have, and what is wrong with those that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// How many files were read.
+    pub files: u64,
+    /// Ordered by label.
+    pub labels: Vec<LabelSummary>,
+    /// `path: what is wrong`.
+    pub errors: Vec<String>,
+}
+
+/// The labels and servers of these files.
+pub fn show(files: &[Found]) -> Shown {
+    let read: Vec<Result<Outline, String>> = files.par_iter().map(outline).collect();
+    let mut shown = Shown::default();
+    let mut labels: BTreeMap<String, LabelSummary> = BTreeMap::new();
+    for (file, outline) in files.iter().zip(read) {
+        match outline {
+            Ok(outline) => {
+                shown.files += 1;
+                add(&mut labels, &outline);
+            }
+            Err(error) => shown.errors.push(format!("{}: {error}", file.path.display())),
+        }
+    }
+    shown.labels = labels.into_values().collect();
+    shown
+}
+
+fn outline(file: &Found) -> Result<Outline, String> {
+    let (_, bytes) = file.read().map_err(|error| error.to_string())?;
+    let unpacked = Unpacked::new(&bytes).map_err(|error| error.to_string())?;
+    Outline::new(&unpacked.text, &[]).map_err(|error| error.to_string())
+}
+
+fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
+    // Of this file: whether each label has a server, and how many parts name it.
+    let mut of_file: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
+    for (label, parts) in &outline.labels {
+        of_file.entry(label).or_default().1 = *parts;
+    }
+    for line in &outline.servers {
+        of_file.entry(&line.label).or_default().0 = true;
+    }
+    for (label, (has_server, parts)) in of_file {
+        let summary = labels.entry(label.to_owned()).or_default();
+        summary.label = label.to_owned();
+        summary.files += 1;
+        summary.parts += parts;
+        let is_served = has_server || label.is_empty() || crate::format::jigdo::is_scheme(label);
+        summary.files_without_server += u64::from(!is_served && outline.includes.is_empty());
+    }
+    for (at, line) in outline.servers.iter().enumerate() {
+        let is_repeated =
+            outline.servers[..at].iter().any(|other| (&other.label, &other.server) == (&line.label, &line.server));
+        if !is_repeated && let Some(summary) = labels.get_mut(&line.label) {
+            summary.add_server(&line.server);
+        }
+    }
+}
+
+impl LabelSummary {
+    fn add_server(&mut self, server: &Server) {
+        let is_same = |known: &&mut ServerSummary| (&known.url, known.try_last) == (&server.url, server.try_last);
+        match self.servers.iter_mut().find(is_same) {
+            Some(known) => known.files += 1,
+            None => self.servers.push(ServerSummary { url: server.url.clone(), try_last: server.try_last, files: 1 }),
+        }
+    }
+}
