@@ -48,14 +48,17 @@ fn times<W: Copy>(kernels: &[&Kernel<W>], start: W, block: usize) -> Vec<Duratio
     times
 }
 
-/// The set whose widest kernel takes the least time for each lane. Which that is differs from one maker's processors to
-/// another's, and takes less than a millisecond to find out.
+/// The set whose widest kernel takes the least time for each lane, if by a quarter less than those of fewer lanes, which
+/// are easier to fill. Which that is differs from one maker's processors to another's, and takes less than a millisecond
+/// to find out.
 pub(super) fn fastest<W: Copy>(mut sets: Vec<Vec<Kernel<W>>>, start: W, block: usize) -> Vec<Kernel<W>> {
     sets.retain(|set| !set.is_empty());
+    sets.sort_by_key(|set| set.last().map(|kernel| kernel.lanes));
     let widest: Vec<_> = sets.iter().filter_map(|set| set.last()).collect();
     let times = times(&widest, start, block);
-    let cost = |at: &usize| times[*at] / widest[*at].lanes as u32;
-    let fastest = (0..sets.len()).min_by_key(cost);
+    let cost = |at: usize| times[at] / widest[at].lanes as u32;
+    let better = |best, at| if cost(at) * 5 / 4 < cost(best) { at } else { best };
+    let fastest = (0..sets.len()).reduce(better);
     fastest.map(|at| sets.swap_remove(at)).unwrap_or_default()
 }
 
