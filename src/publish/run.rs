@@ -26,12 +26,12 @@ use crate::mirror::{Catalogue, Index};
 use crate::progress::{Event, Progress};
 use crate::stamp::{Stamp, now_ns};
 
-/// How many pieces of all templates in work may wait for their compression: 64 MiB at most.
-const PIECES_IN_MEMORY: usize = 64;
+/// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
+const PIECES_IN_MEMORY: usize = 32;
 
 /// How many images are in work at once, as far as there are any.
 const LEAST_AT_ONCE: usize = 16;
-const MOST_AT_ONCE: usize = 64;
+const MOST_AT_ONCE: usize = 48;
 
 /// How long the windows of all images in work are together, and of one image, in bytes.
 const WINDOWS: u64 = 512 << 20;

@@ -13,6 +13,7 @@
 
 mod change;
 pub mod check;
+mod direct;
 mod find;
 mod prepare;
 mod release;

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use similar::TextDiff;
 
+use super::direct;
 use super::find::Found;
 use super::set::{Directory, FileError, Options, SetError, Task};
 use crate::digest::{Algorithm, Hasher, hex, update_all};
@@ -235,9 +236,7 @@ fn stage(
     directory.has_staged.store(true, Ordering::Relaxed);
     let mut file = staged?;
     let mut write = || -> io::Result<()> {
-        for run in runs {
-            file.write_all(run)?;
-        }
+        direct::write(&mut file, &directory.output.staged(name), runs)?;
         let made = file.metadata()?;
         if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
             fchown(&file, Some(like.uid()), Some(like.gid()))?;

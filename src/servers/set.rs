@@ -167,6 +167,17 @@ fn allow_open_files(count: u64) {
     }
 }
 
+/// Does work on more threads than there are cores, as most of them wait for the disk.
+fn with_more_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    const MOST: usize = 64;
+    let threads = rayon::current_num_threads();
+    match rayon::ThreadPoolBuilder::new().num_threads((4 * threads).min(MOST).max(threads)).build() {
+        Ok(pool) => pool.install(work),
+        // Then as many as there are must do.
+        Err(_) => work(),
+    }
+}
+
 struct Run<'a> {
     tasks: &'a [Task<'a>],
     options: &'a Options<'a>,
@@ -194,7 +205,7 @@ const DIRECTORIES_AT_ONCE: usize = 16;
 impl Run<'_> {
     /// Stages everything that changes, and sees to it that it is on the disk.
     fn prepare(&self) -> Result<AllPrepared, SetError> {
-        let files = self.prepare_files()?;
+        let files = with_more_threads(|| self.prepare_files())?;
         let mut of_directory: BTreeMap<usize, Vec<&Prepared>> = BTreeMap::new();
         files.iter().for_each(|file| of_directory.entry(file.directory).or_default().push(file));
         let sums: Vec<Option<PreparedSums>> = self

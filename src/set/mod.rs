@@ -4,16 +4,13 @@ mod include;
 mod locate;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::digest::{Hasher, Sum};
+use crate::digest::Sum;
 use crate::format::base64;
 use crate::format::jigdo::{self, Image, Jigdo, ResolveError};
 use crate::format::template::{self, Template};
-
-/// How much of a template is summed at a time, in bytes.
-const PIECE: usize = 1 << 20;
 
 /// A template in a file.
 pub type FileTemplate = Template<BufReader<File>>;
@@ -112,17 +109,8 @@ impl Set {
     pub fn check_template_sum(&self) -> Result<(), Error> {
         let Some(expected) = self.image.template_sum else { return Ok(()) };
         let failed = |error| Error::Io { path: self.template.clone(), error };
-        let mut file = File::open(&self.template).map_err(failed)?;
-        let mut hasher = Hasher::new(expected.checksum().into());
-        let mut buffer = vec![0; PIECE];
-        loop {
-            match file.read(&mut buffer).map_err(failed)? {
-                0 => break,
-                count => hasher.update(&buffer[..count]),
-            }
-        }
-        let found = Sum::from_bytes(expected.checksum(), &hasher.finish());
-        let found = found.expect("a hasher gives as many bytes as its sum has");
+        let file = File::open(&self.template).map_err(failed)?;
+        let found = Sum::of_reader(expected.checksum(), file).map_err(failed)?;
         let (path, jigdo) = (self.template.clone(), self.path.clone());
         if found == expected { Ok(()) } else { Err(Error::TemplateSum { path, jigdo, expected, found }) }
     }

@@ -13,7 +13,7 @@ const MAX_HEADER: u64 = 64 << 10;
 const INPUT_BUFFER: usize = 64 << 10;
 
 /// The longest piece that is inflated at once and remembered, in bytes, uncompressed.
-const LONGEST_REMEMBERED: u64 = 1 << 20;
+const LONGEST_REMEMBERED: u64 = 2 << 20;
 
 /// What is wrong with a template. Offsets are in bytes from the template's start.
 #[derive(Debug, thiserror::Error)]

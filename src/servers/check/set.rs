@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read as _};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::place::Place;
-use crate::digest::{Hasher, Sum};
+use crate::digest::Sum;
 use crate::format::base64;
 use crate::format::jigdo::{Jigdo, Location};
 use crate::format::template::{Area, Template};
@@ -126,7 +126,8 @@ impl Set {
             return Err("it is not a regular file".to_owned());
         }
         if let Some(expected) = expected {
-            let found = sum_of(path, expected).map_err(|error| error.to_string())?;
+            let found = File::open(path).and_then(|file| Sum::of_reader(expected.checksum(), file));
+            let found = found.map_err(|error| error.to_string())?;
             if found != expected {
                 self.problems.push(format!(
                     "its template {} has another sum than the jigdo file says: {} instead of {}",
@@ -162,20 +163,6 @@ impl Set {
         }
         Ok(())
     }
-}
-
-/// The sum of a file, of the kind of `like`.
-fn sum_of(path: &Path, like: Sum) -> io::Result<Sum> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new(like.checksum().into());
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    Ok(Sum::from_bytes(like.checksum(), &hasher.finish()).expect("the sum is of this kind"))
 }
 
 fn stays_in_its_tree(location: &Location) -> bool {
