@@ -75,13 +75,27 @@ impl OutputDirectory {
         if changes.is_empty() {
             return Ok(());
         }
+        self.record(changes)?;
+        self.carry_out(changes)
+    }
+
+    /// The same where all staged files are known to have other bytes than those that are published: nothing is compared.
+    pub fn commit_changed(&self, changes: &[Change]) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.record(changes)?;
+        self.make(changes.iter())
+    }
+
+    /// Puts changes on record before the first of them is made.
+    fn record(&self, changes: &[Change]) -> Result<(), Error> {
         let failed = |source| Error::Output { path: self.staged(COMMIT), source };
         let unfinished = format!("{COMMIT}.new");
         let mut file = self.stage(&unfinished)?;
         file.write_all(Change::list(changes).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         fs::rename(self.staged(&unfinished), self.staged(COMMIT)).map_err(failed)?;
-        File::open(self.path.join(STAGING)).and_then(|staging| staging.sync_all()).map_err(failed)?;
-        self.carry_out(changes)
+        File::open(self.path.join(STAGING)).and_then(|staging| staging.sync_all()).map_err(failed)
     }
 
     fn finish_commit(&self) -> Result<(), Error> {
@@ -112,7 +126,12 @@ impl OutputDirectory {
                 needed.push(change);
             }
         }
-        for change in needed {
+        self.make(needed.into_iter())
+    }
+
+    /// Makes changes, makes them last, and strikes them off the record.
+    fn make<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Result<(), Error> {
+        for change in changes {
             let (name, result) = match change {
                 Change::Publish(name) => (name, fs::rename(self.staged(name), self.published(name))),
                 Change::Remove(name) => (name, fs::remove_file(self.published(name))),

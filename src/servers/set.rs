@@ -350,7 +350,7 @@ impl Run<'_> {
                 scope.spawn(|| {
                     while let Some((number, changes)) = changes.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let directory = &self.directories[*number];
-                        match directory.output.commit(changes) {
+                        match directory.output.commit_changed(changes) {
                             Ok(()) => directory.output.clean(),
                             Err(error) => {
                                 failures.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
