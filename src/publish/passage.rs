@@ -21,6 +21,10 @@ use crate::progress::{Event, Progress};
 /// How many windows the sums of an image may be ahead of the search for its parts, and behind it.
 const AHEAD: u64 = 1;
 
+/// How much of a sparse image is worked on at a time, in bytes. Windows that are holes all over are not read: the shorter
+/// they are, the more are.
+pub const SPARSE_WINDOW: u64 = 16 << 20;
+
 /// What is needed on the way through an image.
 pub struct Passage<'a> {
     pub image: &'a Image<'a>,

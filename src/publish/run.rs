@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::job::{self, Job};
 use super::known::Image;
+use super::passage::SPARSE_WINDOW;
 use super::plan::{Plan, Planned, Selection};
 use super::record::{Found, Record, jigdo_name, template_name};
 use super::report::{ImageReport, Outcome, Outputs, SetReport};
@@ -37,7 +38,6 @@ const MOST_AT_ONCE: usize = 48;
 const WINDOWS: u64 = 512 << 20;
 const SHORTEST_WINDOW: u64 = 32 << 20;
 const LONGEST_WINDOW: u64 = 128 << 20;
-const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// A run over all images of a plan.
 pub struct Run<'a> {
@@ -220,7 +220,6 @@ impl<'a> Run<'a> {
 
     /// How much of an image is worked on at a time, in bytes: the more, the fuller are the lanes in which the parts that
     /// begin there are read. All images together have as much of their bytes in use as most machines can keep in memory.
-    /// Of a sparse image, windows that are holes all over are not read: the shorter, the more.
     fn window(&self, image: &Mapped) -> u64 {
         match image.is_sparse() {
             true => SPARSE_WINDOW,

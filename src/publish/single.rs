@@ -11,7 +11,7 @@ use rayon::ThreadPool;
 use super::Error;
 use super::areas::AreaWriter;
 use super::known::Image;
-use super::passage::Passage;
+use super::passage::{Passage, SPARSE_WINDOW};
 use super::plan::Selection;
 use super::proof;
 use super::streams::set_sum;
@@ -22,9 +22,8 @@ use crate::matcher::{Area, Bytes as _, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::Progress;
 
-/// How much of the image is worked on at a time, in bytes. Of a sparse one, windows that are holes all over are not read.
+/// How much of the image is worked on at a time, in bytes, unless it is sparse.
 const WINDOW: u64 = 64 << 20;
-const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// An image, the files that may be parts of it, and how its template is written.
 pub struct Single<'a> {
@@ -92,11 +91,11 @@ impl Single<'_> {
         let passed = passage.go(
             |found, _| areas.write(&mut writer, self.image, found),
             |areas| {
-                let parts = areas.iter().filter_map(|area| match area {
+                let mut parts = areas.iter().filter_map(|area| match area {
                     Area::Part(part) => Some(part_of(part, &selection)),
                     Area::Unmatched(_) => None,
                 });
-                parts.into_iter().try_for_each(&mut found)
+                parts.try_for_each(&mut found)
             },
         )?;
         let image_sum = set_sum(&passed.image_sums, checksum);
@@ -111,11 +110,11 @@ impl Single<'_> {
     /// # Errors
     /// When it is not what was found in the image.
     pub fn prove(&self, path: &Path, written: &Written) -> Result<(), Error> {
-        let of_file = |path: &Path| Sum::of_reader(self.options.checksum, File::open(path)?);
+        let sum_of_file = || File::open(path).and_then(|file| Sum::of_reader(self.options.checksum, file));
         let (proof, sum) = self.pool.install(|| {
             rayon::join(
                 || proof::prove_template(path, self.image, &written.layout, written.image_sum),
-                || of_file(path).map_err(|error| error.to_string()),
+                || sum_of_file().map_err(|error| error.to_string()),
             )
         });
         let same = |sum: Sum| match sum == written.template_sum {
