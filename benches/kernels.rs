@@ -13,8 +13,9 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
-use jigpress::digest::{Algorithm, Checksum, Hasher, Rsync64, Sum, update_all};
-use jigpress::format::template::{ImageEntry, Options, Writer};
+use jigdo::template::{ImageEntry, Options, Writer};
+use jigdo::{Algorithm, Checksum, Rsync64, Sum};
+use jigpress::digest::{Hasher, update_all};
 use jigpress::matcher::Signature;
 use jigpress::matcher::head::HeadFinder;
 use jigpress::matcher::table::SignatureTable;
@@ -104,7 +105,8 @@ fn template(criterion: &mut Criterion) {
             || ImageEntry { length: data.len() as u64, sum: Sum::Md5([0; 16]), block_length: Some(BLOCK as u32) };
         group(criterion, "template", data.len()).bench_function(name, |bencher| {
             bencher.iter(|| {
-                let mut writer = Writer::new(Vec::new(), Options::new(Checksum::Md5)).expect("a Vec takes every write");
+                let mut writer =
+                    Writer::new(Vec::new(), Options::new(Checksum::Md5, "test/1.0")).expect("a Vec takes every write");
                 writer.unmatched(&data).expect("a Vec takes every write");
                 writer.finish(image()).expect("the areas are the image").len()
             });

@@ -8,13 +8,15 @@
 //! their ratio to those of the random case, and the most memory that both searches had allocated. In the random case
 //! all parts are noise, and each stands once in an image that is noise otherwise.
 
+#![allow(unsafe_code)] // It counts what is allocated, which takes an allocator of its own.
+
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use jigpress::digest::Checksum;
+use jigdo::Checksum;
 use jigpress::matcher::anchors::{Anchors, WINDOW};
 use jigpress::matcher::head::HeadFinder;
 use jigpress::matcher::search::search;

@@ -21,22 +21,22 @@
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | exit codes, and what people read |
 
-#![deny(unsafe_code)]
+/// What jigdo files and templates say made them, and servers are told: the program and its version.
+pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 pub mod assemble;
 pub mod cli;
 pub mod digest;
-pub mod format;
-#[allow(unsafe_code)]
-pub mod image;
+pub mod file;
+pub mod make;
 pub mod manifest;
 pub mod matcher;
 pub mod mirror;
+pub mod output;
 pub mod progress;
 pub mod publish;
 pub mod servers;
 pub mod set;
 pub mod snapshot;
-pub mod stamp;
 pub mod summing;
 pub mod verify;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{installed, repository, run};
-use jigpress::format::jigdo::gzip;
+use jigdo::jigdo_file::gzip;
 use release::{Place, age, contents, noise, stamps};
 
 /// A mirror and sets of some images, which jigpress makes.

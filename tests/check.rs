@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use common::nginx::{Nginx, free_port};
-use jigpress::format::jigdo::gzip;
+use jigdo::jigdo_file::gzip;
 use release::{Place, Ran, noise};
 use serde_json::Value;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use common::drop_in::{bin, path_with};
 use common::nginx::Nginx;
 use common::{installed, noise, program_path, run, text, write};
-use jigpress::format::jigdo::gzip;
+use jigdo::jigdo_file::gzip;
 
 /// The two generations of the format.
 const GENERATIONS: [&str; 2] = ["md5", "sha256"];

@@ -1,6 +1,6 @@
 //! The matcher against a reference that is slow and obviously right: every part at every offset.
 
-use jigpress::digest::{Checksum, Sum};
+use jigdo::{Checksum, Sum};
 use jigpress::matcher::cover::cover;
 use jigpress::matcher::head::{Head, HeadFinder, Marks};
 use jigpress::matcher::search::{Search, search};

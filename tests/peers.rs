@@ -11,7 +11,7 @@ use std::process::Command;
 use common::sets::{BZIP2, COMBINATIONS, MD5, Release, SHA256, Set, Settings, UNUSUAL};
 use common::sets::{both_peers, check, checksum_list_line, corpus};
 use common::{imagesums, installed, jigpress, noise, repository, run, text, write};
-use jigpress::digest::Algorithm;
+use jigdo::Algorithm;
 
 fn vectors() -> Release {
     let vectors = repository().join("testdata/vectors");

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jigpress::digest::{Algorithm, Checksum, Sum};
+use jigdo::{Algorithm, Checksum, Sum};
 use jigpress::manifest;
 use jigpress::progress::{Event, Progress, Silent};
 use jigpress::publish::report::Outcome;

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use jigpress::digest::Algorithm;
-use jigpress::format::jigdo::gzip;
+use jigdo::Algorithm;
+use jigdo::jigdo_file::gzip;
 use release::{Mount, Place, contents, noise, stamps, sum};
 
 const MD5: &str = "nXb3pOcG17eayxE_uI2UCA";

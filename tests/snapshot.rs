@@ -11,9 +11,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use jigpress::digest::{Checksum, Sum};
-use jigpress::format::base64;
-use jigpress::format::jigdo::gzip;
+use jigdo::base64;
+use jigdo::jigdo_file::gzip;
+use jigdo::{Checksum, Sum};
 use release::{Mount, Place, contents, noise, stamps};
 
 /// A jigdo file with parts: label and path, and the content that its sum is of.

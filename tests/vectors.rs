@@ -4,14 +4,15 @@ use std::fs::{self, File};
 use std::io::{BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use jigdo::base64;
+use jigdo::jigdo_file::{Jigdo, Location, gzip};
+use jigdo::template::{Area, Compression, Options, Template, Writer};
+use jigdo::{Algorithm, Checksum, Rsync64, Sum};
 use jigpress::assemble::source::{LabelTrees, Trees};
 use jigpress::assemble::{Destination, Order, Report, assemble};
 use jigpress::cli::Format;
 use jigpress::cli::inspect::show;
-use jigpress::digest::{Algorithm, Checksum, Hasher, Rsync64, Sum};
-use jigpress::format::base64;
-use jigpress::format::jigdo::{Jigdo, Location, gzip};
-use jigpress::format::template::{Area, Compression, Options, Template, Writer};
+use jigpress::digest::Hasher;
 use jigpress::progress::Silent;
 
 fn vectors() -> PathBuf {
@@ -165,7 +166,7 @@ fn templates_written_again_say_the_same() {
         original.unmatched().read_to_end(&mut data).unwrap();
         let image = original.description.image;
         for compression in [Compression::Gzip, Compression::Bzip2] {
-            let options = Options { compression, ..Options::new(image.sum.checksum()) };
+            let options = Options { compression, ..Options::new(image.sum.checksum(), "test/1.0") };
             let mut writer = Writer::new(Vec::new(), options).unwrap();
             let mut rest = &data[..];
             for area in &original.description.areas {
@@ -216,7 +217,7 @@ fn the_comments_that_libjte_leaves_are_read() {
     let comments = jigdo("libjte-v2").image.unwrap().comments;
     let mut hasher = Hasher::new(Algorithm::Sha512);
     hasher.update(&image("libjte-v2"));
-    let expected = jigpress::format::jigdo::image_sum_comment(Algorithm::Sha512, &hasher.finish());
+    let expected = jigdo::jigdo_file::image_sum_comment(Algorithm::Sha512, &hasher.finish());
     assert!(comments.contains(&expected));
     assert!(comments.contains(&"Image size 786432 bytes".to_owned()));
 }

@@ -4,8 +4,8 @@
 
 use std::io::{Cursor, Read};
 
-use jigpress::format::jigdo::{Draft, Jigdo, Outline, Unpacked};
-use jigpress::format::template::{Area, Template};
+use jigdo::jigdo_file::{Draft, Jigdo, Outline, Unpacked};
+use jigdo::template::{Area, Template};
 use libfuzzer_sys::fuzz_target;
 
 /// How much unmatched data is inflated, in bytes: a few hundred bytes can promise terabytes.

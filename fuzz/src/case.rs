@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use jigpress::digest::Checksum;
-use jigpress::format::template::Compression;
+use jigdo::Checksum;
+use jigdo::template::Compression;
 
 /// The most files that a mirror has.
 const MAX_FILES: usize = 16;

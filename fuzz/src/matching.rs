@@ -1,7 +1,7 @@
 //! The matcher on a case, held to what must be true of every layout, and to a reference that is slow and obviously
 //! right: every part at every offset.
 
-use jigpress::digest::{Checksum, Rsync64};
+use jigdo::{Checksum, Rsync64};
 use jigpress::matcher::cover::cover;
 use jigpress::matcher::head::{Head, HeadFinder};
 use jigpress::matcher::search::{Search, search};

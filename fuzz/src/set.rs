@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
 
 use jigpress::assemble::{Destination, Order, Part, Place as PartPlace, assemble};
-use jigpress::digest::Sum;
-use jigpress::format::jigdo::{self, Image, Jigdo, Location, Server};
-use jigpress::format::template::{self, Compression, ImageEntry, Options, Template, Writer};
+use jigdo::Sum;
+use jigdo::jigdo_file::{self, Image, Jigdo, Location, Server};
+use jigdo::template::{self, Compression, ImageEntry, Options, Template, Writer};
 use jigpress::matcher::{Area, Layout, PartId};
 use jigpress::progress::Silent;
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::digest::Sum;
-use crate::format::template;
+use jigdo::Sum;
+use jigdo::template;
 
 /// Why an image could not be put together, other than that parts are missing. Offsets are in bytes of the image.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::part::{Opened, Part, Place, Reason};
 use super::plan::{Plan, State, What};
 use super::window::{Origin, Segment, Window};
-use crate::format::template::Unmatched;
+use jigdo::template::Unmatched;
 
 /// What of an image is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::{Rsync64, Sum};
-use crate::format::template::Area;
-use crate::image;
-use crate::stamp::Stamp;
+use crate::file;
+use crate::file::Stamp;
+use jigdo::template::Area;
+use jigdo::{Rsync64, Sum};
 
 /// A part, as a template describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,7 +111,7 @@ impl Opened {
                 return is_right.then(opened).ok_or(Reason::Length { expected: length, found });
             }
         };
-        let file = image::open(path)?;
+        let file = file::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(Reason::NotAFile);

@@ -11,9 +11,9 @@ use super::part::Reason;
 use super::plan::{Plan, What};
 use super::summing::{Summed, Summing};
 use super::window::Pool;
-use crate::digest::Sum;
-use crate::format::template::Template;
 use crate::progress::{Event, Progress};
+use jigdo::Sum;
+use jigdo::template::Template;
 
 /// What all images in work share.
 pub(super) struct Shared<'a> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::part::{Part, Place};
-use crate::format::template::{Area, Description, ImageEntry};
+use jigdo::template::{Area, Description, ImageEntry};
 
 /// What is to be done for one image.
 pub(super) struct Plan {

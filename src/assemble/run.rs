@@ -14,9 +14,9 @@ use super::source::Source;
 use super::summing::Summing;
 use super::window::Pool;
 use super::work::{Report, Work};
-use crate::digest::Checksum;
-use crate::format::template::Template;
 use crate::progress::{Event, Progress};
+use jigdo::Checksum;
+use jigdo::template::Template;
 
 /// How many images are in work at once: as many as their sums have lanes.
 const AT_ONCE: usize = 16;

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::window::{Origin, Segment, Window};
-use crate::digest::{self, Algorithm, Checksum, Hasher, Sum};
+use crate::digest::{self, Hasher};
+use jigdo::{Algorithm, Checksum, Sum};
 
 /// How many windows of an image may wait to be summed.
 const MOST_WAITING: usize = 2;

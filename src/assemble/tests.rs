@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 
 use super::source::Source;
 use super::*;
-use crate::digest::{Checksum, Rsync64, Sum};
-use crate::format::template::{ImageEntry, Options, Template, Tmp, Writer};
 use crate::progress::Silent;
+use jigdo::template::{ImageEntry, Options, Template, Tmp, Writer};
+use jigdo::{Checksum, Rsync64, Sum};
 
 const BLOCK: u32 = 256;
 
@@ -61,7 +61,7 @@ fn image(pieces: &[Piece]) -> Vec<u8> {
 }
 
 fn template_with(checksum: Checksum, pieces: &[Piece], sum: Sum) -> Memory {
-    let mut writer = Writer::new(Vec::new(), Options::new(checksum)).unwrap();
+    let mut writer = Writer::new(Vec::new(), Options::new(checksum, "test/1.0")).unwrap();
     for piece in pieces {
         match piece {
             Piece::Unmatched(bytes) => writer.unmatched(bytes).unwrap(),

@@ -11,9 +11,9 @@ use super::part::Part;
 use super::pass::pass;
 use super::plan::{Plan, What};
 use super::run::with_summing;
-use crate::digest::Sum;
-use crate::format::template::{Area, Template};
 use crate::progress::{Event, Progress};
+use jigdo::Sum;
+use jigdo::template::{Area, Template};
 
 /// How much unmatched data are compared at a time, in bytes.
 const PIECE: u64 = 1 << 20;

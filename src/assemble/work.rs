@@ -11,9 +11,9 @@ use super::pass::{Shared, pass};
 use super::plan::{Plan, State};
 use super::source::Source;
 use super::{Destination, Error, Incomplete, Order};
-use crate::digest::Sum;
-use crate::format::template::{Template, Tmp};
 use crate::progress::Event;
+use jigdo::Sum;
+use jigdo::template::{Template, Tmp};
 
 /// More passes than this are of no use: then the disk gives other bytes than it was given.
 const MOST_PASSES: usize = 1000;

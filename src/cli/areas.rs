@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::digest::{Checksum, Rsync64, Sum};
-use crate::format::base64;
-use crate::format::template::Area;
-use crate::format::template::description::Entry;
+use jigdo::base64;
+use jigdo::template::Area;
+use jigdo::template::description::Entry;
+use jigdo::{Checksum, Rsync64, Sum};
 
 /// How sums are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Notation {
     fn rsync64(self, sum: Rsync64) -> String {
         match self {
             Self::Base64 => format!("  {}", base64::encode(&sum.to_bytes())),
-            Self::Hex => format!(" {}", crate::digest::hex(&sum.to_bytes())),
+            Self::Hex => format!(" {}", jigdo::hex(&sum.to_bytes())),
         }
     }
 }

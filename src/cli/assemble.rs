@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let filter = Filter::new(args.include.clone(), args.exclude.clone());
     let filter = filter.map_err(|error| Failure::Usage(error.to_string()))?;
     let (trees, old_images) = (args.mirrors.trees()?, args.from.images()?);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let pool = args.jobs.pool()?;
     let missing_file = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{Failure, IndexArgs, JobsArgs, terminal};
-use crate::digest::Checksum;
 use crate::manifest::{self, Mirror, Mirrors};
 use crate::mirror::{Index, Tree};
 use crate::progress::Event;
+use jigdo::Checksum;
 
 /// The block length of directories that are named without a manifest, in bytes.
 const DEFAULT_BLOCK_LENGTH: u32 = 1024;
@@ -35,7 +35,7 @@ pub struct Args {
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (trees, block_lengths) = trees(&args.sources)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let pool = args.jobs.pool()?;
     let index = Index::open(&args.index.path()?).map_err(Failure::nothing)?;
     let progress = terminal::listener(args.quiet);
     pool.install(|| {

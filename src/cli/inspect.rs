@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::Format;
 use super::areas::{Notation, write_entry};
-use crate::digest::{Algorithm, Sum};
-use crate::format::base64;
-use crate::format::jigdo::{self, Jigdo};
-use crate::format::template::description::Entry;
-use crate::format::template::{self, Area, Description, Template};
+use jigdo::base64;
+use jigdo::jigdo_file::{self, Jigdo};
+use jigdo::template::description::Entry;
+use jigdo::template::{self, Area, Description, Template};
+use jigdo::{Algorithm, Sum};
 
 /// Shows what a template or jigdo file contains.
 ///
@@ -36,7 +36,7 @@ pub enum Error {
     #[error("{path}: {error}", path = .path.display())]
     Template { path: PathBuf, error: template::Error },
     #[error("{path}: {error}", path = .path.display())]
-    Jigdo { path: PathBuf, error: jigdo::Error },
+    Jigdo { path: PathBuf, error: jigdo_file::Error },
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
@@ -284,12 +284,12 @@ impl JigdoView {
         for (_, location) in &jigdo.parts {
             *parts_per_label.entry(location.label.clone()).or_default() += 1;
         }
-        let part = |(sum, location): &(Sum, jigdo::Location)| PartView {
+        let part = |(sum, location): &(Sum, jigdo_file::Location)| PartView {
             sum: sum.into(),
             label: location.label.clone(),
             path: location.path.clone(),
         };
-        let image = |image: &jigdo::Image| JigdoImageView {
+        let image = |image: &jigdo_file::Image| JigdoImageView {
             filename: image.filename.clone(),
             template: image.template.clone(),
             template_sum: image.template_sum.as_ref().map(SumView::from),

@@ -186,4 +186,11 @@ impl JobsArgs {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.map_or_else(cores, usize::from)
     }
+
+    /// A pool of this many threads.
+    fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
+        let (count, builder) = (self.count(), rayon::ThreadPoolBuilder::new());
+        let failed = |error| Failure::Nothing(format!("cannot start {count} threads: {error}; give a smaller --jobs"));
+        builder.num_threads(count).build().map_err(failed)
+    }
 }

@@ -8,8 +8,9 @@ use indicatif::BinaryBytes;
 
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
+use crate::make::SetReport;
 use crate::manifest::{self, Release, Selector};
-use crate::publish::report::{Outcome, Report, SetReport};
+use crate::publish::report::{Outcome, Report};
 use crate::publish::{self, Options};
 use crate::servers::{self, Task};
 
@@ -89,7 +90,7 @@ fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     let (sets, missing) = servers::published(releases).map_err(super::servers::unfound)?;
     let tasks: Vec<_> = sets.iter().map(|set| Task { file: set.file.clone(), change: &set.change }).collect();
     let options = servers::Options { dry_run: args.dry_run, ..servers::Options::default() };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let pool = args.jobs.pool()?;
     let outcome = pool.install(|| servers::set(&tasks, &options)).map_err(super::servers::unchanged)?;
     for path in &missing {
         terminal::say(format_args!(

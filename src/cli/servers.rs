@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 impl FileArgs {
     /// Does the work on the jigdo files that are meant.
     pub fn work<T: Send>(&self, work: impl FnOnce(Vec<Found>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.jobs.count()).build().map_err(Failure::nothing)?;
+        let pool = self.jobs.pool()?;
         pool.install(|| work(servers::find(&self.paths).map_err(unfound)?))
     }
 }

@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         announce: &announce,
         dry_run: args.dry_run,
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let pool = args.jobs.pool()?;
     let outcome = pool.install(|| {
         let sets = servers::find(&sets(args)?).map_err(unfound)?;
         snapshot::snapshot(&sets, &options, &*progress).map_err(|error| match error.is_of_input() {

@@ -12,11 +12,11 @@ use serde::Serialize;
 use super::trees::MirrorArgs;
 use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
 use crate::assemble::{Verified, verify_image};
-use crate::digest::Sum;
-use crate::format::template;
 use crate::progress::Progress;
 use crate::set::{self, FileTemplate, Set};
 use crate::verify::{self, SetReport, State, SumsReport};
+use jigdo::Sum;
+use jigdo::template;
 
 /// Verifies an image, sets, or SUMS files.
 ///
@@ -53,7 +53,7 @@ pub struct Args {
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let progress = terminal::listener(args.quiet || args.format == Format::Json);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.count()).build().map_err(Failure::nothing)?;
+    let pool = args.jobs.pool()?;
     let result = pool.install(|| {
         if !args.sums.is_empty() {
             return sums(args);

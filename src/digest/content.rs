@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checksum, Hasher, hex};
+use super::Hasher;
+use jigdo::{Checksum, hex};
 
 /// The content hash of some bytes. Bytes with the same one are the same, as far as the sums of its format tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

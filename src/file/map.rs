@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
 
-use crate::matcher::Bytes;
-use crate::stamp::Stamp;
+use crate::file::Bytes;
+use crate::file::Stamp;
 
 /// An open file whose bytes are reached through windows of memory.
 ///

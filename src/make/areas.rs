@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::Error;
-use super::plan::Selection;
-use crate::format::template;
-use crate::image::Mapped;
-use crate::matcher::{Area, Bytes as _};
+use super::selection::Selection;
+use super::{Error, PoolWorkers};
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::matcher::Area;
+use crate::output;
+use jigdo::template;
 
 /// How much unmatched data is given to the template at a time, in bytes.
 const STRETCH: u64 = 16 << 20;
@@ -23,11 +25,11 @@ impl AreaWriter<'_> {
     /// Writes these areas of `image` behind those that were written before.
     pub fn write(
         &self,
-        writer: &mut template::Writer<impl Write>,
+        writer: &mut template::Writer<impl Write, PoolWorkers>,
         image: &Mapped,
         areas: &[Area],
     ) -> Result<(), Error> {
-        let failed = |source: io::Error| Error::Output { path: self.template.to_owned(), source };
+        let failed = |source: io::Error| output::Error::Write { path: self.template.to_owned(), source };
         for area in areas {
             match area {
                 Area::Part(part) => {

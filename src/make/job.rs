@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,28 +12,33 @@ use rayon::prelude::*;
 use super::areas::AreaWriter;
 use super::known::{Image, Known};
 use super::passage::Passage;
-use super::plan::{Plan, Planned, Selection};
 use super::proof;
-use super::record::{Record, jigdo_name, template_name};
 use super::report::{SetReport, Stage, Stages, Stopwatch};
-use super::staging::OutputDirectory;
+use super::selection::Selection;
 use super::streams::{Streams, Sums, set_sum};
-use super::{Error, GENERATOR};
-use crate::digest::{Algorithm, Checksum, Hasher, Sum, hex};
-use crate::format::jigdo::{self, Jigdo, Location};
-use crate::format::template::{self, ImageEntry};
-use crate::image::Mapped;
-use crate::matcher::{Area, Bytes as _, Layout, Match};
+use super::{Error, PoolWorkers, jigdo_name, template_name};
+use crate::GENERATOR;
+use crate::digest::Hasher;
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::file::Stamp;
+use crate::manifest;
+use crate::matcher::{Area, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
+use crate::output::{self, OutputDirectory};
 use crate::progress::Progress;
-use crate::stamp::Stamp;
+use jigdo::jigdo_file::{self, Jigdo, Location};
+use jigdo::template::{self, ImageEntry};
+use jigdo::{Algorithm, Checksum, Sum, hex};
 
 /// What the work on an image needs.
 pub struct Job<'a> {
     /// The image's place in the run.
     pub number: usize,
-    pub planned: Planned<'a>,
-    pub plan: &'a Plan<'a>,
+    /// What the release says of the image.
+    pub planned: &'a manifest::Image,
+    /// The image's mirrors, the preferred ones first, each with its tree in the catalogue.
+    pub mirrors: &'a [(usize, &'a manifest::Mirror)],
     pub catalogue: &'a Catalogue,
     pub selection: &'a Selection,
     pub directory: &'a OutputDirectory,
@@ -83,6 +87,17 @@ struct ProvenTemplate {
     sums: Sums,
 }
 
+/// A set that was made, and waits in its output directory.
+pub struct Staged {
+    /// The template's stamp. Files keep theirs when they are renamed.
+    pub template: Stamp,
+    /// The jigdo file's.
+    pub jigdo: Stamp,
+    pub report: SetReport,
+    /// What is now known of the image.
+    pub known: Known,
+}
+
 #[derive(Default)]
 struct Clocks {
     matching: Stage,
@@ -95,11 +110,11 @@ struct Clocks {
 }
 
 impl Job<'_> {
-    /// Makes the image's set and leaves it staged. `inputs` stands for what it depends on.
+    /// Makes the image's set and leaves it staged.
     ///
     /// # Errors
     /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
-    pub fn run(&self, image: &Image<'_>, inputs: String) -> Result<(Record, Known), Error> {
+    pub fn run(&self, image: &Image<'_>) -> Result<Staged, Error> {
         let start = Instant::now();
         let mut clocks = Clocks::default();
         let template = self.write_template(image, &mut clocks)?;
@@ -109,7 +124,7 @@ impl Job<'_> {
         self.check_unchanged(&image.mapped, &template.layout)?;
 
         let hexadecimal = |sums: &Sums| -> BTreeMap<String, String> {
-            let wanted = |(algorithm, _): &(&Algorithm, _)| self.planned.image.settings.sums.contains(algorithm);
+            let wanted = |(algorithm, _): &(&Algorithm, _)| self.planned.settings.sums.contains(algorithm);
             sums.iter().filter(wanted).map(|(algorithm, sum)| (algorithm.name().to_lowercase(), hex(sum))).collect()
         };
         let sums = [("image", &template.image_sums), ("template", &template.sums), ("jigdo", &jigdo_sums)];
@@ -135,33 +150,34 @@ impl Job<'_> {
             },
         };
         let known = self.known(image, &template);
-        Ok((Record { inputs, template: template.stamp, jigdo: jigdo_stamp, report }, known))
+        Ok(Staged { template: template.stamp, jigdo: jigdo_stamp, report, known })
     }
 
     /// Everything that is summed over a file of the set, or the image.
     fn algorithms(&self) -> BTreeSet<Algorithm> {
-        let settings = &self.planned.image.settings;
+        let settings = &self.planned.settings;
         settings.sums.iter().copied().chain([settings.checksum.into()]).collect()
     }
 
     fn image_error(&self, source: io::Error) -> Error {
-        Error::Image { path: self.planned.image.path.clone(), source }
+        Error::Image { path: self.planned.path.clone(), source }
     }
 
     fn write_template(&self, image: &Image<'_>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
-        let settings = &self.planned.image.settings;
-        let name = template_name(&self.planned.image.name);
-        let failed = |source| Error::Output { path: self.directory.staged(&name), source };
+        let settings = &self.planned.settings;
+        let name = template_name(&self.planned.name);
+        let failed = |source| output::Error::Write { path: self.directory.staged(&name), source };
         let options = template::Options {
             compression: settings.compression,
             level: settings.level,
             pieces_at_once: self.pieces_at_once,
-            ..template::Options::new(settings.checksum)
+            ..template::Options::new(settings.checksum, GENERATOR)
         };
         let out = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
         let read_back = Mapped::growing(&self.directory.staged(&name), template::most_bytes(image.length()));
         let streams = Streams::new(self.catalogue.engine(), &Arc::new(read_back.map_err(failed)?), &self.algorithms());
-        let mut writer = template::Writer::new(Growing { out, length: 0 }, options).map_err(failed)?;
+        let mut writer =
+            template::Writer::with_workers(Growing { out, length: 0 }, options, PoolWorkers).map_err(failed)?;
 
         let (layout, image_sums) = self.go_through(image, &mut writer, &streams, clocks)?;
         let entry = ImageEntry {
@@ -189,9 +205,9 @@ impl Job<'_> {
         clocks: &mut Clocks,
     ) -> Result<ProvenTemplate, Error> {
         let WrittenTemplate { file, length, layout, image_sums, streams } = template;
-        let path = self.directory.staged(&template_name(&self.planned.image.name));
-        let failed = |source| Error::Output { path: path.clone(), source };
-        let sum = set_sum(&image_sums, self.planned.image.settings.checksum);
+        let path = self.directory.staged(&template_name(&self.planned.name));
+        let failed = |source| output::Error::Write { path: path.clone(), source };
+        let sum = set_sum(&image_sums, self.planned.settings.checksum);
         let (synced, proven) = std::thread::scope(|threads| {
             let synced = threads.spawn(|| sync(&file));
             let prove = || proof::prove_template(&path, &image.mapped, &layout, sum);
@@ -209,24 +225,24 @@ impl Job<'_> {
     fn go_through(
         &self,
         image: &Image<'_>,
-        writer: &mut template::Writer<Growing>,
+        writer: &mut template::Writer<Growing, PoolWorkers>,
         template_streams: &Streams,
         clocks: &mut Clocks,
     ) -> Result<(Layout, Sums), Error> {
-        let path = &self.planned.image.path;
+        let path = &self.planned.path;
         let passage = Passage {
             image,
             path,
             number: self.number,
             catalogue: self.catalogue,
             selection: self.selection,
-            checksum: self.planned.image.settings.checksum,
+            checksum: self.planned.settings.checksum,
             algorithms: &self.algorithms(),
             pool: self.pool,
             window: self.window,
             progress: self.progress,
         };
-        let template = self.directory.staged(&template_name(&self.planned.image.name));
+        let template = self.directory.staged(&template_name(&self.planned.name));
         let areas = AreaWriter { selection: self.selection, image_path: path, template: &template };
         let clock = &mut clocks.template;
         let write = |found: &[Area], is_end: bool| {
@@ -247,16 +263,16 @@ impl Job<'_> {
 
     /// Sees to it that what was written of the template is in its file, all unmatched data if there are no more, and
     /// gives the length that it has. All but the description, which has the image's sum, is summed before that is known.
-    fn flush(&self, writer: &mut template::Writer<Growing>, is_end: bool) -> Result<u64, Error> {
-        let path = self.directory.staged(&template_name(&self.planned.image.name));
+    fn flush(&self, writer: &mut template::Writer<Growing, PoolWorkers>, is_end: bool) -> Result<u64, Error> {
+        let path = self.directory.staged(&template_name(&self.planned.name));
         let end = if is_end { writer.end_of_unmatched() } else { Ok(()) };
-        end.and_then(|()| writer.flush()).map_err(|source| Error::Output { path, source })?;
+        end.and_then(|()| writer.flush()).map_err(|source| output::Error::Write { path, source })?;
         Ok(writer.out().length)
     }
 
     /// What is now known of the image.
     fn known(&self, image: &Image<'_>, template: &ProvenTemplate) -> Known {
-        let checksum = self.planned.image.settings.checksum;
+        let checksum = self.planned.settings.checksum;
         let content = |part: &Match| {
             let file = self.selection.file(part.part);
             Some((part.start..part.end(), self.catalogue.known_sums(file)?.content(checksum)?))
@@ -268,24 +284,32 @@ impl Job<'_> {
         }
     }
 
+    /// The label under which the image's mirrors have the files of a tree.
+    fn label(&self, tree: usize) -> &str {
+        let mirror = self.mirrors.iter().find(|(known, _)| *known == tree);
+        &mirror.expect("an image is matched with its own mirrors only").1.label
+    }
+
     /// What the set's jigdo file says.
     fn jigdo(&self, image: &Mapped, template: &ProvenTemplate) -> Jigdo {
-        let planned = &self.planned;
-        let settings = &planned.image.settings;
+        let planned = self.planned;
+        let settings = &planned.settings;
         let mut locations = BTreeMap::new();
         for part in template.layout.parts() {
             let file = self.selection.file(part.part);
             locations.entry(file).or_insert(part.sum);
         }
         let location = |(file, sum): (FileId, Sum)| {
-            let label = self.plan.label(planned, self.catalogue.tree(file)).to_owned();
+            let label = self.label(self.catalogue.tree(file)).to_owned();
             (sum, Location { label, path: self.catalogue.path(file).to_owned() })
         };
         let mut parts: Vec<_> = locations.into_iter().map(location).collect();
         parts.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
-        let servers = planned.mirrors().flat_map(|mirror| {
-            let server =
-                |server: &crate::manifest::Server| jigdo::Server { url: server.url.clone(), try_last: server.try_last };
+        let servers = self.mirrors.iter().flat_map(|(_, mirror)| {
+            let server = |server: &crate::manifest::Server| jigdo_file::Server {
+                url: server.url.clone(),
+                try_last: server.try_last,
+            };
             mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
         });
         Jigdo {
@@ -294,17 +318,17 @@ impl Job<'_> {
                 Checksum::Sha256 => "2.0".to_owned(),
             }),
             generator: Some(GENERATOR.to_owned()),
-            image: Some(jigdo::Image {
-                filename: planned.image.filename.clone(),
-                template: planned.image.template_url.clone(),
+            image: Some(jigdo_file::Image {
+                filename: planned.filename.clone(),
+                template: planned.template_url.clone(),
                 template_sum: Some(set_sum(&template.sums, settings.checksum)),
-                short_info: planned.image.short_info.clone(),
-                info: planned.image.info.clone(),
+                short_info: planned.short_info.clone(),
+                info: planned.info.clone(),
                 comments: comments(&settings.sums, image, template),
             }),
             parts,
             servers: servers.collect(),
-            includes: planned.image.include_jigdo.clone(),
+            includes: planned.include_jigdo.clone(),
         }
     }
 
@@ -315,18 +339,18 @@ impl Job<'_> {
         template: &ProvenTemplate,
         clocks: &mut Clocks,
     ) -> Result<(Stamp, u64, Sums), Error> {
-        let name = jigdo_name(&self.planned.image.name);
+        let name = jigdo_name(&self.planned.name);
         let path = self.directory.staged(&name);
         let text = jigdo.to_text().map_err(|source| Error::Jigdo { path: path.clone(), source })?;
-        let failed = |source| Error::Output { path: path.clone(), source };
-        let bytes = match self.planned.image.settings.compress_jigdo {
-            true => jigdo::gzip(&text).map_err(failed)?,
+        let failed = |source| output::Error::Write { path: path.clone(), source };
+        let bytes = match self.planned.settings.compress_jigdo {
+            true => jigdo_file::gzip(&text).map_err(failed)?,
             false => text.into_bytes(),
         };
         let mut file = self.directory.stage(&name)?;
         file.write_all(&bytes).map_err(failed)?;
         let stamp = sync(&file).map_err(failed)?;
-        let sum = set_sum(&template.sums, self.planned.image.settings.checksum);
+        let sum = set_sum(&template.sums, self.planned.settings.checksum);
         let proven = clocks.proof.time(|| proof::prove_jigdo(&path, &template.layout, sum));
         proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
         let sums = self.algorithms().into_iter().map(|algorithm| (algorithm, Hasher::sum(algorithm, &bytes)));
@@ -356,10 +380,10 @@ fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenT
         chosen.map(|(&algorithm, sum)| comment(algorithm, sum)).collect()
     };
     [
-        wanted(&template.sums, jigdo::template_sum_comment),
-        vec![jigdo::template_size_comment(template.length)],
-        wanted(&template.image_sums, jigdo::image_sum_comment),
-        vec![jigdo::image_size_comment(image.length())],
+        wanted(&template.sums, jigdo_file::template_sum_comment),
+        vec![jigdo_file::template_size_comment(template.length)],
+        wanted(&template.image_sums, jigdo_file::image_sum_comment),
+        vec![jigdo_file::image_size_comment(image.length())],
     ]
     .concat()
 }
@@ -368,9 +392,4 @@ fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenT
 fn sync(file: &File) -> io::Result<Stamp> {
     file.sync_all()?;
     Ok(Stamp::of(&file.metadata()?))
-}
-
-/// Opens the image that is planned.
-pub fn open(path: &Path) -> Result<Mapped, Error> {
-    Mapped::open(path).map_err(|source| Error::Image { path: path.to_owned(), source })
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Algorithm, Checksum, Content};
-use crate::image::{Mapped, Window};
-use crate::matcher::{Bytes, Region};
-use crate::stamp::Stamp;
+use crate::digest::Content;
+use crate::file::Stamp;
+use crate::file::{Bytes, Region};
+use crate::file::{Mapped, Window};
 use crate::summing::{Engine, Request, Source, Ticket};
+use jigdo::{Algorithm, Checksum};
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,14 +9,15 @@ use rayon::ThreadPool;
 
 use super::Error;
 use super::known::Image;
-use super::plan::{Selection, SelectionSums};
 use super::report::{Stage, Stopwatch};
+use super::selection::{Selection, SelectionSums};
 use super::streams::{Streams, Sums};
-use crate::digest::{Algorithm, Checksum};
+use crate::file::Bytes as _;
 use crate::matcher::search::Search;
-use crate::matcher::{Area, Bytes as _, Layout};
+use crate::matcher::{Area, Layout};
 use crate::mirror::Catalogue;
 use crate::progress::{Event, Progress};
+use jigdo::{Algorithm, Checksum};
 
 /// How many windows the sums of an image may be ahead of the search for its parts, and behind it.
 const AHEAD: u64 = 1;

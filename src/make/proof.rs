@@ -8,11 +8,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::digest::Sum;
-use crate::format::jigdo::Jigdo;
-use crate::format::template::{self, Template};
-use crate::image::Mapped;
-use crate::matcher::{Area, Bytes as _, Layout};
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::matcher::{Area, Layout};
+use jigdo::Sum;
+use jigdo::jigdo_file::Jigdo;
+use jigdo::template::{self, Template};
 
 /// How many bytes are compared at a time.
 const WINDOW: u64 = 1 << 20;

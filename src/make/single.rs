@@ -1,5 +1,6 @@
 //! One image outside of any release: its parts among some files, and its template, written wherever the caller wants it.
 
+use crate::digest;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,19 +9,22 @@ use std::sync::Arc;
 
 use rayon::ThreadPool;
 
-use super::Error;
 use super::areas::AreaWriter;
 use super::known::Image;
 use super::passage::{Passage, SPARSE_WINDOW};
-use super::plan::Selection;
 use super::proof;
+use super::selection::Selection;
 use super::streams::set_sum;
-use crate::digest::{Hasher, Sum};
-use crate::format::template::{self, ImageEntry};
-use crate::image::Mapped;
-use crate::matcher::{Area, Bytes as _, Layout, Match};
+use super::{Error, PoolWorkers};
+use crate::digest::Hasher;
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::matcher::{Area, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
+use crate::output;
 use crate::progress::Progress;
+use jigdo::Sum;
+use jigdo::template::{self, ImageEntry};
 
 /// How much of the image is worked on at a time, in bytes, unless it is sparse.
 const WINDOW: u64 = 64 << 20;
@@ -69,7 +73,7 @@ impl Single<'_> {
         out: impl Write + Send,
         mut found: impl FnMut(Part) -> Result<(), E>,
     ) -> Result<Written, E> {
-        let failed = |source| Error::Output { path: self.template_path.to_owned(), source };
+        let failed = |source| Error::from(output::Error::Write { path: self.template_path.to_owned(), source });
         let checksum = self.options.checksum;
         let selection = Selection::of_files(self.catalogue, self.block_length, self.files.iter().copied());
         let image = Image::new(Arc::clone(self.image), None, self.catalogue.engine());
@@ -86,7 +90,7 @@ impl Single<'_> {
             progress: self.progress,
         };
         let out = Summed { out, hasher: Hasher::new(checksum.into()) };
-        let mut writer = template::Writer::new(out, self.options.clone()).map_err(failed)?;
+        let mut writer = template::Writer::with_workers(out, self.options.clone(), PoolWorkers).map_err(failed)?;
         let areas = AreaWriter { selection: &selection, image_path: self.image_path, template: self.template_path };
         let passed = passage.go(
             |found, _| areas.write(&mut writer, self.image, found),
@@ -110,7 +114,7 @@ impl Single<'_> {
     /// # Errors
     /// When it is not what was found in the image.
     pub fn prove(&self, path: &Path, written: &Written) -> Result<(), Error> {
-        let sum_of_file = || File::open(path).and_then(|file| Sum::of_reader(self.options.checksum, file));
+        let sum_of_file = || File::open(path).and_then(|file| digest::sum_of_reader(self.options.checksum, file));
         let (proof, sum) = self.pool.install(|| {
             rayon::join(
                 || proof::prove_template(path, self.image, &written.layout, written.image_sum),

@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::digest::{Algorithm, Checksum, Sum};
-use crate::image::Mapped;
+use crate::file::Mapped;
 use crate::summing::{Engine, Stream};
+use jigdo::{Algorithm, Checksum, Sum};
 
 /// A file's sums.
 pub type Sums = BTreeMap<Algorithm, Vec<u8>>;

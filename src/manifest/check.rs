@@ -10,9 +10,9 @@ use super::raw;
 use super::shape::{OneOf, Placed, Text};
 use super::yaml::Key;
 use super::{Filter, Mirror, Server, Settings};
-use crate::digest::{Algorithm, Checksum};
-use crate::format::jigdo::is_scheme;
-use crate::format::template::Compression;
+use jigdo::jigdo_file::is_scheme;
+use jigdo::template::Compression;
+use jigdo::{Algorithm, Checksum};
 
 /// Names that mean something of their own in texts and selectors.
 pub(super) const RESERVED: [&str; 6] = ["release", "stem", "file", "name", "image", "exclude"];

@@ -32,11 +32,11 @@ pub use problem::{Errors, Place, Problem};
 pub use schema::schema;
 pub use selector::{Selector, SelectorError};
 
-use crate::digest::{Algorithm, Checksum};
-use crate::format::template::Compression;
 use crate::mirror::Tree;
 use check::Context;
 use expand::Environment;
+use jigdo::template::Compression;
+use jigdo::{Algorithm, Checksum};
 use problem::Problems;
 use selector::Selection;
 use shape::Read as _;

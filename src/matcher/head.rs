@@ -5,7 +5,7 @@
 //! the repetition, a quarter of it before that byte. A part that nothing breaks is periodic as a whole.
 
 use super::anchors::{Anchor, Anchors};
-use crate::digest::Rsync64;
+use jigdo::Rsync64;
 
 /// What the scan must know of a part's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

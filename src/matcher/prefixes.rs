@@ -206,9 +206,9 @@ impl Hasher for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Checksum, Rsync64};
     use crate::matcher::PartSum;
     use crate::matcher::head::Marks;
+    use jigdo::{Checksum, Rsync64};
     use proptest::prelude::*;
 
     struct Contents(Vec<Vec<u8>>);

@@ -16,8 +16,9 @@ use super::head::Head;
 use super::runs::{Run, Runs};
 use super::subject::Subject;
 use super::verify::{Assumption, Reach};
-use super::{Bytes, Match, PartId};
-use crate::digest::Rsync64;
+use super::{Match, PartId};
+use crate::file::Bytes;
+use jigdo::Rsync64;
 
 /// How many bytes may be hashed in vain, beside a quarter of the image.
 const WASTE: u64 = 4 << 20;

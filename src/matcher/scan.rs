@@ -13,8 +13,8 @@ use super::PartId;
 use super::anchors::{Anchors, BATCH, Places, WINDOW, key};
 use super::head::repetition;
 use super::table::SignatureTable;
-use crate::digest::Rsync64;
-use crate::digest::rsync64::TABLE;
+use jigdo::RSYNC64_TABLE as TABLE;
+use jigdo::Rsync64;
 
 /// In how many places of a batch, at the most, blocks are looked up one by one.
 const MOST_PLACES: usize = BATCH / 64;

@@ -10,7 +10,8 @@ use super::subject::Subject;
 use super::table::SignatureTable;
 use super::thorough::Thorough;
 use super::verify::Reach;
-use super::{Area, Bytes, Layout, PartSums};
+use super::{Area, Layout, PartSums};
+use crate::file::Bytes;
 
 /// A search that goes through an image from front to back.
 pub struct Search<'a, B: Bytes + ?Sized> {

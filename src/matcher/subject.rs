@@ -8,7 +8,8 @@ use rayon::ThreadPool;
 use super::head::Head;
 use super::table::SignatureTable;
 use super::verify::{Assumption, Reach, verify};
-use super::{Bytes, Match, PartId, PartSums};
+use super::{Match, PartId, PartSums};
+use crate::file::Bytes;
 
 /// How many bytes are looked at together outside of the window at hand.
 pub const STRETCH: u64 = 4 << 20;

@@ -12,7 +12,7 @@ use super::head::{Head, repetition};
 use super::prefixes::Prefixes;
 use super::scan::Hits;
 use super::{PartId, PartSums, Signature};
-use crate::digest::Rsync64;
+use jigdo::Rsync64;
 
 /// The signatures of all parts of an image's mirrors.
 pub struct SignatureTable {

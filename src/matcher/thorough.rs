@@ -12,7 +12,8 @@ use super::prefixes::Member;
 use super::runs::{Run, Runs, run_start};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
-use super::{Bytes, Match, PartId};
+use super::{Match, PartId};
+use crate::file::Bytes;
 
 /// How many placements wait for a choice at the most. Where more overlap, one after the other, the choice is made in
 /// pieces.

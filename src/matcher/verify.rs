@@ -6,8 +6,9 @@ use std::ops::{Deref, Range};
 use rayon::prelude::*;
 
 use super::subject::Subject;
-use super::{Bytes, Match, PartId, PartSum, Region};
+use super::{Match, PartId, PartSum};
 use crate::digest::Content;
+use crate::file::{Bytes, Region};
 
 /// Parts that may begin at one offset of the image, because a block there has their sum.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,13 +18,13 @@ use super::heads::FileHead;
 use super::store::Store;
 use super::walk::{Listing, Span};
 use super::{Error, FileError, Sums, Tree, read};
-use crate::digest::Checksum;
-use crate::image::Mapped;
-use crate::matcher::Bytes as _;
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::file::{Stamp, now_ns};
 use crate::matcher::head::Marks;
 use crate::progress::{Event, Progress};
-use crate::stamp::{Stamp, now_ns};
 use crate::summing::{Engine, Request, Source, Ticket};
+use jigdo::Checksum;
 
 /// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{FileError, read};
+use crate::file::Stamp;
 use crate::matcher::head::{HeadFinder, Marks};
-use crate::stamp::Stamp;
 
 /// A file's head, and what else the scan must know; `None` if the file is shorter than a block.
 pub type FileHead = Option<Marks>;

@@ -10,9 +10,9 @@ use super::heads::{self, FileHead};
 use super::store::{HeadRow, Reader, Store, Writer};
 use super::walk::Listing;
 use super::{Error, FileError, FileId, NamedTree, Tree, walk};
-use crate::digest::Checksum;
+use crate::file::{Stamp, now_ns};
 use crate::progress::{Event, Progress};
-use crate::stamp::{Stamp, now_ns};
+use jigdo::Checksum;
 
 /// An index file. Any number of processes and threads may use it at once.
 pub struct Index {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Error;
 use super::walk::Listing;
-use crate::stamp::Stamp;
+use crate::file::Stamp;
 
 /// Some files of a tree.
 pub struct NamedTree {
@@ -28,8 +28,8 @@ impl NamedTree {
 mod tests {
     use super::super::{Catalogue, Index};
     use super::*;
-    use crate::digest::Checksum;
     use crate::progress::Silent;
+    use jigdo::Checksum;
     use std::fs::{self, File};
     use std::path::Path;
     use std::time::{Duration, SystemTime};

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::FileError;
-use crate::image;
-use crate::stamp::Stamp;
+use crate::file;
+use crate::file::Stamp;
 
 /// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
 ///
@@ -21,7 +21,7 @@ pub fn read(
 ) -> Result<(), FileError> {
     let changed = || FileError::Changed { path: path.into() };
     let failed = |source| FileError::Io { path: path.into(), source: Arc::new(source) };
-    let mut file = image::open(path).map_err(failed)?;
+    let mut file = file::open(path).map_err(failed)?;
     let mut left = stamp.size;
     loop {
         let filled = fill(&mut file, buffer).map_err(failed)?;

@@ -13,10 +13,10 @@ use rusqlite::{
 };
 
 use super::{Error, Sums};
-use crate::digest::{Checksum, Rsync64};
+use crate::file::Stamp;
 use crate::matcher::anchors::Anchor;
 use crate::matcher::head::{Head, Marks};
-use crate::stamp::Stamp;
+use jigdo::{Checksum, Rsync64};
 
 /// The layout in `schema.sql`, in the file's `user_version`.
 const VERSION: i64 = 5;

@@ -1,7 +1,8 @@
 //! The strong sums of files.
 
-use crate::digest::{Checksum, Content, Hasher, Sum};
+use crate::digest::{Content, Hasher};
 use crate::matcher::PartSum;
+use jigdo::{Checksum, Sum};
 
 /// What is known of a file's bytes, all from one read of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

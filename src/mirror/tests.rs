@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::*;
-use crate::digest::{Checksum, Rsync64, Sum};
 use crate::matcher::PartSum;
 use crate::matcher::anchors::Anchors;
 use crate::matcher::head::{Head, HeadFinder, Marks};
 use crate::progress::{Event, Progress};
+use jigdo::{Checksum, Rsync64, Sum};
 
 /// A directory with a mirror and an index.
 struct Place {

@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::{Error, Tree};
+use crate::file::Stamp;
 use crate::progress::{Event, Progress};
-use crate::stamp::Stamp;
 
 /// The usable files of a tree.
 pub struct Listing {

@@ -31,7 +31,7 @@ impl OutputDirectory {
     /// Creates the directory where it is missing, locks it, and finishes what a run that was killed had begun to
     /// publish.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Output { path: path.to_owned(), source };
+        let failed = |source| Error::Write { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed)?;
         let lock = File::open(path).map_err(failed)?;
         match lock.try_lock() {
@@ -63,7 +63,7 @@ impl OutputDirectory {
     /// A new, empty file that waits to be published as `name`.
     pub fn stage(&self, name: &str) -> Result<File, Error> {
         let path = self.staged(name);
-        let failed = |source| Error::Output { path: path.clone(), source };
+        let failed = |source| Error::Write { path: path.clone(), source };
         fs::create_dir_all(self.path.join(STAGING)).map_err(failed)?;
         File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(failed)
     }
@@ -90,7 +90,7 @@ impl OutputDirectory {
 
     /// Puts changes on record before the first of them is made.
     fn record(&self, changes: &[Change]) -> Result<(), Error> {
-        let failed = |source| Error::Output { path: self.staged(COMMIT), source };
+        let failed = |source| Error::Write { path: self.staged(COMMIT), source };
         let unfinished = format!("{COMMIT}.new");
         let mut file = self.stage(&unfinished)?;
         file.write_all(Change::list(changes).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
@@ -100,7 +100,7 @@ impl OutputDirectory {
 
     fn finish_commit(&self) -> Result<(), Error> {
         let path = self.staged(COMMIT);
-        let failed = |source| Error::Output { path: path.clone(), source };
+        let failed = |source| Error::Write { path: path.clone(), source };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -138,20 +138,20 @@ impl OutputDirectory {
             };
             match result {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Output { path: self.published(name), source });
+                    return Err(Error::Write { path: self.published(name), source });
                 }
                 _ => {}
             }
         }
         self.sync()?;
         let path = self.staged(COMMIT);
-        fs::remove_file(&path).map_err(|source| Error::Output { path, source })
+        fs::remove_file(&path).map_err(|source| Error::Write { path, source })
     }
 
     /// Whether a file `name` waits that has other bytes than the published one. One with the same bytes goes.
     fn is_new(&self, name: &str) -> Result<bool, Error> {
         let (staged, published) = (self.staged(name), self.published(name));
-        let failed = |source| Error::Output { path: published.clone(), source };
+        let failed = |source| Error::Write { path: published.clone(), source };
         if !staged.try_exists().map_err(failed)? {
             return Ok(false);
         }
@@ -165,7 +165,7 @@ impl OutputDirectory {
     /// Makes what was published last, even if the machine loses power now.
     fn sync(&self) -> Result<(), Error> {
         let synced = self.lock.as_ref().map_or(Ok(()), File::sync_all);
-        synced.map_err(|source| Error::Output { path: self.path.clone(), source })
+        synced.map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 
     /// Removes what was left behind by runs that were killed, and the staging place with it.
@@ -253,10 +253,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let out = OutputDirectory::open(place.path()).unwrap();
         fs::write(place.path().join("set"), b"same").unwrap();
-        let before = crate::stamp::Stamp::of(&fs::metadata(place.path().join("set")).unwrap());
+        let before = crate::file::Stamp::of(&fs::metadata(place.path().join("set")).unwrap());
         out.stage("set").unwrap().write_all(b"same").unwrap();
         publish(&out, "set");
-        assert_eq!(crate::stamp::Stamp::of(&fs::metadata(place.path().join("set")).unwrap()), before);
+        assert_eq!(crate::file::Stamp::of(&fs::metadata(place.path().join("set")).unwrap()), before);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::digest::Algorithm;
+use jigdo::Algorithm;
 
 /// The name of the file that holds sums of this kind.
 pub fn file_name(algorithm: Algorithm) -> String {

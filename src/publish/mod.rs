@@ -5,35 +5,23 @@
 //! that the next run finishes what a killed one had begun. What a set was made of is on record in the index, so that a
 //! set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
 
-mod areas;
-mod job;
-mod known;
-mod passage;
 mod plan;
-mod proof;
 mod record;
 pub mod report;
 mod run;
-pub mod single;
-pub(crate) mod staging;
-mod streams;
-pub(crate) mod sums;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::format::jigdo;
+use crate::GENERATOR;
+use crate::make;
 use crate::manifest::Release;
 use crate::mirror::{self, Index};
 use crate::progress::{Event, Progress};
 use plan::Plan;
 use report::{MirrorReport, Report};
 use run::Run;
-
-/// What jigdo files say made them.
-pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 /// How a run is done.
 pub struct Options<'a> {
@@ -45,36 +33,16 @@ pub struct Options<'a> {
     pub dry_run: bool,
 }
 
-/// Why a run, or the work on one image, stopped.
+/// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     #[error(transparent)]
     Mirror(#[from] mirror::Error),
     #[error("cannot start {jobs} threads: {source}; give a smaller --jobs")]
     Threads { jobs: usize, source: rayon::ThreadPoolBuildError },
-    #[error("another run is at work in {path}; wait for it to end", path = .path.display())]
-    Locked { path: PathBuf },
-    #[error("{path}: {source}; check space and permissions there", path = .path.display())]
-    Output { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}; see that it is complete, readable and at rest, and run again", path = .path.display())]
-    Image { path: PathBuf, source: io::Error },
-    #[error("{path} changed during this run; run again once the mirror is at rest", path = .path.display())]
-    PartChanged { path: PathBuf },
-    #[error("{path}: {source}; change the manifest, or leave the file out with `exclude`", path = .path.display())]
-    Jigdo { path: PathBuf, source: jigdo::WriteError },
-    #[error(
-        "{path}: read back, the set is not what was found in the image: {reason}; \
-         check the disk and the memory of this machine, and report this if they are sound",
-        path = .path.display()
-    )]
-    Proof { path: PathBuf, reason: String },
-}
-
-impl Error {
-    /// Whether the place to write to is at fault, not what is to be written.
-    fn is_of_output(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::Output { .. })
-    }
+    #[error(transparent)]
+    Make(#[from] make::Error),
 }
 
 /// What came of a run.

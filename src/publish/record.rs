@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::SetReport;
-use super::staging::OutputDirectory;
-use crate::stamp::Stamp;
+use crate::file::Stamp;
+use crate::make::{SetReport, jigdo_name, template_name};
+use crate::output::OutputDirectory;
 
 /// A set that was staged, and perhaps published. Files keep their stamp when they are renamed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,14 +50,4 @@ impl Record {
             _ => Found::Staged,
         }
     }
-}
-
-/// The file name of a set's template.
-pub fn template_name(name: &str) -> String {
-    format!("{name}.template")
-}
-
-/// The file name of a set's jigdo file.
-pub fn jigdo_name(name: &str) -> String {
-    format!("{name}.jigdo")
 }

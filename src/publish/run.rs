@@ -11,21 +11,19 @@ use rayon::ThreadPool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
-use super::job::{self, Job};
-use super::known::Image;
-use super::passage::SPARSE_WINDOW;
-use super::plan::{Plan, Planned, Selection};
-use super::record::{Found, Record, jigdo_name, template_name};
-use super::report::{ImageReport, Outcome, Outputs, SetReport};
-use super::staging::{Change, OutputDirectory};
-use super::sums::{SumsFile, file_name};
-use crate::digest::{Algorithm, Checksum, Content};
-use crate::image::Mapped;
-use crate::matcher::Bytes as _;
+use super::plan::{Plan, Planned};
+use super::record::{Found, Record};
+use super::report::{ImageReport, Outcome, Outputs};
+use crate::digest::Content;
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::file::{Stamp, now_ns};
+use crate::make::{Error, Image, Job, SPARSE_WINDOW, Selection, SetReport, Staged, jigdo_name, template_name};
 use crate::mirror::{Catalogue, Index};
+use crate::output::sums::{SumsFile, file_name};
+use crate::output::{self, Change, OutputDirectory};
 use crate::progress::{Event, Progress};
-use crate::stamp::{Stamp, now_ns};
+use jigdo::{Algorithm, Checksum};
 
 /// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
 const PIECES_IN_MEMORY: usize = 32;
@@ -59,7 +57,7 @@ pub struct Run<'a> {
 /// An output directory with the images whose sets go there.
 struct Destination {
     /// The directory, or why nothing can be written there.
-    directory: Result<OutputDirectory, Error>,
+    directory: Result<OutputDirectory, output::Error>,
     images: Vec<usize>,
     /// How many of the images are still to be done.
     left: AtomicUsize,
@@ -169,9 +167,10 @@ impl<'a> Run<'a> {
         let planned = self.plan.images[number];
         let directory = match &self.destinations[self.destination_of[number]].directory {
             Ok(directory) => directory,
-            Err(error) => return Ok(State::failed(error)),
+            Err(error) => return Ok(State::Failed { error: error.to_string(), of_output: true }),
         };
-        let image = job::open(&planned.image.path)?;
+        let path = &planned.image.path;
+        let image = Mapped::open(path).map_err(|source| Error::Image { path: path.clone(), source })?;
         lock(&self.images[number]).bytes = Some(image.length());
         self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
         let selection = &self.selections[self.selection_of[number]];
@@ -191,8 +190,8 @@ impl<'a> Run<'a> {
         }
         let job = Job {
             number,
-            planned,
-            plan: self.plan,
+            planned: planned.image,
+            mirrors: &self.plan.mirrors_of(&planned),
             catalogue: self.catalogue,
             selection,
             directory,
@@ -202,7 +201,8 @@ impl<'a> Run<'a> {
             progress: self.progress,
         };
         let image = Image::new(Arc::new(image), self.recall(&known_key(&planned)), self.catalogue.engine());
-        let (record, known) = job.run(&image, inputs)?;
+        let Staged { template, jigdo, report, known } = job.run(&image)?;
+        let record = Record { inputs, template, jigdo, report };
         if is_image_lasting {
             self.remember(&known_key(&planned), &known);
         }
@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
         for (image, mut made) in sets {
             let planned = &self.plan.images[image];
             let state = match &published {
-                Err(error) => State::failed(error),
+                Err(error) => State::Failed { error: error.to_string(), of_output: true },
                 Ok(()) => {
                     if made.is_lasting && made.found == Found::Staged {
                         self.settle_record(planned, &mut made.record, directory);
@@ -346,7 +346,7 @@ fn known_key(planned: &Planned<'_>) -> String {
 }
 
 /// Publishes sets of one directory: of each the template, then the jigdo file; then the sums of all.
-fn publish_sets(directory: &OutputDirectory, plan: &Plan<'_>, sets: &[(usize, Made)]) -> Result<(), Error> {
+fn publish_sets(directory: &OutputDirectory, plan: &Plan<'_>, sets: &[(usize, Made)]) -> Result<(), output::Error> {
     let staged = sets.iter().filter(|(_, made)| made.found == Found::Staged);
     let names = staged.map(|(image, _)| &plan.images[*image].image.name);
     let mut changes: Vec<Change> =
@@ -364,10 +364,10 @@ fn stage_sums(
     plan: &Plan<'_>,
     sets: &[(usize, Made)],
     algorithm: Algorithm,
-) -> Result<Option<Change>, Error> {
+) -> Result<Option<Change>, output::Error> {
     let name = file_name(algorithm);
     let path = directory.published(&name);
-    let failed = |source| Error::Output { path: path.clone(), source };
+    let failed = |source| output::Error::Write { path: path.clone(), source };
     let before = match fs::read(&path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-use crate::format::jigdo::{
+use jigdo::jigdo_file::{
     self, Edit, Jigdo, Location, Outline, ResolveError, Server, ServerLine, WriteError, include_line, is_scheme,
     server_line,
 };
@@ -49,7 +49,7 @@ pub struct Change {
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     #[error("{0}")]
-    Text(#[from] jigdo::Error),
+    Text(#[from] jigdo_file::Error),
     #[error("{0}")]
     Write(#[from] WriteError),
     #[error(

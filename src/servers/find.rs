@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::format::jigdo::MAX_TEXT;
+use jigdo::jigdo_file::MAX_TEXT;
 
 /// How much is read of a file to tell what it is, in bytes.
 const START: u64 = 4096;
@@ -158,7 +158,7 @@ fn begins_as_jigdo(start: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::jigdo::gzip;
+    use jigdo::jigdo_file::gzip;
 
     fn names(found: Vec<Found>, root: &Path) -> Vec<String> {
         let name = |file: Found| file.path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();

@@ -29,7 +29,7 @@ pub use show::{LabelSummary, ServerSummary, Shown, show};
 
 use std::str::FromStr;
 
-use crate::format::jigdo::{BadQuoting, Server, check_label, is_scheme, words};
+use jigdo::jigdo_file::{BadQuoting, Server, check_label, is_scheme, words};
 
 /// A label with a server, as it is typed: `Label=URL`, or `Label=URL --try-last`.
 #[derive(Debug, Clone, PartialEq, Eq)]

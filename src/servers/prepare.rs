@@ -13,11 +13,12 @@ use similar::TextDiff;
 use super::direct;
 use super::find::Found;
 use super::set::{Directory, FileError, Options, SetError, Task};
-use crate::digest::{Algorithm, Hasher, hex, update_all};
-use crate::format::jigdo::{Edit, Unpacked};
-use crate::publish;
-use crate::publish::sums::{file_name, listed, with_sums};
-use crate::stamp::Stamp;
+use crate::digest::{Hasher, update_all};
+use crate::file::Stamp;
+use crate::output;
+use crate::output::sums::{file_name, listed, with_sums};
+use jigdo::jigdo_file::{Edit, Unpacked};
+use jigdo::{Algorithm, hex};
 
 /// A SUMS file.
 pub struct SumsFile {
@@ -42,7 +43,7 @@ impl SumsFile {
                     all.push(Self { algorithm, path, text, names, metadata });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(SetError::Output { path, source }),
+                Err(source) => return Err(output::Error::Write { path, source }.into()),
             }
         }
         Ok(all)
@@ -228,11 +229,8 @@ fn stage(
     keep_mtime: bool,
     is_synced: bool,
 ) -> Result<(), SetError> {
-    let failed = |source| SetError::Output { path: directory.output.staged(name), source };
-    let staged = directory.output.stage(name).map_err(|error| match error {
-        publish::Error::Output { path, source } => SetError::Output { path, source },
-        error => SetError::Directory(error),
-    });
+    let failed = |source| SetError::from(output::Error::Write { path: directory.output.staged(name), source });
+    let staged = directory.output.stage(name);
     directory.has_staged.store(true, Ordering::Relaxed);
     let mut file = staged?;
     let mut write = || -> io::Result<()> {

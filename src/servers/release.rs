@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::change::{Change, Mode};
 use super::find::{FindError, Found, find};
-use crate::format::jigdo::Server;
 use crate::manifest::{self, Release};
+use jigdo::jigdo_file::Server;
 
 /// A published jigdo file, and what is to become of it.
 pub struct Published {

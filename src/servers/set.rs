@@ -19,9 +19,8 @@ use super::change::{Change, ChangeError};
 use super::find::Found;
 use super::prepare::{self, Prepared, PreparedSums, SumsFile};
 use super::signing;
-use crate::publish;
-use crate::publish::staging::{self, OutputDirectory};
-use crate::stamp::Stamp;
+use crate::file::Stamp;
+use crate::output::{self, OutputDirectory};
 
 /// A file, and what is to become of it.
 #[derive(Debug, Clone)]
@@ -71,10 +70,8 @@ pub struct Changed {
 pub enum SetError {
     #[error("{}", told(.0))]
     Files(Vec<(PathBuf, FileError)>),
-    #[error("{path}: {source}; check space and permissions there; nothing was changed", path = .path.display())]
-    Output { path: PathBuf, source: io::Error },
     #[error("{0}; nothing was changed")]
-    Directory(publish::Error),
+    Output(#[from] output::Error),
 }
 
 /// Why a file cannot be changed.
@@ -133,7 +130,7 @@ impl Directory {
     fn open(path: &Path, tasks: Vec<usize>, options: &Options<'_>) -> Result<Self, SetError> {
         let output = match options.dry_run {
             true => OutputDirectory::unlocked(path),
-            false => OutputDirectory::open(path).map_err(SetError::Directory)?,
+            false => OutputDirectory::open(path)?,
         };
         let sums = SumsFile::all_in(path)?;
         Ok(Self { path: path.to_owned(), output, tasks, sums, has_staged: false.into() })
@@ -298,7 +295,7 @@ impl Run<'_> {
                 }
                 Ok(())
             };
-            sync().map_err(|source| SetError::Output { path: directory.path.clone(), source })?;
+            sync().map_err(|source| output::Error::Write { path: directory.path.clone(), source })?;
         }
         Ok(())
     }
@@ -338,10 +335,10 @@ impl Run<'_> {
 
     /// Has every directory's files take their places. Gives what went wrong.
     fn commit(&self, files: &[Prepared], sums: &[PreparedSums]) -> Vec<String> {
-        let mut changes: BTreeMap<usize, Vec<staging::Change>> = BTreeMap::new();
+        let mut changes: BTreeMap<usize, Vec<output::Change>> = BTreeMap::new();
         let all = files.iter().map(|file| (file.directory, &file.name));
         for (directory, name) in all.chain(sums.iter().map(|sums| (sums.directory, &sums.name))) {
-            changes.entry(directory).or_default().push(staging::Change::Publish(name.clone()));
+            changes.entry(directory).or_default().push(output::Change::Publish(name.clone()));
         }
         let changes: Vec<_> = changes.into_iter().collect();
         let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Found;
-use crate::format::jigdo::{Outline, Server, Unpacked};
+use jigdo::jigdo_file::{Outline, Server, Unpacked};
 
 /// A label in all files together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -81,7 +81,7 @@ fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
         summary.label = label.to_owned();
         summary.files += 1;
         summary.parts += parts;
-        let is_served = has_server || label.is_empty() || crate::format::jigdo::is_scheme(label);
+        let is_served = has_server || label.is_empty() || jigdo::jigdo_file::is_scheme(label);
         summary.files_without_server += u64::from(!is_served && outline.includes.is_empty());
     }
     for (at, line) in outline.servers.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::stamp::Stamp;
+use crate::file::Stamp;
 
 /// What the names of detached signatures have behind the name of the file that they sign.
 const SUFFIXES: [&str; 3] = [".sign", ".gpg", ".asc"];

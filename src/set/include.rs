@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::{Error, locate};
-use crate::format::jigdo::Jigdo;
+use jigdo::jigdo_file::Jigdo;
 
 /// The most jigdo files that one may lead to.
 const MOST: usize = 100;

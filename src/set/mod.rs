@@ -3,14 +3,15 @@
 mod include;
 mod locate;
 
+use crate::digest;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::digest::Sum;
-use crate::format::base64;
-use crate::format::jigdo::{self, Image, Jigdo, ResolveError};
-use crate::format::template::{self, Template};
+use jigdo::Sum;
+use jigdo::base64;
+use jigdo::jigdo_file::{self, Image, Jigdo, ResolveError};
+use jigdo::template::{self, Template};
 
 /// A template in a file.
 pub type FileTemplate = Template<BufReader<File>>;
@@ -47,7 +48,7 @@ pub enum Error {
     #[error("{path}: {error}", path = .path.display())]
     Io { path: PathBuf, error: io::Error },
     #[error("{path}: {error}", path = .path.display())]
-    Jigdo { path: PathBuf, error: jigdo::Error },
+    Jigdo { path: PathBuf, error: jigdo_file::Error },
     #[error("{path}: it includes itself", path = .path.display())]
     IncludesItself { path: PathBuf },
     #[error("{path}: more than {limit} jigdo files are included", path = .path.display())]
@@ -110,7 +111,7 @@ impl Set {
         let Some(expected) = self.image.template_sum else { return Ok(()) };
         let failed = |error| Error::Io { path: self.template.clone(), error };
         let file = File::open(&self.template).map_err(failed)?;
-        let found = Sum::of_reader(expected.checksum(), file).map_err(failed)?;
+        let found = digest::sum_of_reader(expected.checksum(), file).map_err(failed)?;
         let (path, jigdo) = (self.template.clone(), self.path.clone());
         if found == expected { Ok(()) } else { Err(Error::TemplateSum { path, jigdo, expected, found }) }
     }

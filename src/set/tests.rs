@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::{Error, Set};
-use crate::digest::{Checksum, Sum};
-use crate::format::jigdo::gzip;
+use jigdo::jigdo_file::gzip;
+use jigdo::{Checksum, Sum};
 
 struct Place(tempfile::TempDir);
 
@@ -85,7 +85,7 @@ fn the_templates_sum_is_compared() {
     let place = Place::new();
     place.write("a.template", "content");
     let image = |sum: Sum| {
-        let sum = crate::format::base64::encode(sum.as_bytes());
+        let sum = jigdo::base64::encode(sum.as_bytes());
         format!("Filename=x\nTemplate=a.template\nTemplate-MD5Sum={sum}")
     };
     place.jigdo("a.jigdo", &image(Sum::of(Checksum::Md5, b"content")), "");
@@ -101,7 +101,7 @@ fn a_compressed_jigdo_file_and_those_that_it_includes_are_read() {
     place.write("a.template", "");
     let text = "[Image]\nFilename=x\nTemplate=a.template\n[Include sub/b.jigdo]\n[Include https://c/d.jigdo]\n";
     place.write("a.jigdo", gzip(text).unwrap());
-    let line = |content: &[u8]| crate::format::base64::encode(Sum::of(Checksum::Md5, content).as_bytes());
+    let line = |content: &[u8]| jigdo::base64::encode(Sum::of(Checksum::Md5, content).as_bytes());
     place.write("sub/b.jigdo", format!("[Parts]\n{}=B:b\n[Servers]\nB=https://b/\n[Include ../c.jigdo]\n", line(b"b")));
     place.write("c.jigdo", format!("[Parts]\n{}=B:c\n", line(b"c")));
     let set = place.open("a.jigdo").unwrap();

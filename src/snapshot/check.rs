@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::Error;
 use super::wanted::Wanted;
-use crate::digest::{Checksum, Sum};
+use crate::file::Stamp;
 use crate::mirror::{Catalogue, FileError, FileId, Index, Sums, Tree};
 use crate::progress::{Event, Progress, Silent};
-use crate::stamp::Stamp;
+use jigdo::{Checksum, Sum};
 
 /// What is known of the targets; nothing if they were not checked.
 #[derive(Default)]

@@ -24,14 +24,13 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::digest::Sum;
-use crate::format::jigdo;
 use crate::mirror::{self, Index};
+use crate::output::{self, OutputDirectory};
 use crate::progress::Progress;
-use crate::publish;
-use crate::publish::staging::OutputDirectory;
 use crate::servers::Found;
 use check::{Checked, Verdict};
+use jigdo::Sum;
+use jigdo::jigdo_file;
 use place::{Placed, Placer};
 use wanted::{Target, Wanted};
 
@@ -94,19 +93,17 @@ pub enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{path}: {source}", path = .path.display())]
-    Jigdo { path: PathBuf, source: jigdo::Error },
+    Jigdo { path: PathBuf, source: jigdo_file::Error },
     #[error("{path}: the path of part \"{location}\" leads out of its tree; this file cannot be trusted", path = .path.display())]
     LeavesTree { path: PathBuf, location: String },
     #[error("{path}: {source}; name the label's tree", path = .path.display())]
     Mirror { path: PathBuf, source: io::Error },
     #[error("no part of these sets has the label {labels}; their labels are {found}")]
     NoParts { labels: String, found: String },
-    #[error("{path}: {source}; check space and permissions there", path = .path.display())]
-    Output { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Output(#[from] output::Error),
     #[error("{source_path} cannot be linked to {path}: {source}; use --link auto", path = .path.display(), source_path = .source_path.display())]
     Link { source_path: PathBuf, path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Directory(publish::Error),
     #[error(transparent)]
     Index(#[from] mirror::Error),
 }
@@ -116,7 +113,7 @@ impl Error {
     pub fn is_of_input(&self) -> bool {
         match self {
             Self::Index(error) => error.is_of_trees(),
-            Self::Output { .. } | Self::Link { .. } | Self::Directory(_) => false,
+            Self::Output(_) | Self::Link { .. } => false,
             _ => true,
         }
     }
@@ -170,7 +167,7 @@ impl Trees {
         let (mut roots, mut directories) = (Vec::new(), Vec::new());
         for tree in &wanted.trees {
             if !dry_run {
-                directories.push(OutputDirectory::open(tree).map_err(Error::Directory)?);
+                directories.push(OutputDirectory::open(tree)?);
             }
             roots.push(fs::canonicalize(tree).unwrap_or_else(|_| tree.clone()));
         }

@@ -9,9 +9,8 @@ use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 
 use super::Error;
-use crate::publish;
-use crate::publish::staging::OutputDirectory;
-use crate::stamp::Stamp;
+use crate::file::Stamp;
+use crate::output::{self, OutputDirectory};
 
 /// How files come into a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -194,10 +193,7 @@ impl<'a> Placer<'a> {
     /// A new, empty file in a tree's staging place.
     fn stage(&self, tree: usize) -> Result<(PathBuf, File), Error> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
-        let file = self.trees[tree].stage(&name).map_err(|error| match error {
-            publish::Error::Output { path, source } => Error::Output { path, source },
-            error => Error::Directory(error),
-        })?;
+        let file = self.trees[tree].stage(&name)?;
         Ok((self.trees[tree].staged(&name), file))
     }
 
@@ -214,7 +210,7 @@ fn changed() -> Placed {
 }
 
 fn output_error(path: &Path, source: io::Error) -> Error {
-    Error::Output { path: path.to_owned(), source }
+    output::Error::Write { path: path.to_owned(), source }.into()
 }
 
 /// A link to the file itself, where the source is a symbolic link.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use crate::output;
 
 /// What a tree has.
 #[derive(Default)]
@@ -26,7 +27,7 @@ pub fn unneeded(root: &Path, needed: &HashSet<&str>) -> Result<Found, Error> {
 }
 
 fn walk(directory: &Path, relative: &str, needed: &HashSet<&str>, found: &mut Found) -> Result<(), Error> {
-    let failed = |source| Error::Output { path: directory.to_owned(), source };
+    let failed = |source| output::Error::Write { path: directory.to_owned(), source };
     let mut entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(failed)?;
     entries.sort_unstable_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -51,7 +52,7 @@ fn walk(directory: &Path, relative: &str, needed: &HashSet<&str>, found: &mut Fo
 /// Removes files, and the directories above them that are empty then, up to the trees' roots.
 pub fn remove(files: &[PathBuf], roots: &[PathBuf]) -> Result<(), Error> {
     for file in files {
-        fs::remove_file(file).map_err(|source| Error::Output { path: file.clone(), source })?;
+        fs::remove_file(file).map_err(|source| output::Error::Write { path: file.clone(), source })?;
         for directory in file.ancestors().skip(1).take_while(|above| !roots.iter().any(|root| root == above)) {
             // One that has other files stays.
             if fs::remove_dir(directory).is_err() {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::Error;
-use crate::digest::Sum;
-use crate::format::jigdo::Jigdo;
 use crate::servers::Found;
+use jigdo::Sum;
+use jigdo::jigdo_file::Jigdo;
 
 /// What all sets together want.
 pub struct Wanted {

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
-use crate::digest::{self, Algorithm, Hasher};
-use crate::image::Mapped;
-use crate::matcher::Bytes as _;
-use crate::stamp::Stamp;
+use crate::digest::{self, Hasher};
+use crate::file::Bytes as _;
+use crate::file::Mapped;
+use crate::file::Stamp;
+use jigdo::Algorithm;
 use queue::{Chain, Piece, Queues, Task};
 
 /// Sums everything that a run wants summed. All clones are one engine.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{RangeSums, Request, Source, Ticket};
-use crate::digest::{self, Algorithm, Hasher};
-use crate::image::Mapped;
+use crate::digest::{self, Hasher};
+use crate::file::Mapped;
+use jigdo::Algorithm;
 
 /// The most that a task takes of one chain, in bytes.
 const PIECE: u64 = 1 << 20;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use crate::assemble::{Destination, Order, Part, Place, Reason, assemble_all};
-use crate::digest::{Checksum, Sum};
-use crate::format::template::{Area, Description, ImageEntry, MAX_LENGTH, Template};
 use crate::progress::{Event, Progress};
+use jigdo::template::{Area, Description, ImageEntry, MAX_LENGTH, Template};
+use jigdo::{Checksum, Sum};
 
 /// How many parts are read side by side.
 const SIDE_BY_SIDE: usize = 16;

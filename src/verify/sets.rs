@@ -11,9 +11,9 @@ use super::parts::{Checked, Wanted, check};
 use crate::assemble::batch::MissingPart;
 use crate::assemble::source::{LabelError, LabelTrees, Source as _, Trees};
 use crate::assemble::{self, Missing, Part, Place};
-use crate::format::template::Description;
 use crate::progress::Progress;
 use crate::set::{self, Set};
+use jigdo::template::Description;
 
 /// How sets are to be checked.
 pub struct Settings<'a> {

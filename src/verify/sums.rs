@@ -8,9 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::digest::{self, Algorithm, Hasher, hex};
-use crate::publish::sums::{SumsFile, file_name};
+use crate::digest::{self, Hasher};
+use crate::output::sums::{SumsFile, file_name};
 use crate::set::Set;
+use jigdo::{Algorithm, hex};
 
 /// How many files a thread reads side by side: as many as its lanes take.
 const SIDE_BY_SIDE: usize = 16;
@@ -201,7 +202,7 @@ struct Lane {
 
 impl Lane {
     fn open(path: &Path, algorithms: &[Algorithm]) -> io::Result<Self> {
-        let file = crate::image::open(path)?;
+        let file = crate::file::open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }

@@ -11,10 +11,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use jigpress::digest::{Checksum, Sum};
-use jigpress::format::base64;
-use jigpress::format::jigdo::split;
-use jigpress::format::template::{Description, Template};
+use jigdo::base64;
+use jigdo::jigdo_file::split;
+use jigdo::template::{Description, Template};
+use jigdo::{Checksum, Sum};
 
 /// A directory with a link to jigpress that is called jigdo-file, and nothing else.
 pub fn bin() -> tempfile::TempDir {

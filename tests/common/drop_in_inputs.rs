@@ -173,7 +173,7 @@ fn texts(place: &Path) {
         put(&place.join(path), text.as_bytes());
     }
     let sets = fs::read_to_string(place.join("v1.jigdo")).unwrap();
-    put(&place.join("gz.jigdo"), &jigpress::format::jigdo::gzip(&sets).unwrap());
+    put(&place.join("gz.jigdo"), &jigdo::jigdo_file::gzip(&sets).unwrap());
 }
 
 /// Files of noise in several directories, and images of them, some cut, with other bytes between: nothing that the two

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use jigdo::jigdo_file::Jigdo;
+use jigdo::template::Template;
+use jigdo::{Algorithm, hex};
 use jigpress::assemble::source::{LabelTrees, Trees};
 use jigpress::assemble::{Destination, Order, assemble};
-use jigpress::digest::{Algorithm, Hasher, hex};
-use jigpress::format::jigdo::Jigdo;
-use jigpress::format::template::Template;
+use jigpress::digest::Hasher;
 use jigpress::progress::Silent;
 
 /// A directory with everything that a release needs. It goes when this goes.

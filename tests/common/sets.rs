@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{installed, jigpress, run, small_corpus, write};
-use jigpress::digest::{Checksum, Sum};
-use jigpress::format::jigdo::{Jigdo, Location};
-use jigpress::format::template::{Area, Template};
+use jigdo::jigdo_file::{Jigdo, Location};
+use jigdo::template::{Area, Template};
+use jigdo::{Checksum, Sum};
 
 /// How sets are published. The names are those of the manifest's keys and of jigdo-file's options.
 #[derive(Debug, Clone, Copy)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::{Refused, Report};
-use crate::digest::Algorithm;
 use crate::set::Set;
+use jigdo::Algorithm;
 
 /// How it went with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

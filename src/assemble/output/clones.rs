@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::assemble::Error;
 use crate::assemble::part::OpenedFile;
 use crate::assemble::window::BLOCK;
-use crate::image;
-use crate::stamp::Stamp;
+use crate::file;
+use crate::file::Stamp;
 
 /// Parts with fewer bytes in whole blocks than this are written.
 const SHORTEST: u64 = 16 << 10;
@@ -113,7 +113,7 @@ impl Clones {
 
 impl Clone {
     fn carry_out(&self, image: &File) -> io::Result<()> {
-        let file = image::open(&self.file)?;
+        let file = file::open(&self.file)?;
         let (mut from, mut to) = (self.start, self.blocks.start);
         while to < self.blocks.end {
             let length = usize::try_from(self.blocks.end - to).unwrap_or(usize::MAX);

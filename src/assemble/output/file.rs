@@ -11,7 +11,7 @@ use super::clones::Clones;
 use super::holes::{data, without};
 use crate::assemble::Error;
 use crate::assemble::window::{Origin, Window};
-use crate::format::template::{Description, Tmp};
+use jigdo::template::{Description, Tmp};
 
 /// A file that becomes an image.
 ///

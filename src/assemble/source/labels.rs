@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::Source;
 use crate::assemble::{Part, Place};
-use crate::digest::Sum;
-use crate::format::jigdo::{Jigdo, Location, ResolveError};
+use jigdo::Sum;
+use jigdo::jigdo_file::{Jigdo, Location, ResolveError};
 
 /// The directories that labels stand for; the first one of a label that has a part is taken.
 pub type Trees = BTreeMap<String, Vec<PathBuf>>;
@@ -96,8 +96,8 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    use crate::digest::Checksum;
-    use crate::format::jigdo::Server;
+    use jigdo::Checksum;
+    use jigdo::jigdo_file::Server;
 
     fn sum() -> Sum {
         Sum::of(Checksum::Md5, b"")

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::Source;
 use super::named::begins_like;
 use crate::assemble::{Part, Place};
-use crate::digest::Checksum;
 use crate::mirror::{Catalogue, Error, FileId, Index, Tree};
 use crate::progress::{Event, Progress};
+use jigdo::Checksum;
 
 /// All files of some trees, whatever their names; the index knows the sums of those that were read before.
 pub struct MovedFiles<'a> {
@@ -101,8 +101,8 @@ impl Source for MovedFiles<'_> {
 mod tests {
     use super::*;
     use crate::assemble::FirstBlock;
-    use crate::digest::{Rsync64, Sum};
     use crate::progress::Silent;
+    use jigdo::{Rsync64, Sum};
     use std::fs;
 
     fn part(content: &[u8]) -> Part {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Source;
 use crate::assemble::part::{FirstBlock, Opened};
 use crate::assemble::{Part, Place};
-use crate::digest::Rsync64;
+use jigdo::Rsync64;
 
 /// Files, by their lengths.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ pub(super) fn begins_like(place: &Place, part: &Part) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Checksum, Sum};
+    use jigdo::{Checksum, Sum};
 
     fn part(content: &[u8]) -> Part {
         let block = &content[..4];

@@ -14,11 +14,12 @@ use rayon::prelude::*;
 
 use super::Source;
 use crate::assemble::{FirstBlock, Part, Place};
-use crate::image::Mapped;
+use crate::file::Bytes as _;
+use crate::file::Mapped;
 use crate::matcher::head::{Head, Marks, period, repetition};
 use crate::matcher::scan::Hits;
 use crate::matcher::table::SignatureTable;
-use crate::matcher::{Bytes as _, PartId, Signature};
+use crate::matcher::{PartId, Signature};
 use crate::progress::{Event, Progress};
 
 /// How much of an image a thread looks at together, in bytes.
@@ -154,8 +155,8 @@ fn likely(run: Range<u64>, begins_here: bool, block: u64) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Checksum, Rsync64, Sum};
     use crate::progress::Silent;
+    use jigdo::{Checksum, Rsync64, Sum};
 
     const BLOCK: usize = 256;
 

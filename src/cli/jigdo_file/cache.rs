@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use super::files::{Found, Name};
 use super::options::Options;
 use super::{Error, say};
-use crate::digest::Checksum;
+use crate::file::{Stamp, now_ns};
 use crate::mirror::{self, Catalogue, FileId, Index, NamedTree};
 use crate::progress::Progress;
-use crate::stamp::{Stamp, now_ns};
+use jigdo::Checksum;
 
 /// An index, and how it is kept.
 pub struct Cache {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use super::names::STANDARD;
 use super::say;
-use crate::stamp::Stamp;
+use crate::file::Stamp;
 
 /// A path, cut in two where it has a double slash: the last one, if it has several.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::files::Found;
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, say};
-use crate::format::jigdo::Draft;
-use crate::image::Mapped;
-use crate::stamp::Stamp;
+use crate::file::Mapped;
+use crate::file::Stamp;
+use jigdo::jigdo_file::Draft;
 
 /// The jigdo file that `--merge` names, or an empty one.
 pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> Result<Draft, Error> {

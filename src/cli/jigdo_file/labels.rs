@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use super::Error;
 use super::options::Options;
-use crate::format::jigdo::quote_simply;
+use jigdo::jigdo_file::quote_simply;
 
 /// The labels of directories, given by `--label` or made up as they are needed.
 pub struct Labels {

@@ -8,8 +8,8 @@ use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, Outcome};
 use crate::cli::areas::{Notation, write_entry};
-use crate::format::template::description::Entry;
-use crate::format::template::{self, Description, Template, Tmp};
+use jigdo::template::description::Entry;
+use jigdo::template::{self, Description, Template, Tmp};
 
 /// Prints a line for each area, and one for the image.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -11,8 +11,8 @@ use super::options::{Options, Report};
 use super::{Error, Outcome, progress, say, standard_input};
 use crate::assemble::source::Source;
 use crate::assemble::{self, Destination, Incomplete, Order, Part, Place, assemble};
-use crate::format::template::{Area, Description, Template, Tmp};
 use crate::mirror::FileId;
+use jigdo::template::{Area, Description, Template, Tmp};
 
 /// Copies those files into the image that are parts of it.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -17,14 +17,15 @@ use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::output::Output;
 use super::{Error, Outcome, match_exec, progress, say, standard_input};
-use crate::digest::{Checksum, Sum};
-use crate::format::jigdo::{self, Draft, Location};
-use crate::format::template;
-use crate::matcher::Bytes as _;
+use crate::GENERATOR;
+use crate::file::Bytes as _;
+use crate::make;
+use crate::make::{Part, Single, Written};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
-use crate::publish::GENERATOR;
-use crate::publish::single::{Part, Single, Written};
+use jigdo::jigdo_file::{self, Draft, Location};
+use jigdo::template;
+use jigdo::{Checksum, Sum};
 
 /// The shortest block, in bytes; a shorter one that is asked for is this one.
 const SHORTEST_BLOCK: u64 = 256;
@@ -76,7 +77,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         options: template::Options {
             compression: options.compression,
             level: options.level,
-            ..template::Options::new(options.checksum)
+            ..template::Options::new(options.checksum, GENERATOR)
         },
         image_path: &names.image,
         template_path: &names.template,
@@ -102,9 +103,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
 
 /// A thread for every core.
 fn thread_pool() -> Result<Arc<rayon::ThreadPool>, Error> {
-    let pool = rayon::ThreadPoolBuilder::new().build();
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Arc::new(pool.map_err(|source| crate::publish::Error::Threads { jobs, source })?))
+    Ok(Arc::new(rayon::ThreadPoolBuilder::new().build().map_err(Error::Threads)?))
 }
 
 /// An error if an output is there already and must not be replaced, or is the image itself.
@@ -196,11 +195,11 @@ impl Making<'_> {
         if !self.options.image_section || draft.fill_template_sum(&written.template_sum) {
             return Ok(());
         }
-        let image = jigdo::Image {
+        let image = jigdo_file::Image {
             filename: leaf(&self.names.image)?,
             template: leaf(&self.names.template)?,
             template_sum: Some(written.template_sum),
-            ..jigdo::Image::default()
+            ..jigdo_file::Image::default()
         };
         draft.add_image(&image).map_err(|source| self.unwritable(&self.names.image, source))
     }
@@ -230,7 +229,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn unwritable(&self, path: &Path, source: jigdo::WriteError) -> Error {
+    fn unwritable(&self, path: &Path, source: jigdo_file::WriteError) -> Error {
         Error::Unwritable { path: path.to_owned(), source }
     }
 
@@ -242,7 +241,7 @@ impl Making<'_> {
         single.check_image()?;
         let changed = parts.iter().find(|part| !self.catalogue.unchanged(part.file));
         match changed.filter(|_| self.options.check_files) {
-            Some(part) => Err(crate::publish::Error::PartChanged { path: self.name_of(part).path() }.into()),
+            Some(part) => Err(make::Error::PartChanged { path: self.name_of(part).path() }.into()),
             None => Ok(()),
         }
     }

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use super::Error;
 use super::files::Name;
-use crate::digest::Checksum;
-use crate::format::base64;
 use crate::mirror::Sums;
+use jigdo::Checksum;
+use jigdo::base64;
 
 /// Runs `command` by the shell, with what is known of the file in its environment.
 ///

@@ -29,8 +29,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::terminal;
-use crate::format::{jigdo, template};
-use crate::{assemble, mirror, publish};
+use crate::{assemble, make, mirror};
+use jigdo::{jigdo_file, template};
 use names::Names;
 use options::{Command, Options};
 
@@ -71,9 +71,9 @@ enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Template { path: PathBuf, source: template::Error },
     #[error("{path}: {source}", path = .path.display())]
-    Jigdo { path: PathBuf, source: jigdo::Error },
+    Jigdo { path: PathBuf, source: jigdo_file::Error },
     #[error("{path}: {source}; rename the file, or leave it out", path = .path.display())]
-    Unwritable { path: PathBuf, source: jigdo::WriteError },
+    Unwritable { path: PathBuf, source: jigdo_file::WriteError },
     #[error("{path} is for a newer version of the format ({version}); only 1.x and 2.x are known", path = .path.display())]
     Newer { path: PathBuf, version: String },
     #[error(transparent)]
@@ -83,7 +83,9 @@ enum Error {
     #[error("parts are missing, so nothing of the image was written")]
     Incomplete,
     #[error(transparent)]
-    Publish(#[from] publish::Error),
+    Make(#[from] make::Error),
+    #[error("cannot start a thread for every core: {0}")]
+    Threads(rayon::ThreadPoolBuildError),
     #[error("the command of --match-exec {0}; no set was written")]
     MatchExec(String),
 }

@@ -8,8 +8,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use super::{Error, values};
-use crate::digest::Checksum;
-use crate::format::template::Compression;
+use jigdo::Checksum;
+use jigdo::template::Compression;
 
 /// What the program is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use std::path::Path;
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, Outcome, say, standard_input};
-use crate::digest::{Algorithm, Sum};
-use crate::format::base64;
-use crate::format::jigdo::{self, Jigdo, Location, Server, split};
-use crate::format::template::{Area, Template, Tmp};
+use jigdo::base64;
+use jigdo::jigdo_file::{self, Jigdo, Location, Server, split};
+use jigdo::template::{Area, Template, Tmp};
+use jigdo::{Algorithm, Sum};
 
 /// The highest version of the format whose jigdo files are read.
 const MAX_VERSION: u32 = 2;
@@ -96,7 +96,7 @@ fn half_assembled(path: &Path, is_right: impl Fn(&Tmp) -> bool) -> Option<Tmp> {
 /// The jigdo file at `path`, or on standard input. Lines that are malformed are told and passed over.
 fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
     let mut complaints = 0;
-    let complain = |error: jigdo::Error| {
+    let complain = |error: jigdo_file::Error| {
         complaints += 1;
         if complaints <= MAX_COMPLAINTS {
             say(format_args!("{}: {error}; passed over", path.display()));

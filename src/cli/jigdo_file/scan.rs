@@ -4,7 +4,7 @@ use super::cache::Cache;
 use super::files::Finder;
 use super::options::Options;
 use super::{Error, Outcome, make_template, progress, standard_input};
-use crate::digest::Checksum;
+use jigdo::Checksum;
 
 /// Remembers the files' first blocks, and all their sums if they are to be scanned whole.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -1,5 +1,6 @@
 //! `md5sum` and `sha256sum`: the sums of files, as the coreutils print them, but in base64 where not asked otherwise.
 
+use crate::digest;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -7,9 +8,9 @@ use super::cache::{Cache, Catalogued};
 use super::files::{Finder, Found};
 use super::options::Options;
 use super::{Error, Outcome, progress, say, standard_input};
-use crate::digest::{Checksum, Sum};
-use crate::format::base64;
 use crate::mirror::FileId;
+use jigdo::base64;
+use jigdo::{Checksum, Sum};
 
 /// How many files are read before their sums are printed.
 const AT_ONCE: usize = 256;
@@ -47,7 +48,7 @@ fn sum_of(found: &Found, file: Option<FileId>, catalogued: &Catalogued, checksum
     if path.to_str().is_some() {
         return None;
     }
-    let sum = std::fs::File::open(&path).and_then(|file| Sum::of_reader(checksum, file));
+    let sum = std::fs::File::open(&path).and_then(|file| digest::sum_of_reader(checksum, file));
     sum.map_err(|error| say(format_args!("{}: {error}", path.display()))).ok()
 }
 

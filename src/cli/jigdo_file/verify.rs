@@ -1,5 +1,6 @@
 //! `verify`: is an image the one that its template describes?
 
+use crate::digest;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -7,9 +8,9 @@ use std::path::Path;
 use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::{Error, Outcome, say, standard_input};
-use crate::digest::{Algorithm, Checksum, Sum};
-use crate::format::base64;
-use crate::format::template::{ImageEntry, Template};
+use jigdo::base64;
+use jigdo::template::{ImageEntry, Template};
+use jigdo::{Algorithm, Checksum, Sum};
 
 /// Compares the image's sum with the template's.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
@@ -48,14 +49,14 @@ fn sum_of_image(path: &Path, described: &ImageEntry) -> Result<Option<Sum>, Erro
     let checksum = described.sum.checksum();
     let sum = || {
         if path.as_os_str() == STANDARD {
-            return Sum::of_reader(checksum, standard_input()).map(Some);
+            return digest::sum_of_reader(checksum, standard_input()).map(Some);
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_file() && metadata.len() != described.length {
             return Ok(None);
         }
-        Sum::of_reader(checksum, file).map(Some)
+        digest::sum_of_reader(checksum, file).map(Some)
     };
     sum().map_err(|source| Error::Input { path: path.to_owned(), source })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plan::Need;
-use crate::digest::Sum;
+use jigdo::Sum;
 
 /// What came of asking for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

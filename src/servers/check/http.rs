@@ -11,8 +11,8 @@ use url::Url;
 
 use super::answer::Answer;
 use super::local::Summing;
-use crate::digest::Checksum;
-use crate::format::jigdo::MAX_TEXT;
+use jigdo::Checksum;
+use jigdo::jigdo_file::MAX_TEXT;
 
 /// How servers are asked.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Http {
         // It is the only one that this program has; that another part of it installed it before is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
-            .user_agent(concat!("jigpress/", env!("CARGO_PKG_VERSION")))
+            .user_agent(crate::GENERATOR)
             .connect_timeout(manners.timeout)
             .pool_max_idle_per_host(manners.connections)
             .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::answer::Answer;
-use crate::digest::{Checksum, Hasher, Sum};
+use crate::digest::Hasher;
+use jigdo::{Checksum, Sum};
 
 /// What is at a path; with the sums of these kinds, if it is to be read.
 pub fn look(path: &Path, sums: &[Checksum]) -> Answer {

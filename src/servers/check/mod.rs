@@ -27,11 +27,11 @@ pub use http::{ClientError, Manners};
 pub use report::{Lacking, PartReport, Report, ServerReport, SetReport};
 
 use super::Found;
-use crate::digest::Checksum;
-use crate::format::jigdo::Server;
 use crate::progress::{Event, Progress};
 use answer::Answer;
 use http::{Http, Request};
+use jigdo::Checksum;
+use jigdo::jigdo_file::Server;
 use place::Place;
 use plan::{Plan, Probe};
 use set::Set;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::format::jigdo::{Location, is_scheme};
+use jigdo::jigdo_file::{Location, is_scheme};
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]

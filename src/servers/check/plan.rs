@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::place::{BadPlace, Place};
 use super::set::Set;
-use crate::digest::{Checksum, Sum};
-use crate::format::jigdo::{Jigdo, Location, Server, is_scheme};
+use jigdo::jigdo_file::{Jigdo, Location, Server, is_scheme};
+use jigdo::{Checksum, Sum};
 
 /// What is asked of whom, and who needs it.
 #[derive(Default)]

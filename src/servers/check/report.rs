@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::answer::{Answer, Meaning};
 use super::plan::{Need, Plan};
 use super::set::Set;
-use crate::format::base64;
-use crate::format::jigdo::{Server, WriteError, server_line};
+use jigdo::base64;
+use jigdo::jigdo_file::{Server, WriteError, server_line};
 
 /// What came of a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

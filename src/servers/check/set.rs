@@ -1,17 +1,18 @@
 //! Sets as they are checked: a jigdo file with what it includes, and its template.
 
+use crate::digest;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::place::Place;
-use crate::digest::Sum;
-use crate::format::base64;
-use crate::format::jigdo::{Jigdo, Location};
-use crate::format::template::{Area, Template};
 use crate::servers::Found;
 use crate::servers::find::read_regular;
+use jigdo::Sum;
+use jigdo::base64;
+use jigdo::jigdo_file::{Jigdo, Location};
+use jigdo::template::{Area, Template};
 
 /// The most jigdo files that one may include, directly or not.
 const MAX_INCLUDES: usize = 100;
@@ -126,7 +127,7 @@ impl Set {
             return Err("it is not a regular file".to_owned());
         }
         if let Some(expected) = expected {
-            let found = File::open(path).and_then(|file| Sum::of_reader(expected.checksum(), file));
+            let found = File::open(path).and_then(|file| digest::sum_of_reader(expected.checksum(), file));
             let found = found.map_err(|error| error.to_string())?;
             if found != expected {
                 self.problems.push(format!(
@@ -166,5 +167,5 @@ impl Set {
 }
 
 fn stays_in_its_tree(location: &Location) -> bool {
-    crate::format::jigdo::is_scheme(&location.label) || location.plain_path().is_some()
+    jigdo::jigdo_file::is_scheme(&location.label) || location.plain_path().is_some()
 }

@@ -10,8 +10,8 @@ use super::text::{for_each_line, line_of};
 use super::words::{self, quote_simply};
 use super::writer::{HEADER, check_label, part_entry, printable, push_image, template_sum_key};
 use super::{Error, Image, Location, WriteError};
-use crate::digest::Sum;
-use crate::format::base64;
+use crate::Sum;
+use crate::base64;
 
 /// A jigdo file's text in the making.
 #[derive(Debug, Clone, Default)]
@@ -232,7 +232,7 @@ impl Draft {
 mod tests {
     use super::super::Jigdo;
     use super::*;
-    use crate::digest::Checksum;
+    use crate::Checksum;
     use proptest::prelude::*;
 
     const MD5: &str = "nXb3pOcG17eayxE_uI2UCA";

@@ -25,7 +25,7 @@ pub use writer::{WriteError, check_label, gzip, include_line, server_line};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use crate::digest::{Algorithm, Sum, hex};
+use crate::{Algorithm, Sum, hex};
 
 /// What a jigdo file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

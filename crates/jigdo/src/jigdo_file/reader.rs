@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use super::text::{MAX_LINE, MAX_TEXT, for_each_line, line_of};
 use super::words::{self, BadQuoting};
 use super::{Image, Jigdo, Location, Server};
-use crate::digest::{Algorithm, Checksum, Sum};
-use crate::format::base64;
+use crate::base64;
+use crate::{Algorithm, Checksum, Sum};
 
 /// What is wrong with a jigdo file. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
@@ -424,7 +424,7 @@ mod tests {
 
         #[test]
         fn no_mutation_panics(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), packed: bool) {
-            let text = include_str!("../../../testdata/vectors/jigdo-file-v1-gzip.jigdo");
+            let text = include_str!("../../../../testdata/vectors/jigdo-file-v1-gzip.jigdo");
             let mut bytes = if packed { gzip(text).unwrap() } else { text.as_bytes().to_vec() };
             for (at, value) in changes {
                 let at = at.index(bytes.len());

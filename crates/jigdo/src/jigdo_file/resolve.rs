@@ -109,7 +109,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::jigdo::Server;
+    use crate::jigdo_file::Server;
 
     fn jigdo(servers: &[(&str, &str, bool)]) -> Jigdo {
         let server =

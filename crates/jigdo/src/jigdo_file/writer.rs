@@ -8,8 +8,8 @@ use std::io::{self, Write as _};
 
 use super::words::quote;
 use super::{Image, Jigdo, Location, Server};
-use crate::digest::{Algorithm, Sum};
-use crate::format::base64;
+use crate::base64;
+use crate::{Algorithm, Sum};
 
 /// A line of `[Parts]` must be shorter than this, in bytes, or jigit-mkimage reads it as two.
 pub(super) const PART_LINE_LIMIT: usize = 2048;
@@ -214,7 +214,7 @@ pub fn check_label(label: &str) -> Result<(), WriteError> {
 mod tests {
     use super::super::{image_size_comment, image_sum_comment};
     use super::*;
-    use crate::digest::Checksum;
+    use crate::Checksum;
     use proptest::prelude::*;
 
     fn image() -> Image {

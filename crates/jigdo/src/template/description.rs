@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use super::{Area, DESCRIPTION_HEAD, Description, Error, ImageEntry, MAX_LENGTH, u48, u48_bytes};
-use crate::digest::{Checksum, Rsync64, Sum};
+use crate::{Checksum, Rsync64, Sum};
 
 /// The shortest description that other readers take, in bytes, from its id to its second length.
 pub const MIN_LENGTH: u64 = 45;

@@ -7,13 +7,15 @@
 pub mod description;
 mod reader;
 mod tmp;
+mod workers;
 mod writer;
 
 pub use reader::{Error, Piece, Template, Unmatched};
 pub use tmp::Tmp;
+pub use workers::{Sequential, Workers};
 pub use writer::{Options, WriteError, Writer, most_bytes};
 
-use crate::digest::{Rsync64, Sum};
+use crate::{Rsync64, Sum};
 
 /// The words with which every template begins.
 pub const MAGIC: &[u8] = b"JigsawDownload template ";

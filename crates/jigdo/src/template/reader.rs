@@ -500,8 +500,8 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Checksum, Rsync64, Sum};
-    use crate::format::template::{Area, ImageEntry, Options, Writer, u48_bytes};
+    use crate::template::{Area, ImageEntry, Options, Writer, u48_bytes};
+    use crate::{Checksum, Rsync64, Sum};
     use proptest::prelude::*;
     use std::io::{Cursor, Write as _};
 
@@ -705,7 +705,7 @@ mod tests {
 
     #[test]
     fn every_truncation_is_refused() {
-        let whole = std::fs::read("testdata/vectors/libjte-v1.template").unwrap();
+        let whole = std::fs::read("../../testdata/vectors/libjte-v1.template").unwrap();
         for length in 0..whole.len() {
             assert!(Template::read(Cursor::new(&whole[..length])).is_err(), "cut to {length} bytes");
         }
@@ -721,7 +721,8 @@ mod tests {
     /// A template with both compressions' worth of structure, small enough to mutate often.
     fn small_template(compression: Compression) -> Vec<u8> {
         let checksum = Checksum::Sha256;
-        let mut writer = Writer::new(Vec::new(), Options { compression, ..Options::new(checksum) }).unwrap();
+        let mut writer =
+            Writer::new(Vec::new(), Options { compression, ..Options::new(checksum, "test/1.0") }).unwrap();
         let sum = Sum::of(checksum, b"");
         writer.unmatched(b"some text, some more text").unwrap();
         writer.part(4000, Rsync64::default(), sum).unwrap();

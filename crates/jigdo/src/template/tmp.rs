@@ -68,8 +68,8 @@ impl Tmp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Checksum, Rsync64, Sum};
-    use crate::format::template::ImageEntry;
+    use crate::template::ImageEntry;
+    use crate::{Checksum, Rsync64, Sum};
     use std::io::Cursor;
 
     fn part(content: &[u8]) -> Area {

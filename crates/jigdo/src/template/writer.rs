@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use libdeflater::{CompressionLvl, Compressor};
-use rayon::prelude::*;
 
+use super::workers::{Sequential, Workers};
 use super::{Area, Compression, Description, ImageEntry, MAGIC, MAX_LENGTH, PIECE_HEAD, description, u48_bytes};
-use crate::digest::{Checksum, Rsync64, Sum};
+use crate::{Checksum, Rsync64, Sum};
 
 /// The most that a piece of unmatched data has that zlib compresses, in bytes, uncompressed.
 ///
@@ -41,13 +41,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// This program's own name and version, gzip at level 9.
-    pub fn new(checksum: Checksum) -> Self {
+    /// Gzip at level 9, written by the program `creator`, which is its name and version as `name/version`.
+    pub fn new(checksum: Checksum, creator: impl Into<String>) -> Self {
         Self {
             checksum,
             compression: Compression::Gzip,
             level: 9,
-            creator: concat!("jigpress/", env!("CARGO_PKG_VERSION")).to_owned(),
+            creator: creator.into(),
             comment: "See https://www.einval.com/~steve/software/jigdo/ for details about jigdo.".to_owned(),
             pieces_at_once: 16,
         }
@@ -99,8 +99,9 @@ pub fn most_bytes(image: u64) -> u64 {
 /// A template in the making. Takes the image's areas in order, then the image's entry.
 ///
 /// Keeps [`Options::pieces_at_once`] pieces of unmatched data at most.
-pub struct Writer<W> {
+pub struct Writer<W, P = Sequential> {
     out: W,
+    workers: P,
     options: Options,
     piece_length: usize,
     /// Unmatched data that are not written yet.
@@ -120,12 +121,23 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the header to `out`.
+    /// Writes the header to `out`. Everything is done by the calling thread.
     ///
     /// # Errors
     ///
     /// [`WriteError::Level`], [`WriteError::HeaderText`], and errors of `out`.
-    pub fn new(mut out: W, options: Options) -> io::Result<Self> {
+    pub fn new(out: W, options: Options) -> io::Result<Self> {
+        Self::with_workers(out, options, Sequential)
+    }
+}
+
+impl<W: Write, P: Workers> Writer<W, P> {
+    /// Writes the header to `out`. Pieces are compressed by `workers`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Level`], [`WriteError::HeaderText`], and errors of `out`.
+    pub fn with_workers(mut out: W, options: Options, workers: P) -> io::Result<Self> {
         if options.level > 9 {
             return Err(WriteError::Level(options.level).into());
         }
@@ -145,6 +157,7 @@ impl<W: Write> Writer<W> {
         let pending_limit = piece_length * options.pieces_at_once.max(1) + SHORTEST_STORED;
         Ok(Self {
             out,
+            workers,
             options,
             piece_length,
             pending: Vec::new(),
@@ -262,12 +275,11 @@ impl<W: Write> Writer<W> {
         let level = if is_all && self.options.level == 9 { BEST_LEVEL } else { self.options.level.into() };
         let pieces = self.cut(is_end);
         let (pending, options, zeros) = (&self.pending, &self.options, &self.zeros);
-        let compressed: Vec<_> = pieces
-            .par_iter()
-            .map(|piece| compress_once(&pending[piece.bytes.clone()], piece.is_compressible, options, level, zeros))
-            .collect::<io::Result<_>>()?;
+        let compress =
+            |piece: &Cut| compress_once(&pending[piece.bytes.clone()], piece.is_compressible, options, level, zeros);
+        let compressed = self.workers.map(&pieces, compress);
         for (piece, compressed) in pieces.iter().zip(compressed) {
-            let Compressed { compression, stream } = &*compressed;
+            let Compressed { compression, stream } = &*compressed?;
             self.out.write_all(&compression.id())?;
             self.out.write_all(&u48_bytes(PIECE_HEAD + stream.len() as u64))?;
             self.out.write_all(&u48_bytes(piece.bytes.len() as u64))?;
@@ -283,10 +295,9 @@ impl<W: Write> Writer<W> {
     /// Finds out which of the pending blocks compress, those that it was not found out of before.
     fn look_at_blocks(&mut self) {
         let known = self.compressible.len();
-        let blocks = self.pending[known * BLOCK..].par_chunks_exact(BLOCK);
-        let looks: Vec<Look> =
-            blocks.enumerate().map(|(at, block)| look(block, self.written_blocks + known + at)).collect();
-        for look in looks {
+        let (first, pending) = (self.written_blocks + known, &self.pending[known * BLOCK..]);
+        let blocks: Vec<_> = pending.chunks_exact(BLOCK).zip(first..).collect();
+        for look in self.workers.map(&blocks, |(block, number)| look(block, *number)) {
             if let Some(repeats) = look.repeats {
                 self.repeats = repeats;
             }
@@ -455,7 +466,7 @@ fn repeats(block: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::template::Template;
+    use crate::template::Template;
     use proptest::prelude::*;
     use std::io::{Cursor, Read as _};
 
@@ -500,7 +511,7 @@ mod tests {
         let data = [text(2_100_000), noise(300_000)].concat();
         for compression in [Compression::Gzip, Compression::Bzip2] {
             for level in [0, 1, 6, 9] {
-                let options = Options { compression, level, ..Options::new(Checksum::Sha256) };
+                let options = Options { compression, level, ..Options::new(Checksum::Sha256, "test/1.0") };
                 assert!(unmatched_of(template_of(&data, data.len(), options)) == data, "{compression:?} {level}");
             }
         }
@@ -510,7 +521,7 @@ mod tests {
     fn the_cut_of_the_calls_and_the_number_of_threads_change_nothing() {
         let data = text(5_000_000);
         for compression in [Compression::Gzip, Compression::Bzip2] {
-            let options = Options { compression, level: 1, ..Options::new(Checksum::Md5) };
+            let options = Options { compression, level: 1, ..Options::new(Checksum::Md5, "test/1.0") };
             let whole = template_of(&data, data.len(), options.clone());
             for threads in [1, 3] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -523,7 +534,7 @@ mod tests {
     fn data_that_do_not_compress_are_stored() {
         let data = noise(3 << 20);
         for compression in [Compression::Gzip, Compression::Bzip2] {
-            let options = Options { compression, ..Options::new(Checksum::Sha256) };
+            let options = Options { compression, ..Options::new(Checksum::Sha256, "test/1.0") };
             let template = template_of(&data, data.len(), options);
             let overhead = template.len() - data.len();
             assert!(overhead < 4 * 300 + 200, "{overhead} bytes more than the data");
@@ -539,14 +550,14 @@ mod tests {
     fn a_little_text_in_a_piece_of_noise_is_squeezed() {
         let mut data = noise(GZIP_PIECE);
         data[500_000..540_000].copy_from_slice(&text(40_000));
-        let template = template_of(&data, data.len(), Options::new(Checksum::Sha256));
+        let template = template_of(&data, data.len(), Options::new(Checksum::Sha256, "test/1.0"));
         assert!(template.len() < GZIP_PIECE - 30_000);
     }
 
     #[test]
     fn pieces_of_zeros_are_compressed_like_any_other() {
         for (compression, level) in [(Compression::Gzip, 9), (Compression::Gzip, 0), (Compression::Bzip2, 1)] {
-            let options = Options { compression, level, ..Options::new(Checksum::Sha256) };
+            let options = Options { compression, level, ..Options::new(Checksum::Sha256, "test/1.0") };
             let mut data = vec![0; 5 * options.piece_length() + 10];
             data[2 * options.piece_length() + 1] = 1;
             let bytes = template_of(&data, 999_983, options.clone());
@@ -578,7 +589,8 @@ mod tests {
     #[test]
     fn the_version_follows_the_checksum() {
         for (checksum, version) in [(Checksum::Md5, "1.2"), (Checksum::Sha256, "2.0")] {
-            let template = Template::read(Cursor::new(template_of(b"data", 1, Options::new(checksum)))).unwrap();
+            let template =
+                Template::read(Cursor::new(template_of(b"data", 1, Options::new(checksum, "test/1.0")))).unwrap();
             assert_eq!(template.version, version);
             assert!(template.creator.starts_with("jigpress/"));
         }
@@ -587,7 +599,7 @@ mod tests {
     #[test]
     fn an_empty_image_has_a_template_that_other_readers_take() {
         for checksum in [Checksum::Md5, Checksum::Sha256] {
-            let bytes = template_of(b"", 1, Options::new(checksum));
+            let bytes = template_of(b"", 1, Options::new(checksum, "test/1.0"));
             let template = Template::read(Cursor::new(&bytes)).unwrap();
             assert_eq!(template.description.image.length, 0);
             assert!(template.pieces.is_empty());
@@ -601,7 +613,7 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             error.to_string()
         }
-        let writer = || Writer::new(Vec::new(), Options::new(Checksum::Md5)).unwrap();
+        let writer = || Writer::new(Vec::new(), Options::new(Checksum::Md5, "test/1.0")).unwrap();
         let md5 = Sum::of(Checksum::Md5, b"");
         let sha256 = Sum::of(Checksum::Sha256, b"");
 
@@ -615,7 +627,7 @@ mod tests {
         assert!(refused(full.unmatched(b"x")).contains("281474976710655"));
         assert!(full.finish(image_entry(Checksum::Md5, MAX_LENGTH)).is_ok());
 
-        let options = || Options::new(Checksum::Md5);
+        let options = || Options::new(Checksum::Md5, "test/1.0");
         assert!(refused(Writer::new(Vec::new(), Options { level: 10, ..options() })).contains("level 10"));
         let comment = "two\nlines".to_owned();
         assert!(refused(Writer::new(Vec::new(), Options { comment, ..options() })).contains("control"));
@@ -624,7 +636,7 @@ mod tests {
     #[test]
     fn unmatched_data_can_be_read_from_any_offset() {
         let data = text(3_500_000);
-        let options = Options { level: 1, ..Options::new(Checksum::Md5) };
+        let options = Options { level: 1, ..Options::new(Checksum::Md5, "test/1.0") };
         let mut template = Template::read(Cursor::new(template_of(&data, data.len(), options))).unwrap();
         let mut unmatched = template.unmatched();
         for offset in [0, 1, 2 << 20, (1 << 20) - 1, 3_499_990, 3_500_000, 9_999_999, 5] {
@@ -645,7 +657,7 @@ mod tests {
             checksum in prop_oneof![Just(Checksum::Md5), Just(Checksum::Sha256)],
             compression in prop_oneof![Just(Compression::Gzip), Just(Compression::Bzip2)],
         ) {
-            let mut writer = Writer::new(Vec::new(), Options { compression, ..Options::new(checksum) }).unwrap();
+            let mut writer = Writer::new(Vec::new(), Options { compression, ..Options::new(checksum, "test/1.0") }).unwrap();
             let mut data = Vec::new();
             let mut expected: Vec<Area> = Vec::new();
             for &(is_part, length, seed) in &areas {

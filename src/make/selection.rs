@@ -1,0 +1,118 @@
+//! The parts that an image may be matched with, and their sums.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jigdo::{Checksum, Rsync64};
+use sha2::{Digest as _, Sha256};
+
+use super::report::Stage;
+use crate::matcher::table::SignatureTable;
+use crate::matcher::{PartId, PartSum, PartSums, Signature};
+use crate::mirror::{Catalogue, FileId};
+use crate::progress::Progress;
+use crate::summing::Ticket;
+
+/// The parts that an image may be matched with, in the order of preference.
+pub struct Selection {
+    pub table: SignatureTable,
+    files: Vec<FileId>,
+    fingerprint: [u8; 32],
+    /// Whether the mirrors' files are old enough for the fingerprint to tell when they change.
+    pub is_settled: bool,
+}
+
+impl Selection {
+    /// The files of these trees of the catalogue that are not shorter than a block.
+    pub fn new(catalogue: &Catalogue, block_length: u32, trees: &[usize]) -> Self {
+        let mut hasher = Sha256::new();
+        trees.iter().for_each(|&tree| hasher.update(catalogue.fingerprint(tree)));
+        Self {
+            fingerprint: hasher.finalize().into(),
+            is_settled: trees.iter().all(|&tree| catalogue.is_settled(tree)),
+            ..Self::of_files(catalogue, block_length, trees.iter().flat_map(|&tree| catalogue.files_of(tree)))
+        }
+    }
+
+    /// The files among these that are not shorter than a block. The selection has no fingerprint, and never is settled.
+    pub fn of_files(catalogue: &Catalogue, block_length: u32, files: impl Iterator<Item = FileId>) -> Self {
+        let signature = |file| {
+            let marks = catalogue.marks(file, block_length)?;
+            Some((file, Signature { length: catalogue.length(file), marks }))
+        };
+        let (files, signatures) = files.filter_map(signature).unzip();
+        let table = SignatureTable::new(block_length, signatures);
+        Self { table, files, fingerprint: [0; 32], is_settled: false }
+    }
+
+    /// Stands for the files of the selection's trees: another one if any of them changes.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// The mirror file that a part is.
+    pub fn file(&self, part: PartId) -> FileId {
+        self.files[part.0 as usize]
+    }
+
+    /// The sum of a part's first block.
+    pub fn first_block(&self, part: PartId) -> Rsync64 {
+        self.table.signature(part).marks.first
+    }
+}
+
+/// The strong sums of a selection's parts, from the catalogue.
+pub struct SelectionSums<'a> {
+    selection: &'a Selection,
+    catalogue: &'a Catalogue,
+    checksum: Checksum,
+    progress: &'a dyn Progress,
+    /// The files that were read for this image: how many bytes they have, and what knows how long it took.
+    reading: Mutex<Vec<(u64, Arc<Ticket>)>>,
+}
+
+impl<'a> SelectionSums<'a> {
+    pub fn new(
+        selection: &'a Selection,
+        catalogue: &'a Catalogue,
+        checksum: Checksum,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { selection, catalogue, checksum, progress, reading: Mutex::default() }
+    }
+
+    /// What was spent so far on reading files.
+    pub fn reading(&self) -> Stage {
+        let files = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let spent: Duration = files.iter().map(|(_, ticket)| ticket.spent()).sum();
+        Stage { seconds: spent.as_secs_f64(), bytes: files.iter().map(|(bytes, _)| bytes).sum() }
+    }
+
+    fn files(&self, parts: &[PartId]) -> Vec<FileId> {
+        parts.iter().map(|&part| self.selection.file(part)).collect()
+    }
+}
+
+impl PartSums for SelectionSums<'_> {
+    fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
+    fn expect(&self, parts: &[PartId]) {
+        let files = self.catalogue.expect(&self.files(parts));
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+    }
+
+    fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
+        self.expect(parts);
+        let files = self.files(parts);
+        self.catalogue.attend(&files);
+        let sums = self.catalogue.sums(&files, self.progress);
+        // What went wrong with a file was reported as a warning; it is left out.
+        sums.into_iter().map(|sums| sums.ok()?.part(self.checksum)).collect()
+    }
+
+    fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
+        self.catalogue.map(self.selection.file(part), take);
+    }
+}
