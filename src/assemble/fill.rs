@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io::{self, Read, Seek};
 
+use jigdo::template::Unmatched;
+
 use super::Error;
 use super::output::Output;
 use super::part::{Opened, Part, Place, Reason};
 use super::plan::{Plan, State, What};
 use super::window::{Origin, Segment, Window};
-use jigdo::template::Unmatched;
 
 /// What of an image is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::file;
-use crate::file::Stamp;
 use jigdo::template::Area;
 use jigdo::{Rsync64, Sum};
+
+use crate::file;
+use crate::file::Stamp;
 
 /// A part, as a template describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,6 +4,9 @@ use std::io::{Read, Seek};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use jigdo::Sum;
+use jigdo::template::Template;
+
 use super::Error;
 use super::fill::{Filler, Refused, Visit};
 use super::output::Output;
@@ -12,8 +15,6 @@ use super::plan::{Plan, What};
 use super::summing::{Summed, Summing};
 use super::window::Pool;
 use crate::progress::{Event, Progress};
-use jigdo::Sum;
-use jigdo::template::Template;
 
 /// What all images in work share.
 pub(super) struct Shared<'a> {

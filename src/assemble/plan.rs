@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::part::{Part, Place};
 use jigdo::template::{Area, Description, ImageEntry};
+
+use super::part::{Part, Place};
 
 /// What is to be done for one image.
 pub(super) struct Plan {

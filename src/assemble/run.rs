@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use jigdo::Checksum;
+use jigdo::template::Template;
+use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::Error;
@@ -15,8 +18,6 @@ use super::summing::Summing;
 use super::window::Pool;
 use super::work::{Report, Work};
 use crate::progress::{Event, Progress};
-use jigdo::Checksum;
-use jigdo::template::Template;
 
 /// How many images are in work at once: as many as their sums have lanes.
 const AT_ONCE: usize = 16;
@@ -84,7 +85,7 @@ pub fn assemble_all<R: Read + Seek + Send>(
         let left = Mutex::new(Vec::new());
         let done = advance(works, shared, threads, progress, &left);
         done.into_iter().for_each(|(number, result)| results[number] = Some(result));
-        works = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+        works = left.into_inner();
         works.sort_by_key(|work| work.number);
     }
     progress.report(Event::BatchDone);
@@ -151,7 +152,7 @@ fn advance<'a, R: Read + Seek + Send>(
     let threads =
         sum_threads(threads, images, works.iter().any(|work| work.plan.image.sum.checksum() == Checksum::Sha256));
     let waiting = Mutex::new(works.into_iter());
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || waiting.lock().next();
     with_summing(threads, progress, |shared| {
         let drive = || {
             let mut done = Vec::new();
@@ -159,7 +160,7 @@ fn advance<'a, R: Read + Seek + Send>(
                 let (image, name) = (work.number, work.name.clone());
                 let result = match step(work, sources, shared) {
                     Ok(Step::Left(work)) => {
-                        left.lock().unwrap_or_else(PoisonError::into_inner).push(*work);
+                        left.lock().push(*work);
                         continue;
                     }
                     Ok(Step::Done(report)) => Ok(*report),

@@ -6,11 +6,13 @@
 //! cannot go on before.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use jigdo::{Algorithm, Checksum, Sum};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::window::{Origin, Segment, Window};
 use crate::digest::{self, Hasher};
-use jigdo::{Algorithm, Checksum, Sum};
 
 /// How many windows of an image may wait to be summed.
 const MOST_WAITING: usize = 2;
@@ -94,7 +96,7 @@ impl Summing {
         while !state.is_over {
             let mut batch = state.take_due(self.threads);
             if batch.is_empty() {
-                state = self.due.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.due.wait(&mut state);
                 continue;
             }
             self.wake(&state);
@@ -127,7 +129,7 @@ impl Summing {
     }
 
     fn lock(&self) -> MutexGuard<'_, Images> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -246,7 +248,7 @@ impl ImageSums<'_> {
                 break;
             }
             self.summing.wake(&state);
-            state = self.advanced.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.advanced.wait(&mut state);
         }
         state
     }

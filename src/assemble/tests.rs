@@ -6,11 +6,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use jigdo::template::{ImageEntry, Options, Template, Tmp, Writer};
+use jigdo::{Checksum, Rsync64, Sum};
+
 use super::source::Source;
 use super::*;
 use crate::progress::Silent;
-use jigdo::template::{ImageEntry, Options, Template, Tmp, Writer};
-use jigdo::{Checksum, Rsync64, Sum};
 
 const BLOCK: u32 = 256;
 

@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use jigdo::Sum;
+use jigdo::template::{Area, Template};
+
 use super::Error;
 use super::fill::Visit;
 use super::output::Output;
@@ -12,8 +15,6 @@ use super::pass::pass;
 use super::plan::{Plan, What};
 use super::run::with_summing;
 use crate::progress::{Event, Progress};
-use jigdo::Sum;
-use jigdo::template::{Area, Template};
 
 /// How much unmatched data are compared at a time, in bytes.
 const PIECE: u64 = 1 << 20;

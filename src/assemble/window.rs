@@ -1,9 +1,10 @@
 //! Windows: pieces of an image in memory, on their way from where they are read to their sums and to the output.
 
 use std::ops::{Deref, Range};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use memmap2::{Advice, MmapMut};
+use parking_lot::Mutex;
 
 /// How long a window is, in bytes: long enough for disks, short enough for a core's share of the cache.
 pub(super) const WINDOW: usize = 2 << 20;
@@ -36,8 +37,8 @@ impl Pool {
         Ok(Window { segments: Vec::new(), length: 0, memory: Some(memory), pool: Arc::clone(self) })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<MmapMut>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Vec<MmapMut>> {
+        self.free.lock()
     }
 }
 

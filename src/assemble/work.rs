@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
 
+use jigdo::Sum;
+use jigdo::template::{Template, Tmp};
+
 use super::fill::{Refused, Visit};
 use super::output::{ImageFile, Output};
 use super::part::Part;
@@ -12,8 +15,6 @@ use super::plan::{Plan, State};
 use super::source::Source;
 use super::{Destination, Error, Incomplete, Order};
 use crate::progress::Event;
-use jigdo::Sum;
-use jigdo::template::{Template, Tmp};
 
 /// More passes than this are of no use: then the disk gives other bytes than it was given.
 const MOST_PASSES: usize = 1000;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jigdo::Checksum;
+
 use super::{Failure, IndexArgs, JobsArgs, terminal};
 use crate::manifest::{self, Mirror, Mirrors};
 use crate::mirror::{Index, Tree};
 use crate::progress::Event;
-use jigdo::Checksum;
 
 /// The block length of directories that are named without a manifest, in bytes.
 const DEFAULT_BLOCK_LENGTH: u32 = 1024;

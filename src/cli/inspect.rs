@@ -6,15 +6,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use super::Format;
-use super::areas::{Notation, write_entry};
 use jigdo::base64;
 use jigdo::jigdo_file::{self, Jigdo};
 use jigdo::template::description::Entry;
 use jigdo::template::{self, Area, Description, Template};
 use jigdo::{Algorithm, Sum};
+use serde::Serialize;
+
+use super::Format;
+use super::areas::{Notation, write_entry};
 
 /// Shows what a template or jigdo file contains.
 ///

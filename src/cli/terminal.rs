@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Mutex;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
 use crate::progress::{Event, Progress};
 
@@ -78,8 +78,8 @@ impl Bars {
         Self { all, mirror, batch, images: Mutex::default() }
     }
 
-    fn images(&self) -> std::sync::MutexGuard<'_, HashMap<usize, ProgressBar>> {
-        self.images.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn images(&self) -> parking_lot::MutexGuard<'_, HashMap<usize, ProgressBar>> {
+        self.images.lock()
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
+use jigdo::Sum;
+use jigdo::template;
 use serde::Serialize;
 
 use super::trees::MirrorArgs;
@@ -15,8 +17,6 @@ use crate::assemble::{Verified, verify_image};
 use crate::progress::Progress;
 use crate::set::{self, FileTemplate, Set};
 use crate::verify::{self, SetReport, State, SumsReport};
-use jigdo::Sum;
-use jigdo::template;
 
 /// Verifies an image, sets, or SUMS files.
 ///

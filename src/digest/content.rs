@@ -5,10 +5,10 @@
 //! BLAKE3. SHA-256 would do there too, but it is slower side by side than BLAKE3 is alone, whose branches a core
 //! computes side by side.
 
+use jigdo::{Checksum, hex};
 use serde::{Deserialize, Serialize};
 
 use super::Hasher;
-use jigdo::{Checksum, hex};
 
 /// The content hash of some bytes. Bytes with the same one are the same, as far as the sums of its format tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -15,12 +15,12 @@ pub use hasher::{Hasher, update_all, update_full};
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
+use jigdo::{Algorithm, Checksum, Sum};
+
 use lanes::free_lanes;
 use md5::Md5;
 use sha2::{Sha256, Sha512};
 use stream::BlockHash;
-
-use jigdo::{Algorithm, Checksum, Sum};
 
 /// How many streams [`update_all`] takes on together at the least cost for each. On a machine with narrower vectors they
 /// go one half after the other, which costs no more than twice a half.

@@ -12,9 +12,10 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::sync::{Once, OnceLock};
 
 use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::file::Bytes;
 use crate::file::Stamp;
@@ -140,7 +141,7 @@ impl Mapped {
     }
 
     fn present(&self) -> MutexGuard<'_, Range<u64>> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+        self.present.lock()
     }
 
     /// Gets the pages of `range` at once, which is much cheaper than one by one as they are read, unless they are there.

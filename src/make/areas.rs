@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use jigdo::template;
+
 use super::selection::Selection;
 use super::{Error, PoolWorkers};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::matcher::Area;
 use crate::output;
-use jigdo::template;
 
 /// How much unmatched data is given to the template at a time, in bytes.
 const STRETCH: u64 = 16 << 20;

@@ -6,6 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
+use jigdo::jigdo_file::{self, Jigdo, Location};
+use jigdo::template::{self, ImageEntry};
+use jigdo::{Algorithm, Checksum, Sum, hex};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -27,9 +30,6 @@ use crate::matcher::{Area, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::output::{self, OutputDirectory};
 use crate::progress::Progress;
-use jigdo::jigdo_file::{self, Jigdo, Location};
-use jigdo::template::{self, ImageEntry};
-use jigdo::{Algorithm, Checksum, Sum, hex};
 
 /// What the work on an image needs.
 pub struct Job<'a> {

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jigdo::{Algorithm, Checksum};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Content;
@@ -14,7 +16,6 @@ use crate::file::Stamp;
 use crate::file::{Bytes, Region};
 use crate::file::{Mapped, Window};
 use crate::summing::{Engine, Request, Source, Ticket};
-use jigdo::{Algorithm, Checksum};
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ impl<'a> Image<'a> {
 
     /// What was spent so far on hashing regions side by side.
     pub fn hashing(&self) -> Hashing {
-        *self.hashing.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.hashing.lock()
     }
 
     fn known_contents(&self, checksum: Checksum, region: &Region) -> Option<Vec<Content>> {
@@ -82,7 +83,7 @@ impl<'a> Image<'a> {
         let start = Instant::now();
         let tickets = self.engine.sum(regions.iter().map(request));
         self.engine.attend(&tickets);
-        let mut hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hashing = self.hashing.lock();
         hashing.waited += start.elapsed();
         hashing.spent += tickets.iter().map(|ticket| ticket.spent()).sum::<Duration>();
         hashing.bytes += regions.iter().filter_map(|region| Some(region.ends.last()? - region.start)).sum::<u64>();

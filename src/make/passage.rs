@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use jigdo::{Algorithm, Checksum};
 use rayon::ThreadPool;
 
 use super::Error;
@@ -17,7 +18,6 @@ use crate::matcher::search::Search;
 use crate::matcher::{Area, Layout};
 use crate::mirror::Catalogue;
 use crate::progress::{Event, Progress};
-use jigdo::{Algorithm, Checksum};
 
 /// How many windows the sums of an image may be ahead of the search for its parts, and behind it.
 const AHEAD: u64 = 1;

@@ -6,14 +6,14 @@ use std::io::{BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::Path;
 
+use jigdo::Sum;
+use jigdo::jigdo_file::Jigdo;
+use jigdo::template::{self, Template};
 use rayon::prelude::*;
 
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::matcher::{Area, Layout};
-use jigdo::Sum;
-use jigdo::jigdo_file::Jigdo;
-use jigdo::template::{self, Template};
 
 /// How many bytes are compared at a time.
 const WINDOW: u64 = 1 << 20;

@@ -1,9 +1,10 @@
 //! The parts that an image may be matched with, and their sums.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jigdo::{Checksum, Rsync64};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::report::Stage;
@@ -83,7 +84,7 @@ impl<'a> SelectionSums<'a> {
 
     /// What was spent so far on reading files.
     pub fn reading(&self) -> Stage {
-        let files = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.reading.lock();
         let spent: Duration = files.iter().map(|(_, ticket)| ticket.spent()).sum();
         Stage { seconds: spent.as_secs_f64(), bytes: files.iter().map(|(bytes, _)| bytes).sum() }
     }
@@ -100,7 +101,7 @@ impl PartSums for SelectionSums<'_> {
 
     fn expect(&self, parts: &[PartId]) {
         let files = self.catalogue.expect(&self.files(parts));
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+        self.reading.lock().extend(files);
     }
 
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {

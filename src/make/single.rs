@@ -1,12 +1,13 @@
 //! One image outside of any release: its parts among some files, and its template, written wherever the caller wants it.
 
-use crate::digest;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use jigdo::Sum;
+use jigdo::template::{self, ImageEntry};
 use rayon::ThreadPool;
 
 use super::areas::AreaWriter;
@@ -16,6 +17,7 @@ use super::proof;
 use super::selection::Selection;
 use super::streams::set_sum;
 use super::{Error, PoolWorkers};
+use crate::digest;
 use crate::digest::Hasher;
 use crate::file::Bytes as _;
 use crate::file::Mapped;
@@ -23,8 +25,6 @@ use crate::matcher::{Area, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::output;
 use crate::progress::Progress;
-use jigdo::Sum;
-use jigdo::template::{self, ImageEntry};
 
 /// How much of the image is worked on at a time, in bytes, unless it is sparse.
 const WINDOW: u64 = 64 << 20;

@@ -5,9 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jigdo::{Algorithm, Checksum, Sum};
+
 use crate::file::Mapped;
 use crate::summing::{Engine, Stream};
-use jigdo::{Algorithm, Checksum, Sum};
 
 /// A file's sums.
 pub type Sums = BTreeMap<Algorithm, Vec<u8>>;

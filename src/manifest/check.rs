@@ -4,15 +4,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use jigdo::jigdo_file::is_scheme;
+use jigdo::template::Compression;
+use jigdo::{Algorithm, Checksum};
+
 use super::expand::{Environment, Syntax, Variables, expand};
 use super::problem::{Problems, did_you_mean};
 use super::raw;
 use super::shape::{OneOf, Placed, Text};
 use super::yaml::Key;
 use super::{Filter, Mirror, Server, Settings};
-use jigdo::jigdo_file::is_scheme;
-use jigdo::template::Compression;
-use jigdo::{Algorithm, Checksum};
 
 /// Names that mean something of their own in texts and selectors.
 pub(super) const RESERVED: [&str; 6] = ["release", "stem", "file", "name", "image", "exclude"];

@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 
+use jigdo::template::Compression;
+use jigdo::{Algorithm, Checksum};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::problem::Problems;
 use super::shape::{Bounded, Map, OneOf, Placed, Read, Text, Words, mappings, mismatch, report_repeated};
 use super::yaml::{Key, Node, Value};
-use jigdo::template::Compression;
-use jigdo::{Algorithm, Checksum};
 
 /// The longest block over which parts can be found. An index reads one block of every file, so it stays small.
 pub(super) const MAX_MIN_LENGTH: u32 = 16 << 20;

@@ -4,8 +4,9 @@
 //! offset of a like run in an image, so it finds nothing: the head then is a block around the first byte that breaks
 //! the repetition, a quarter of it before that byte. A part that nothing breaks is periodic as a whole.
 
-use super::anchors::{Anchor, Anchors};
 use jigdo::Rsync64;
+
+use super::anchors::{Anchor, Anchors};
 
 /// What the scan must know of a part's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -23,9 +23,10 @@ mod verify;
 
 use std::ops::Range;
 
+use jigdo::{Checksum, Sum};
+
 use crate::digest::Content;
 use head::Marks;
-use jigdo::{Checksum, Sum};
 
 /// A part, by its place in the order of preference: of equal parts, the one with the lower number is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

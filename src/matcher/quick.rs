@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
+use jigdo::Rsync64;
 use rayon::prelude::*;
 
 use super::cover::{Cluster, take_clusters};
@@ -18,7 +19,6 @@ use super::subject::Subject;
 use super::verify::{Assumption, Reach};
 use super::{Match, PartId};
 use crate::file::Bytes;
-use jigdo::Rsync64;
 
 /// How many bytes may be hashed in vain, beside a quarter of the image.
 const WASTE: u64 = 4 << 20;

@@ -6,13 +6,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 
+use jigdo::{Rsync64, Sum};
+
 use super::cover::{Cluster, Placed, Placement, cover};
 use super::head::{Head, repetition};
 use super::subject::{STRETCH, Subject};
 use super::verify::{Assumption, Reach};
 use super::{Match, PartId};
 use crate::file::Bytes;
-use jigdo::{Rsync64, Sum};
 
 /// A run longer than this, in bytes, and than 64 times the longest part that it may hold, is filled in pieces.
 const MOST: u64 = 64 << 20;

@@ -9,12 +9,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use jigdo::RSYNC64_TABLE as TABLE;
+use jigdo::Rsync64;
+
 use super::PartId;
 use super::anchors::{Anchors, BATCH, Places, WINDOW, key};
 use super::head::repetition;
 use super::table::SignatureTable;
-use jigdo::RSYNC64_TABLE as TABLE;
-use jigdo::Rsync64;
 
 /// In how many places of a batch, at the most, blocks are looked up one by one.
 const MOST_PLACES: usize = BATCH / 64;

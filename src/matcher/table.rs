@@ -4,7 +4,10 @@
 //! with one load; only the others reach the hash table behind it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
+
+use jigdo::Rsync64;
+use parking_lot::RwLock;
 
 use super::anchors::KnownAnchors;
 use super::fingerprint::Key;
@@ -12,7 +15,6 @@ use super::head::{Head, repetition};
 use super::prefixes::Prefixes;
 use super::scan::Hits;
 use super::{PartId, PartSums, Signature};
-use jigdo::Rsync64;
 
 /// The signatures of all parts of an image's mirrors.
 pub struct SignatureTable {
@@ -153,7 +155,7 @@ impl SignatureTable {
     /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that periodic parts
     /// have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
     pub fn inner(&self, part: PartId) -> Option<Arc<[u64]>> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).get(&part).cloned()
+        self.inner.read().get(&part).cloned()
     }
 
     /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
@@ -171,7 +173,7 @@ impl SignatureTable {
             }
         }
         // Another thread may have found out the same meanwhile.
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.write();
         Arc::clone(inner.entry(part).or_insert_with(|| offsets.into()))
     }
 

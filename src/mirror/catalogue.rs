@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use jigdo::Checksum;
+use parking_lot::{Mutex, MutexGuard};
 use rayon::prelude::*;
 use sha2::Digest as _;
 
@@ -24,7 +26,6 @@ use crate::file::{Stamp, now_ns};
 use crate::matcher::head::Marks;
 use crate::progress::{Event, Progress};
 use crate::summing::{Engine, Request, Source, Ticket};
-use jigdo::Checksum;
 
 /// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -294,7 +295,7 @@ impl Catalogue {
     }
 
     fn in_work(&self) -> MutexGuard<'_, HashMap<usize, Reading>> {
-        self.in_work.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_work.lock()
     }
 
     /// Takes what came of reading a file, unless somebody else has, or it is to be read once more: a file that changed
@@ -336,7 +337,7 @@ impl Catalogue {
 
     fn note_unsaved(&self, content: usize, progress: &dyn Progress) {
         let batch = {
-            let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut unsaved = self.unsaved.lock();
             unsaved.contents.push(content as u32);
             let is_due = unsaved.contents.len() >= UNSAVED_SUMS || unsaved.saved.elapsed() >= UNSAVED_TIME;
             if is_due { unsaved.take() } else { Vec::new() }
@@ -348,7 +349,7 @@ impl Catalogue {
 
     /// Saves the sums that were read. They are also saved now and then, and when the catalogue goes.
     pub fn flush(&self) -> Result<(), Error> {
-        let batch = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let batch = self.unsaved.lock().take();
         self.save(&batch)
     }
 

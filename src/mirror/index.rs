@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jigdo::Checksum;
 use rayon::prelude::*;
 
 use super::catalogue::Catalogue;
@@ -12,7 +13,6 @@ use super::walk::Listing;
 use super::{Error, FileError, FileId, NamedTree, Tree, walk};
 use crate::file::{Stamp, now_ns};
 use crate::progress::{Event, Progress};
-use jigdo::Checksum;
 
 /// An index file. Any number of processes and threads may use it at once.
 pub struct Index {

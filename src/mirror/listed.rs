@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use jigdo::Checksum;
 use rayon::prelude::*;
 
 use super::catalogue::Catalogue;
 use super::walk::Listing;
 use super::{Error, Index, Sums, Tree};
 use crate::file::{Stamp, now_ns};
-use jigdo::Checksum;
 
 impl Index {
     /// The catalogue of those of `paths`, for each tree, that are files now. It gives sums of the kinds in `checksums`;

@@ -5,9 +5,10 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jigdo::{Checksum, Rsync64};
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{
     CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params,
 };
@@ -16,7 +17,6 @@ use super::{Error, Sums};
 use crate::file::Stamp;
 use crate::matcher::anchors::Anchor;
 use crate::matcher::head::{Head, Marks};
-use jigdo::{Checksum, Rsync64};
 
 /// The layout in `schema.sql`, in the file's `user_version`.
 const VERSION: i64 = 5;
@@ -113,7 +113,7 @@ impl Store {
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic interrupted was rolled back, so the connection is in order.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The strong sums of files.
 
+use jigdo::{Checksum, Sum};
+
 use crate::digest::{Content, Hasher};
 use crate::matcher::PartSum;
-use jigdo::{Checksum, Sum};
 
 /// What is known of a file's bytes, all from one read of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use jigdo::{Checksum, Rsync64, Sum};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::*;
@@ -15,7 +16,6 @@ use crate::matcher::PartSum;
 use crate::matcher::anchors::Anchors;
 use crate::matcher::head::{Head, HeadFinder, Marks};
 use crate::progress::{Event, Progress};
-use jigdo::{Checksum, Rsync64, Sum};
 
 /// A directory with a mirror and an index.
 struct Place {
@@ -69,7 +69,7 @@ impl Place {
     fn refresh(&self) -> (Catalogue, Seen) {
         let log = Log::default();
         let catalogue = self.index().refresh(&self.trees(), &[256, 1024], &Checksum::ALL, &log).unwrap();
-        (catalogue, log.0.into_inner().unwrap())
+        (catalogue, log.0.into_inner())
     }
 
     /// What one column of the index says, row by row.
@@ -94,7 +94,7 @@ struct Seen {
 
 impl Progress for Log {
     fn report(&self, event: Event<'_>) {
-        let mut seen = self.0.lock().unwrap();
+        let mut seen = self.0.lock();
         match event {
             Event::Warning(text) => seen.warnings.push(text.into()),
             Event::MirrorRead => seen.read += 1,
@@ -120,7 +120,7 @@ fn sums(catalogue: &Catalogue) -> (Vec<Result<Sums, FileError>>, Vec<String>) {
     let log = Log::default();
     let files: Vec<_> = catalogue.files().collect();
     let sums = catalogue.sums(&files, &log);
-    (sums, log.0.into_inner().unwrap().warnings)
+    (sums, log.0.into_inner().warnings)
 }
 
 #[test]
@@ -187,12 +187,12 @@ fn a_new_block_length_reads_heads_again_and_keeps_sums() {
     drop(first);
     let log = Log::default();
     let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
-    assert_eq!(log.0.lock().unwrap().read, 1);
+    assert_eq!(log.0.lock().read, 1);
     assert!(catalogue.marks(FileId(0), 2048).is_some());
     assert!(catalogue.known_sums(FileId(0)).is_some());
     assert_eq!(place.query("SELECT block_length || '' FROM file_heads").len(), 3);
     place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
-    assert_eq!(log.0.lock().unwrap().read, 1);
+    assert_eq!(log.0.lock().read, 1);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn a_filter_hides_files_and_their_warnings_and_leaves_their_rows_alone() {
     let log = Log::default();
     let catalogue = place.index().refresh(&only_pool, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert_eq!(paths(&catalogue), ["pool/a"]);
-    assert_eq!(log.0.into_inner().unwrap().warnings, [""; 0]);
+    assert_eq!(log.0.into_inner().warnings, [""; 0]);
     assert_eq!(place.refresh().1.read, 0);
 }
 
@@ -367,7 +367,7 @@ fn several_trees_may_overlap_and_keep_their_order() {
         [("Whole", "pool/a"), ("Whole", "pool/b"), ("Pool", "a"), ("Pool", "b")]
     );
     assert_eq!((listed[0].2, listed[1].2), (listed[2].2, listed[3].2));
-    assert_eq!(log.0.into_inner().unwrap().read, 2);
+    assert_eq!(log.0.into_inner().read, 2);
     assert!(catalogue.files_of(1).eq([FileId(2), FileId(3)]));
 }
 
@@ -385,7 +385,7 @@ fn trees_with_one_root_share_what_is_remembered() {
         .unwrap();
     let catalogue = place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert!(catalogue.files().all(|file| catalogue.marks(file, 1024).is_some()));
-    assert_eq!((catalogue.len(), log.0.into_inner().unwrap().read), (2, 1));
+    assert_eq!((catalogue.len(), log.0.into_inner().read), (2, 1));
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it
     let meddler = Meddler(&place, Log::default());
     let catalogue = place.index().refresh(&place.trees(), &[256], &Checksum::ALL, &meddler).unwrap();
     assert_eq!(paths(&catalogue), ["a", "c"]);
-    assert_eq!(meddler.1.0.into_inner().unwrap().warnings.len(), 1);
+    assert_eq!(meddler.1.0.into_inner().warnings.len(), 1);
     for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
         let file = find(&catalogue, name);
         assert_eq!(catalogue.marks(file, 256).unwrap().first, Rsync64::of(&bytes[..256]));

@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::{Error, Tree};
@@ -219,12 +219,12 @@ impl<'a> Walker<'a> {
     }
 
     fn found<T>(&self, change: impl FnOnce(&mut Found) -> T) -> T {
-        change(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.found.lock())
     }
 
     /// Puts in order what was found, so that nothing depends on the order of directory entries or of threads.
     fn finish(self) -> Result<Listing, Error> {
-        let mut found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.into_inner();
         found.warnings.sort_unstable();
         for warning in &found.warnings {
             self.progress.report(Event::Warning(warning));

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jigdo::{Checksum, hex};
 use sha2::{Digest as _, Sha256};
 
 use crate::file::Stamp;
 use crate::make::Selection;
 use crate::manifest::{Image, Mirror, Release};
 use crate::mirror::{Catalogue, Tree};
-use jigdo::{Checksum, hex};
 
 /// An image of a release.
 #[derive(Clone, Copy)]

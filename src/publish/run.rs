@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jigdo::{Algorithm, Checksum};
+use parking_lot::{Mutex, MutexGuard};
 use rayon::ThreadPool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,7 +25,6 @@ use crate::mirror::{Catalogue, Index};
 use crate::output::sums::{SumsFile, file_name};
 use crate::output::{self, Change, OutputDirectory};
 use crate::progress::{Event, Progress};
-use jigdo::{Algorithm, Checksum};
 
 /// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
 const PIECES_IN_MEMORY: usize = 32;
@@ -144,7 +145,7 @@ impl<'a> Run<'a> {
         self.progress.report(Event::BatchDone);
         let unwritten = |image: &Mutex<Progressed>| matches!(lock(image).state, State::Failed { of_output: true, .. });
         let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
-        let images = self.images.into_iter().map(|image| image.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let images = self.images.into_iter().map(|image| image.into_inner());
         let reports = self.plan.images.iter().zip(images).map(|(planned, image)| report(planned, image));
         (reports.collect(), nothing_could_be_written)
     }
@@ -295,7 +296,7 @@ impl<'a> Run<'a> {
 }
 
 fn lock(image: &Mutex<Progressed>) -> MutexGuard<'_, Progressed> {
-    image.lock().unwrap_or_else(PoisonError::into_inner)
+    image.lock()
 }
 
 /// The output directories, each once, and for each image its own.

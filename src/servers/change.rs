@@ -5,12 +5,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use similar::{Algorithm, DiffTag, capture_diff_slices};
-
 use jigdo::jigdo_file::{
     self, Edit, Jigdo, Location, Outline, ResolveError, Server, ServerLine, WriteError, include_line, is_scheme,
     server_line,
 };
+use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 /// What to do with the servers that are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,9 +9,8 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use jigdo::jigdo_file::MAX_TEXT;
+use rayon::prelude::*;
 
 /// How much is read of a file to tell what it is, in bytes.
 const START: u64 = 4096;

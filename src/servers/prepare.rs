@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use jigdo::jigdo_file::{Edit, Unpacked};
+use jigdo::{Algorithm, hex};
 use similar::TextDiff;
 
 use super::direct;
@@ -17,8 +19,6 @@ use crate::digest::{Hasher, update_all};
 use crate::file::Stamp;
 use crate::output;
 use crate::output::sums::{file_name, listed, with_sums};
-use jigdo::jigdo_file::{Edit, Unpacked};
-use jigdo::{Algorithm, hex};
 
 /// A SUMS file.
 pub struct SumsFile {

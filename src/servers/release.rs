@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use jigdo::jigdo_file::Server;
+
 use super::change::{Change, Mode};
 use super::find::{FindError, Found, find};
 use crate::manifest::{self, Release};
-use jigdo::jigdo_file::Server;
 
 /// A published jigdo file, and what is to become of it.
 pub struct Published {

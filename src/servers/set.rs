@@ -10,8 +10,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -240,7 +240,7 @@ impl Run<'_> {
         for batch in results {
             files.extend(batch.files);
             wrong.extend(batch.wrong);
-            self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(batch.used);
+            self.used.lock().extend(batch.used);
         }
         files.sort_by_key(|file| file.task);
         wrong.sort_by_key(|(task, _)| *task);
@@ -313,7 +313,7 @@ impl Run<'_> {
         } else {
             sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
         }
-        let used = self.used.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let used = self.used.into_inner();
         let given: BTreeSet<&String> = self
             .tasks
             .iter()
@@ -350,13 +350,13 @@ impl Run<'_> {
                         match directory.output.commit_changed(changes) {
                             Ok(()) => directory.output.clean(),
                             Err(error) => {
-                                failures.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
+                                failures.lock().push(error.to_string());
                             }
                         }
                     }
                 });
             }
         });
-        failures.into_inner().unwrap_or_else(PoisonError::into_inner)
+        failures.into_inner()
     }
 }

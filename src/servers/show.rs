@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jigdo::jigdo_file::{Outline, Server, Unpacked};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Found;
-use jigdo::jigdo_file::{Outline, Server, Unpacked};
 
 /// A label in all files together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{Error, locate};
 use jigdo::jigdo_file::Jigdo;
+
+use super::{Error, locate};
 
 /// The most jigdo files that one may lead to.
 const MOST: usize = 100;

@@ -3,7 +3,6 @@
 mod include;
 mod locate;
 
-use crate::digest;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,8 @@ use jigdo::Sum;
 use jigdo::base64;
 use jigdo::jigdo_file::{self, Image, Jigdo, ResolveError};
 use jigdo::template::{self, Template};
+
+use crate::digest;
 
 /// A template in a file.
 pub type FileTemplate = Template<BufReader<File>>;

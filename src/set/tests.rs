@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Error, Set};
 use jigdo::jigdo_file::gzip;
 use jigdo::{Checksum, Sum};
+
+use super::{Error, Set};
 
 struct Place(tempfile::TempDir);
 

@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 
+use jigdo::{Checksum, Sum};
+
 use super::Error;
 use super::wanted::Wanted;
 use crate::file::Stamp;
 use crate::mirror::{Catalogue, FileError, FileId, Index, Sums, Tree};
 use crate::progress::{Event, Progress, Silent};
-use jigdo::{Checksum, Sum};
 
 /// What is known of the targets; nothing if they were not checked.
 #[derive(Default)]

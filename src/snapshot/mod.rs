@@ -19,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use jigdo::Sum;
+use jigdo::jigdo_file;
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -29,8 +31,6 @@ use crate::output::{self, OutputDirectory};
 use crate::progress::Progress;
 use crate::servers::Found;
 use check::{Checked, Verdict};
-use jigdo::Sum;
-use jigdo::jigdo_file;
 use place::{Placed, Placer};
 use wanted::{Target, Wanted};
 
@@ -203,12 +203,12 @@ impl Run<'_> {
                     return Placed::Missing(String::new());
                 }
                 self.place_one(number, target, &placer).unwrap_or_else(|error| {
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    failed.lock().get_or_insert(error);
                     Placed::Missing(String::new())
                 })
             })
             .collect();
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match failed.into_inner() {
             Some(error) => Err(error),
             None => Ok(placed),
         }
@@ -343,5 +343,5 @@ impl Run<'_> {
 }
 
 fn is_set<T>(slot: &Mutex<Option<T>>) -> bool {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    slot.lock().is_some()
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 
+use jigdo::Sum;
+use jigdo::jigdo_file::Jigdo;
 use rayon::prelude::*;
 
 use super::Error;
 use crate::servers::Found;
-use jigdo::Sum;
-use jigdo::jigdo_file::Jigdo;
 
 /// What all sets together want.
 pub struct Wanted {

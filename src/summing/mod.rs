@@ -9,16 +9,17 @@ mod queue;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use jigdo::Algorithm;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rayon::ThreadPool;
 
 use crate::digest::{self, Hasher};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::Stamp;
-use jigdo::Algorithm;
 use queue::{Chain, Piece, Queues, Task};
 
 /// Sums everything that a run wants summed. All clones are one engine.
@@ -143,12 +144,13 @@ impl Engine {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
-        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queues.lock()
     }
 
     /// Waits until a task is done.
-    fn wait_for_task<'a>(&'a self, queues: MutexGuard<'a, Queues>) -> MutexGuard<'a, Queues> {
-        self.0.advanced.wait(queues).unwrap_or_else(PoisonError::into_inner)
+    fn wait_for_task<'a>(&'a self, mut queues: MutexGuard<'a, Queues>) -> MutexGuard<'a, Queues> {
+        self.0.advanced.wait(&mut queues);
+        queues
     }
 
     /// Has the pool start as many tasks as are worth it.

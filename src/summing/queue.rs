@@ -7,10 +7,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jigdo::Algorithm;
+
 use super::{RangeSums, Request, Source, Ticket};
 use crate::digest::{self, Hasher};
 use crate::file::Mapped;
-use jigdo::Algorithm;
 
 /// The most that a task takes of one chain, in bytes.
 const PIECE: u64 = 1 << 20;

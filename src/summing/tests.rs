@@ -1,6 +1,7 @@
-use super::*;
 use std::io::Write as _;
 use std::path::Path;
+
+use super::*;
 
 fn noise(seed: u64, length: u64) -> Vec<u8> {
     (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use crate::assemble::{Destination, Order, Part, Place, Reason, assemble_all};
-use crate::progress::{Event, Progress};
 use jigdo::template::{Area, Description, ImageEntry, MAX_LENGTH, Template};
 use jigdo::{Checksum, Sum};
+
+use crate::assemble::{Destination, Order, Part, Place, Reason, assemble_all};
+use crate::progress::{Event, Progress};
 
 /// How many parts are read side by side.
 const SIDE_BY_SIDE: usize = 16;

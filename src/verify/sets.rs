@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jigdo::template::Description;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -13,7 +14,6 @@ use crate::assemble::source::{LabelError, LabelTrees, Source as _, Trees};
 use crate::assemble::{self, Missing, Part, Place};
 use crate::progress::Progress;
 use crate::set::{self, Set};
-use jigdo::template::Description;
 
 /// How sets are to be checked.
 pub struct Settings<'a> {

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use jigdo::{Algorithm, hex};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::digest::{self, Hasher};
 use crate::output::sums::{SumsFile, file_name};
 use crate::set::Set;
-use jigdo::{Algorithm, hex};
 
 /// How many files a thread reads side by side: as many as its lanes take.
 const SIDE_BY_SIDE: usize = 16;
@@ -180,15 +180,15 @@ fn sums_of(wanted: BTreeMap<PathBuf, Vec<Algorithm>>, threads: usize) -> HashMap
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let next = || waiting.lock().pop();
                 let end = |path, sums| {
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(path, sums);
+                    done.lock().insert(path, sums);
                 };
                 read_side_by_side(next, end);
             });
         }
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    done.into_inner()
 }
 
 /// A file that is being read.

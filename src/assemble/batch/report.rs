@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jigdo::Algorithm;
 use serde::Serialize;
 
 use super::super::{Refused, Report};
 use crate::set::Set;
-use jigdo::Algorithm;
 
 /// How it went with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -7,11 +7,12 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jigdo::template::{Description, Tmp};
+
 use super::clones::Clones;
 use super::holes::{data, without};
 use crate::assemble::Error;
 use crate::assemble::window::{Origin, Window};
-use jigdo::template::{Description, Tmp};
 
 /// A file that becomes an image.
 ///

@@ -10,7 +10,8 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::Error;
 use super::window::Window;
@@ -35,7 +36,7 @@ impl Output<'_> {
             Self::Nowhere | Self::Image { .. } => Ok(()),
             Self::File(file) => file.write(window),
             Self::Stream(out) => {
-                let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut out = out.lock();
                 out.write_all(window).map_err(|error| Error::Stream { offset: window.offset(), error })
             }
         }

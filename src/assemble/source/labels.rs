@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use super::Source;
-use crate::assemble::{Part, Place};
 use jigdo::Sum;
 use jigdo::jigdo_file::{Jigdo, Location, ResolveError};
+
+use super::Source;
+use crate::assemble::{Part, Place};
 
 /// The directories that labels stand for; the first one of a label that has a part is taken.
 pub type Trees = BTreeMap<String, Vec<PathBuf>>;

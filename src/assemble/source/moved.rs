@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use jigdo::Checksum;
 use rayon::prelude::*;
 
 use super::Source;
@@ -11,7 +12,6 @@ use super::named::begins_like;
 use crate::assemble::{Part, Place};
 use crate::mirror::{Catalogue, Error, FileId, Index, Tree};
 use crate::progress::{Event, Progress};
-use jigdo::Checksum;
 
 /// All files of some trees, whatever their names; the index knows the sums of those that were read before.
 pub struct MovedFiles<'a> {

@@ -6,12 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jigdo::Rsync64;
 use rayon::prelude::*;
 
 use super::Source;
 use crate::assemble::part::{FirstBlock, Opened};
 use crate::assemble::{Part, Place};
-use jigdo::Rsync64;
 
 /// Files, by their lengths.
 #[derive(Debug, Default)]

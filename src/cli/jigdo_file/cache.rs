@@ -6,13 +6,14 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use jigdo::Checksum;
+
 use super::files::{Found, Name};
 use super::options::Options;
 use super::{Error, say};
 use crate::file::{Stamp, now_ns};
 use crate::mirror::{self, Catalogue, FileId, Index, NamedTree};
 use crate::progress::Progress;
-use jigdo::Checksum;
 
 /// An index, and how it is kept.
 pub struct Cache {

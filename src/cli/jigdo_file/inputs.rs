@@ -6,13 +6,14 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jigdo::jigdo_file::Draft;
+
 use super::files::Found;
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, say};
 use crate::file::Mapped;
 use crate::file::Stamp;
-use jigdo::jigdo_file::Draft;
 
 /// The jigdo file that `--merge` names, or an empty one.
 pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> Result<Draft, Error> {

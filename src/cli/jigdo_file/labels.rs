@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use jigdo::jigdo_file::quote_simply;
+
 use super::Error;
 use super::options::Options;
-use jigdo::jigdo_file::quote_simply;
 
 /// The labels of directories, given by `--label` or made up as they are needed.
 pub struct Labels {

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
+use jigdo::template::description::Entry;
+use jigdo::template::{self, Description, Template, Tmp};
+
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, Outcome};
 use crate::cli::areas::{Notation, write_entry};
-use jigdo::template::description::Entry;
-use jigdo::template::{self, Description, Template, Tmp};
 
 /// Prints a line for each area, and one for the image.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 
+use jigdo::template::{Area, Description, Template, Tmp};
+
 use super::cache::{Cache, Catalogued};
 use super::files::{Finder, Found};
 use super::names::{Names, STANDARD};
@@ -12,7 +14,6 @@ use super::{Error, Outcome, progress, say, standard_input};
 use crate::assemble::source::Source;
 use crate::assemble::{self, Destination, Incomplete, Order, Part, Place, assemble};
 use crate::mirror::FileId;
-use jigdo::template::{Area, Description, Template, Tmp};
 
 /// Copies those files into the image that are parts of it.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -9,6 +9,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use jigdo::jigdo_file::{self, Draft, Location};
+use jigdo::template;
+use jigdo::{Checksum, Sum};
+
 use super::cache::Cache;
 use super::files::{Finder, Name};
 use super::inputs::{Image, possible, read_draft};
@@ -23,9 +27,6 @@ use crate::make;
 use crate::make::{Part, Single, Written};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
-use jigdo::jigdo_file::{self, Draft, Location};
-use jigdo::template;
-use jigdo::{Checksum, Sum};
 
 /// The shortest block, in bytes; a shorter one that is asked for is this one.
 const SHORTEST_BLOCK: u64 = 256;

@@ -4,11 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
+use jigdo::Checksum;
+use jigdo::base64;
+
 use super::Error;
 use super::files::Name;
 use crate::mirror::Sums;
-use jigdo::Checksum;
-use jigdo::base64;
 
 /// Runs `command` by the shell, with what is known of the file in its environment.
 ///

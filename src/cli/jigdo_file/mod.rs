@@ -28,9 +28,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jigdo::{jigdo_file, template};
+
 use super::terminal;
 use crate::{assemble, make, mirror};
-use jigdo::{jigdo_file, template};
 use names::Names;
 use options::{Command, Options};
 

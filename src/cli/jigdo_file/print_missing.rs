@@ -6,13 +6,14 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
-use super::names::{Names, STANDARD};
-use super::options::Options;
-use super::{Error, Outcome, say, standard_input};
 use jigdo::base64;
 use jigdo::jigdo_file::{self, Jigdo, Location, Server, split};
 use jigdo::template::{Area, Template, Tmp};
 use jigdo::{Algorithm, Sum};
+
+use super::names::{Names, STANDARD};
+use super::options::Options;
+use super::{Error, Outcome, say, standard_input};
 
 /// The highest version of the format whose jigdo files are read.
 const MAX_VERSION: u32 = 2;

@@ -1,10 +1,11 @@
 //! `scan`: reads files into the cache, so that later commands need not.
 
+use jigdo::Checksum;
+
 use super::cache::Cache;
 use super::files::Finder;
 use super::options::Options;
 use super::{Error, Outcome, make_template, progress, standard_input};
-use jigdo::Checksum;
 
 /// Remembers the files' first blocks, and all their sums if they are to be scanned whole.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

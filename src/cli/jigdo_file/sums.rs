@@ -1,16 +1,17 @@
 //! `md5sum` and `sha256sum`: the sums of files, as the coreutils print them, but in base64 where not asked otherwise.
 
-use crate::digest;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
+
+use jigdo::base64;
+use jigdo::{Checksum, Sum};
 
 use super::cache::{Cache, Catalogued};
 use super::files::{Finder, Found};
 use super::options::Options;
 use super::{Error, Outcome, progress, say, standard_input};
+use crate::digest;
 use crate::mirror::FileId;
-use jigdo::base64;
-use jigdo::{Checksum, Sum};
 
 /// How many files are read before their sums are printed.
 const AT_ONCE: usize = 256;

@@ -1,16 +1,17 @@
 //! `verify`: is an image the one that its template describes?
 
-use crate::digest;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::names::{Names, STANDARD};
-use super::options::{Options, Report};
-use super::{Error, Outcome, say, standard_input};
 use jigdo::base64;
 use jigdo::template::{ImageEntry, Template};
 use jigdo::{Algorithm, Checksum, Sum};
+
+use super::names::{Names, STANDARD};
+use super::options::{Options, Report};
+use super::{Error, Outcome, say, standard_input};
+use crate::digest;
 
 /// Compares the image's sum with the template's.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -1,9 +1,8 @@
 //! The blocks of SHA-256 and SHA-512 (FIPS 180-4, 6.2 and 6.4) on vectors of any kind.
 
+use super::constants::{K256, K512};
 use crate::digest::lanes::vector::Vector;
 use crate::digest::lanes::{MOST_LANES, addresses};
-
-use super::constants::{K256, K512};
 
 /// A word, and what the hash of these words does: SHA-256 has words of 32 bits, SHA-512 of 64.
 pub(super) trait Sha2Word: Copy + 'static {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::plan::Need;
 use jigdo::Sum;
+
+use super::plan::Need;
 
 /// What came of asking for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,17 +2,18 @@
 //! asks for it, and none for one that is down.
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use jigdo::Checksum;
+use jigdo::jigdo_file::MAX_TEXT;
+use parking_lot::Mutex;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use super::answer::Answer;
 use super::local::Summing;
-use jigdo::Checksum;
-use jigdo::jigdo_file::MAX_TEXT;
 
 /// How servers are asked.
 #[derive(Debug, Clone)]
@@ -119,7 +120,7 @@ impl Http {
             let (host, waiting) = (Arc::clone(&host), Arc::clone(&waiting));
             async move {
                 loop {
-                    let request = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let request = waiting.lock().next();
                     let Some(request) = request else { return };
                     take(request.number, self.patiently(&request, &host).await);
                 }
@@ -314,7 +315,7 @@ impl Http {
             return;
         }
         let at = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = self.next.lock();
             let at = (*next).max(Instant::now());
             *next = at + Duration::from_secs_f64(1.0 / self.manners.rate);
             at
@@ -324,8 +325,8 @@ impl Http {
 }
 
 impl Host {
-    fn state(&self) -> std::sync::MutexGuard<'_, HostState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, HostState> {
+        self.0.lock()
     }
 
     /// Waits as long as the server is to be left alone. Gives why it is not to be asked at all, if so.

@@ -5,9 +5,10 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Instant;
 
+use jigdo::{Checksum, Sum};
+
 use super::answer::Answer;
 use crate::digest::Hasher;
-use jigdo::{Checksum, Sum};
 
 /// What is at a path; with the sums of these kinds, if it is to be read.
 pub fn look(path: &Path, sums: &[Checksum]) -> Answer {

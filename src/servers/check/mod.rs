@@ -19,8 +19,9 @@ mod report;
 mod set;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 
 pub use http::{ClientError, Manners};
@@ -95,7 +96,7 @@ fn ask(plan: &Plan, options: &Options, web: &Web<'_>, progress: &dyn Progress) -
     progress.report(Event::PartsToCheck { parts: plan.probes.len() as u64 });
     let answers: Vec<Mutex<Option<Answer>>> = plan.probes.iter().map(|_| Mutex::new(None)).collect();
     let take = |number: usize, answer: Answer| {
-        *answers[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        *answers[number].lock() = Some(answer);
         progress.report(Event::PartChecked);
     };
     let sums = |probe: &Probe| if options.deep { probe.checksums() } else { Vec::<Checksum>::new() };
@@ -120,7 +121,7 @@ fn ask(plan: &Plan, options: &Options, web: &Web<'_>, progress: &dyn Progress) -
         http.block_on(http::ask_all(hosts));
     }
     progress.report(Event::CheckDone);
-    let answer = |answer: Mutex<Option<Answer>>| answer.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let answer = |answer: Mutex<Option<Answer>>| answer.into_inner();
     Ok(answers.into_iter().map(|it| answer(it).unwrap_or(Answer::Missing)).collect())
 }
 

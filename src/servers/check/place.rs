@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
 use jigdo::jigdo_file::{Location, is_scheme};
+use url::Url;
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]

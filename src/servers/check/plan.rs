@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::place::{BadPlace, Place};
-use super::set::Set;
 use jigdo::jigdo_file::{Jigdo, Location, Server, is_scheme};
 use jigdo::{Checksum, Sum};
+
+use super::place::{BadPlace, Place};
+use super::set::Set;
 
 /// What is asked of whom, and who needs it.
 #[derive(Default)]

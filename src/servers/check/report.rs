@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jigdo::base64;
+use jigdo::jigdo_file::{Server, WriteError, server_line};
 use serde::Serialize;
 
 use super::answer::{Answer, Meaning};
 use super::plan::{Need, Plan};
 use super::set::Set;
-use jigdo::base64;
-use jigdo::jigdo_file::{Server, WriteError, server_line};
 
 /// What came of a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

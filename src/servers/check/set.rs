@@ -1,18 +1,19 @@
 //! Sets as they are checked: a jigdo file with what it includes, and its template.
 
-use crate::digest;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::place::Place;
-use crate::servers::Found;
-use crate::servers::find::read_regular;
 use jigdo::Sum;
 use jigdo::base64;
 use jigdo::jigdo_file::{Jigdo, Location};
 use jigdo::template::{Area, Template};
+
+use super::place::Place;
+use crate::digest;
+use crate::servers::Found;
+use crate::servers::find::read_regular;
 
 /// The most jigdo files that one may include, directly or not.
 const MAX_INCLUDES: usize = 100;
