@@ -14,7 +14,7 @@ use jigdo::{Algorithm, Sum};
 use serde::Serialize;
 
 use super::Format;
-use super::areas::{Notation, write_entry};
+use super::description_lines::{Notation, write_entry};
 
 /// Shows what a template or jigdo file contains.
 ///

@@ -1,9 +1,9 @@
 //! The command line: one file a command.
 
-mod areas;
 mod assemble;
 mod check;
 mod completions;
+mod description_lines;
 mod index;
 pub mod inspect;
 mod jigdo_file;
@@ -12,7 +12,6 @@ mod publish;
 pub mod schema;
 mod servers;
 mod snapshot;
-mod staged_file;
 mod terminal;
 mod trees;
 mod verify;

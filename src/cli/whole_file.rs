@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::staged_file::StagedFile;
+use crate::output::StagedFile;
 
 /// A file that an option names.
 pub struct WholeFile {

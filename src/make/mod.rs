@@ -1,21 +1,21 @@
 //! One image becomes one proven template, and with what a release says of it a jigdo file.
 
-mod areas;
-mod job;
-mod known;
-mod passage;
+mod area_writer;
+mod image_pass;
+mod known_image;
 mod proof;
 mod report;
 mod selection;
-mod single;
+mod set_builder;
 mod streams;
+mod template_builder;
 
-pub use job::{Job, Staged};
-pub use known::{Image, Known};
-pub use passage::SPARSE_WINDOW;
+pub use image_pass::SPARSE_WINDOW;
+pub use known_image::{Image, Known};
 pub use report::{SetReport, Stage, Stages};
 pub use selection::Selection;
-pub use single::{Part, Single, Written};
+pub use set_builder::{Job, Staged};
+pub use template_builder::{Part, Single, Written};
 
 use std::io;
 use std::path::PathBuf;

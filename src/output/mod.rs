@@ -1,12 +1,14 @@
 //! Output directories: files are staged in them, published all or nothing, and listed in SUMS files.
 
-pub mod staging;
+mod directory;
+mod staged_file;
 pub mod sums;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use staging::{Change, OutputDirectory};
+pub use directory::{Change, OutputDirectory};
+pub use staged_file::StagedFile;
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]

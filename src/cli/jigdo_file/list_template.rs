@@ -10,7 +10,7 @@ use jigdo::template::{self, Description, Template, Tmp};
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, Outcome};
-use crate::cli::areas::{Notation, write_entry};
+use crate::cli::description_lines::{Notation, write_entry};
 
 /// Prints a line for each area, and one for the image.
 pub fn run(options: &Options) -> Result<Outcome, Error> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::names::STANDARD;
-use crate::cli::staged_file::StagedFile;
+use crate::output::StagedFile;
 
 /// Where a file of the set goes.
 pub enum Output {

@@ -12,9 +12,9 @@ use jigdo::{Algorithm, Checksum, Sum, hex};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::areas::AreaWriter;
-use super::known::{Image, Known};
-use super::passage::Passage;
+use super::area_writer::AreaWriter;
+use super::image_pass::Passage;
+use super::known_image::{Image, Known};
 use super::proof;
 use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::selection::Selection;

@@ -9,7 +9,7 @@ use jigdo::{Algorithm, Checksum};
 use rayon::ThreadPool;
 
 use super::Error;
-use super::known::Image;
+use super::known_image::Image;
 use super::report::{Stage, Stopwatch};
 use super::selection::{Selection, SelectionSums};
 use super::streams::{Streams, Sums};

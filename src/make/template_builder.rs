@@ -10,9 +10,9 @@ use jigdo::Sum;
 use jigdo::template::{self, ImageEntry};
 use rayon::ThreadPool;
 
-use super::areas::AreaWriter;
-use super::known::Image;
-use super::passage::{Passage, SPARSE_WINDOW};
+use super::area_writer::AreaWriter;
+use super::image_pass::{Passage, SPARSE_WINDOW};
+use super::known_image::Image;
 use super::proof;
 use super::selection::Selection;
 use super::streams::set_sum;
