@@ -13,7 +13,7 @@ use crate::matcher::Area;
 use crate::output;
 
 /// How much unmatched data is given to the template at a time, in bytes.
-const STRETCH: u64 = 16 << 20;
+const CHUNK: u64 = 16 << 20;
 
 /// Writes areas. The paths are for errors.
 pub struct AreaWriter<'a> {
@@ -38,8 +38,8 @@ impl AreaWriter<'_> {
                     writer.part(part.length, first, part.sum).map_err(failed)?;
                 }
                 Area::Unmatched(range) => {
-                    for start in range.clone().step_by(STRETCH as usize) {
-                        let window = image.window(start..range.end.min(start + STRETCH));
+                    for start in range.clone().step_by(CHUNK as usize) {
+                        let window = image.window(start..range.end.min(start + CHUNK));
                         let window =
                             window.map_err(|source| Error::Image { path: self.image_path.to_owned(), source })?;
                         writer.unmatched(&window).map_err(failed)?;

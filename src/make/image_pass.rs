@@ -9,7 +9,7 @@ use jigdo::{Algorithm, Checksum};
 use rayon::ThreadPool;
 
 use super::Error;
-use super::known_image::Image;
+use super::known_image::KnownImage;
 use super::report::{Stage, Stopwatch};
 use super::selection::{Selection, SelectionSums};
 use super::streams::{Streams, Sums};
@@ -27,8 +27,8 @@ const AHEAD: u64 = 1;
 pub const SPARSE_WINDOW: u64 = 16 << 20;
 
 /// What is needed on the way through an image.
-pub struct Passage<'a> {
-    pub image: &'a Image<'a>,
+pub struct ImagePass<'a> {
+    pub image: &'a KnownImage<'a>,
     /// What errors call the image.
     pub path: &'a Path,
     /// The image's place in the run.
@@ -46,7 +46,7 @@ pub struct Passage<'a> {
 }
 
 /// What is known at the end of the way.
-pub struct Passed {
+pub struct PassResult {
     pub layout: Layout,
     pub image_sums: Sums,
     pub matching: Stage,
@@ -55,17 +55,17 @@ pub struct Passed {
     pub sums: Stage,
 }
 
-impl Passage<'_> {
+impl ImagePass<'_> {
     /// Goes through the image. Its areas, in order, go to `found` as soon as they are, and to `write` while others are
     /// looked for; `write` is called in the pool, and told which areas are the last.
     ///
     /// # Errors
     /// When the image cannot be read, and whatever `write` and `found` give.
-    pub fn go<E: From<Error>>(
+    pub fn run<E: From<Error>>(
         &self,
         mut write: impl FnMut(&[Area], bool) -> Result<(), Error> + Send,
         mut found: impl FnMut(&[Area]) -> Result<(), E>,
-    ) -> Result<Passed, E> {
+    ) -> Result<PassResult, E> {
         let image = self.image;
         let sums = SelectionSums::new(self.selection, self.catalogue, self.checksum, self.progress);
         let mut search = Search::new(&self.selection.table, image, &sums).in_pool(self.pool);
@@ -109,8 +109,8 @@ impl Passage<'_> {
         let known = |&algorithm: &Algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
         image_sums.extend(self.algorithms.iter().filter_map(known));
         let hashing = image.hashing();
-        matching.take_away(hashing.waited);
-        Ok(Passed {
+        matching.subtract(hashing.waited);
+        Ok(PassResult {
             layout,
             image_sums,
             matching: matching.stage(image.length()),

@@ -19,7 +19,7 @@ use crate::summing::{Engine, Request, Source, Ticket};
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub struct ImageFacts {
     /// Of the image that it is known of.
     pub image: Stamp,
     /// Whole-file sums.
@@ -29,7 +29,7 @@ pub struct Known {
 }
 
 /// An image with what is known of it.
-pub struct Image<'a> {
+pub struct KnownImage<'a> {
     pub mapped: Arc<Mapped>,
     engine: &'a Engine,
     sums: BTreeMap<Algorithm, Vec<u8>>,
@@ -47,9 +47,9 @@ pub struct Hashing {
     pub bytes: u64,
 }
 
-impl<'a> Image<'a> {
+impl<'a> KnownImage<'a> {
     /// The image, with what is known of it if that is of the same one.
-    pub fn new(mapped: Arc<Mapped>, known: Option<Known>, engine: &'a Engine) -> Self {
+    pub fn new(mapped: Arc<Mapped>, known: Option<ImageFacts>, engine: &'a Engine) -> Self {
         let known = known.filter(|known| known.image == mapped.stamp());
         let (sums, contents) = known.map(|known| (known.sums, known.contents)).unwrap_or_default();
         let contents = contents.into_iter().collect();
@@ -96,7 +96,7 @@ impl<'a> Image<'a> {
     }
 }
 
-impl Bytes for Image<'_> {
+impl Bytes for KnownImage<'_> {
     type Window<'b>
         = Window<'b>
     where

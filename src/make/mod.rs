@@ -11,11 +11,11 @@ mod streams;
 mod template_builder;
 
 pub use image_pass::SPARSE_WINDOW;
-pub use known_image::{Image, Known};
+pub use known_image::{ImageFacts, KnownImage};
 pub use report::{SetReport, Stage, Stages};
 pub use selection::Selection;
-pub use set_builder::{Job, Staged};
-pub use template_builder::{Part, Single, Written};
+pub use set_builder::{SetBuilder, StagedSet};
+pub use template_builder::{BuiltTemplate, Part, TemplateBuilder};
 
 use std::io;
 use std::path::PathBuf;

@@ -43,12 +43,12 @@ pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) ->
         return Err("the template's areas are not those that were found".to_owned());
     }
     let groups = groups_of_unmatched(layout);
-    let compare = |group: &Vec<Stretch>| compare_unmatched(group, path, &template, image);
+    let compare = |group: &Vec<Chunk>| compare_unmatched(group, path, &template, image);
     groups.par_iter().map(compare).collect()
 }
 
 /// Unmatched data that stand together.
-struct Stretch {
+struct Chunk {
     /// Where they begin among all unmatched data.
     carried: u64,
     /// Where they are in the image.
@@ -56,14 +56,14 @@ struct Stretch {
 }
 
 /// All unmatched data, in groups that are compared side by side.
-fn groups_of_unmatched(layout: &Layout) -> Vec<Vec<Stretch>> {
+fn groups_of_unmatched(layout: &Layout) -> Vec<Vec<Chunk>> {
     let (mut groups, mut group, mut carried) = (Vec::new(), Vec::new(), 0);
     for area in &layout.areas {
         let Area::Unmatched(range) = area else { continue };
         for start in range.clone().step_by(WINDOW as usize) {
             let range = start..range.end.min(start + WINDOW);
             let length = range.end - range.start;
-            group.push(Stretch { carried, range });
+            group.push(Chunk { carried, range });
             carried += length;
             if carried >= (groups.len() as u64 + 1) * GROUP {
                 groups.push(std::mem::take(&mut group));
@@ -76,18 +76,18 @@ fn groups_of_unmatched(layout: &Layout) -> Vec<Vec<Stretch>> {
 
 /// An error if the template does not carry the image's unmatched data.
 fn compare_unmatched(
-    group: &[Stretch],
+    group: &[Chunk],
     path: &Path,
     template: &Template<impl Read + Seek>,
     image: &Mapped,
 ) -> Result<(), String> {
-    let Some(Stretch { carried, .. }) = group.first() else { return Ok(()) };
+    let Some(Chunk { carried, .. }) = group.first() else { return Ok(()) };
     let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
     let mut unmatched = template.unmatched_in(&mut file);
     unmatched.seek_to(*carried).map_err(|error| error.to_string())?;
     let mut buffer = vec![0; WINDOW as usize];
     image.scatter();
-    for Stretch { range, .. } in group {
+    for Chunk { range, .. } in group {
         image.expect(range.clone());
         let window = image.window(range.clone()).map_err(|error| error.to_string())?;
         let buffer = &mut buffer[..window.len()];

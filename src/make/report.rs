@@ -66,7 +66,7 @@ impl Stopwatch {
     }
 
     /// Takes away time that belongs elsewhere.
-    pub fn take_away(&mut self, time: Duration) {
+    pub fn subtract(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }
 

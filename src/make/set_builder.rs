@@ -13,8 +13,8 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::area_writer::AreaWriter;
-use super::image_pass::Passage;
-use super::known_image::{Image, Known};
+use super::image_pass::ImagePass;
+use super::known_image::{ImageFacts, KnownImage};
 use super::proof;
 use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::selection::Selection;
@@ -32,11 +32,11 @@ use crate::output::{self, OutputDirectory};
 use crate::progress::Progress;
 
 /// What the work on an image needs.
-pub struct Job<'a> {
+pub struct SetBuilder<'a> {
     /// The image's place in the run.
     pub number: usize,
     /// What the release says of the image.
-    pub planned: &'a manifest::Image,
+    pub spec: &'a manifest::Image,
     /// The image's mirrors, the preferred ones first, each with its tree in the catalogue.
     pub mirrors: &'a [(usize, &'a manifest::Mirror)],
     pub catalogue: &'a Catalogue,
@@ -51,12 +51,12 @@ pub struct Job<'a> {
 }
 
 /// A template in the making: counts its bytes on their way into the file.
-struct Growing {
+struct CountingWriter {
     out: BufWriter<File>,
     length: u64,
 }
 
-impl Write for Growing {
+impl Write for CountingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.length += count as u64;
@@ -88,14 +88,14 @@ struct ProvenTemplate {
 }
 
 /// A set that was made, and waits in its output directory.
-pub struct Staged {
+pub struct StagedSet {
     /// The template's stamp. Files keep theirs when they are renamed.
     pub template: Stamp,
     /// The jigdo file's.
     pub jigdo: Stamp,
     pub report: SetReport,
     /// What is now known of the image.
-    pub known: Known,
+    pub image: ImageFacts,
 }
 
 #[derive(Default)]
@@ -109,12 +109,12 @@ struct Clocks {
     proof: Stopwatch,
 }
 
-impl Job<'_> {
+impl SetBuilder<'_> {
     /// Makes the image's set and leaves it staged.
     ///
     /// # Errors
     /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
-    pub fn run(&self, image: &Image<'_>) -> Result<Staged, Error> {
+    pub fn build(&self, image: &KnownImage<'_>) -> Result<StagedSet, Error> {
         let start = Instant::now();
         let mut clocks = Clocks::default();
         let template = self.write_template(image, &mut clocks)?;
@@ -124,7 +124,7 @@ impl Job<'_> {
         self.check_unchanged(&image.mapped, &template.layout)?;
 
         let hexadecimal = |sums: &Sums| -> BTreeMap<String, String> {
-            let wanted = |(algorithm, _): &(&Algorithm, _)| self.planned.settings.sums.contains(algorithm);
+            let wanted = |(algorithm, _): &(&Algorithm, _)| self.spec.settings.sums.contains(algorithm);
             sums.iter().filter(wanted).map(|(algorithm, sum)| (algorithm.name().to_lowercase(), hex(sum))).collect()
         };
         let sums = [("image", &template.image_sums), ("template", &template.sums), ("jigdo", &jigdo_sums)];
@@ -149,23 +149,23 @@ impl Job<'_> {
                 proof: clocks.proof.stage(unmatched_bytes),
             },
         };
-        let known = self.known(image, &template);
-        Ok(Staged { template: template.stamp, jigdo: jigdo_stamp, report, known })
+        let image = self.facts(image, &template);
+        Ok(StagedSet { template: template.stamp, jigdo: jigdo_stamp, report, image })
     }
 
     /// Everything that is summed over a file of the set, or the image.
     fn algorithms(&self) -> BTreeSet<Algorithm> {
-        let settings = &self.planned.settings;
+        let settings = &self.spec.settings;
         settings.sums.iter().copied().chain([settings.checksum.into()]).collect()
     }
 
     fn image_error(&self, source: io::Error) -> Error {
-        Error::Image { path: self.planned.path.clone(), source }
+        Error::Image { path: self.spec.path.clone(), source }
     }
 
-    fn write_template(&self, image: &Image<'_>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
-        let settings = &self.planned.settings;
-        let name = template_name(&self.planned.name);
+    fn write_template(&self, image: &KnownImage<'_>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
+        let settings = &self.spec.settings;
+        let name = template_name(&self.spec.name);
         let failed = |source| output::Error::Write { path: self.directory.staged(&name), source };
         let options = template::Options {
             compression: settings.compression,
@@ -177,9 +177,9 @@ impl Job<'_> {
         let read_back = Mapped::growing(&self.directory.staged(&name), template::most_bytes(image.length()));
         let streams = Streams::new(self.catalogue.engine(), &Arc::new(read_back.map_err(failed)?), &self.algorithms());
         let mut writer =
-            template::Writer::with_workers(Growing { out, length: 0 }, options, PoolWorkers).map_err(failed)?;
+            template::Writer::with_workers(CountingWriter { out, length: 0 }, options, PoolWorkers).map_err(failed)?;
 
-        let (layout, image_sums) = self.go_through(image, &mut writer, &streams, clocks)?;
+        let (layout, image_sums) = self.run_pass(image, &mut writer, &streams, clocks)?;
         let entry = ImageEntry {
             length: image.length(),
             sum: set_sum(&image_sums, settings.checksum),
@@ -192,7 +192,7 @@ impl Job<'_> {
                 Ok(written)
             })
         });
-        let Growing { out, length } = written.map_err(failed)?;
+        let CountingWriter { out, length } = written.map_err(failed)?;
         let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         Ok(WrittenTemplate { file, length, layout, image_sums, streams })
     }
@@ -200,14 +200,14 @@ impl Job<'_> {
     /// Proves a template while it is made last on its disk, and takes its sums.
     fn prove_template(
         &self,
-        image: &Image<'_>,
+        image: &KnownImage<'_>,
         template: WrittenTemplate,
         clocks: &mut Clocks,
     ) -> Result<ProvenTemplate, Error> {
         let WrittenTemplate { file, length, layout, image_sums, streams } = template;
-        let path = self.directory.staged(&template_name(&self.planned.name));
+        let path = self.directory.staged(&template_name(&self.spec.name));
         let failed = |source| output::Error::Write { path: path.clone(), source };
-        let sum = set_sum(&image_sums, self.planned.settings.checksum);
+        let sum = set_sum(&image_sums, self.spec.settings.checksum);
         let (synced, proven) = std::thread::scope(|threads| {
             let synced = threads.spawn(|| sync(&file));
             let prove = || proof::prove_template(&path, &image.mapped, &layout, sum);
@@ -222,27 +222,27 @@ impl Job<'_> {
     }
 
     /// Goes through the image: finds its parts, sums it, and writes its areas. Gives these, and its sums.
-    fn go_through(
+    fn run_pass(
         &self,
-        image: &Image<'_>,
-        writer: &mut template::Writer<Growing, PoolWorkers>,
+        image: &KnownImage<'_>,
+        writer: &mut template::Writer<CountingWriter, PoolWorkers>,
         template_streams: &Streams,
         clocks: &mut Clocks,
     ) -> Result<(Layout, Sums), Error> {
-        let path = &self.planned.path;
-        let passage = Passage {
+        let path = &self.spec.path;
+        let pass = ImagePass {
             image,
             path,
             number: self.number,
             catalogue: self.catalogue,
             selection: self.selection,
-            checksum: self.planned.settings.checksum,
+            checksum: self.spec.settings.checksum,
             algorithms: &self.algorithms(),
             pool: self.pool,
             window: self.window,
             progress: self.progress,
         };
-        let template = self.directory.staged(&template_name(&self.planned.name));
+        let template = self.directory.staged(&template_name(&self.spec.name));
         let areas = AreaWriter { selection: self.selection, image_path: path, template: &template };
         let clock = &mut clocks.template;
         let write = |found: &[Area], is_end: bool| {
@@ -253,7 +253,7 @@ impl Job<'_> {
             template_streams.allow(written);
             Ok(())
         };
-        let passed = passage.go(write, |_| Ok::<_, Error>(()))?;
+        let passed = pass.run(write, |_| Ok::<_, Error>(()))?;
         clocks.matching = passed.matching;
         clocks.regions = passed.regions;
         clocks.mirror = passed.mirror;
@@ -263,21 +263,21 @@ impl Job<'_> {
 
     /// Sees to it that what was written of the template is in its file, all unmatched data if there are no more, and
     /// gives the length that it has. All but the description, which has the image's sum, is summed before that is known.
-    fn flush(&self, writer: &mut template::Writer<Growing, PoolWorkers>, is_end: bool) -> Result<u64, Error> {
-        let path = self.directory.staged(&template_name(&self.planned.name));
+    fn flush(&self, writer: &mut template::Writer<CountingWriter, PoolWorkers>, is_end: bool) -> Result<u64, Error> {
+        let path = self.directory.staged(&template_name(&self.spec.name));
         let end = if is_end { writer.end_of_unmatched() } else { Ok(()) };
         end.and_then(|()| writer.flush()).map_err(|source| output::Error::Write { path, source })?;
         Ok(writer.out().length)
     }
 
     /// What is now known of the image.
-    fn known(&self, image: &Image<'_>, template: &ProvenTemplate) -> Known {
-        let checksum = self.planned.settings.checksum;
+    fn facts(&self, image: &KnownImage<'_>, template: &ProvenTemplate) -> ImageFacts {
+        let checksum = self.spec.settings.checksum;
         let content = |part: &Match| {
             let file = self.selection.file(part.part);
             Some((part.start..part.end(), self.catalogue.known_sums(file)?.content(checksum)?))
         };
-        Known {
+        ImageFacts {
             image: image.mapped.stamp(),
             sums: template.image_sums.clone(),
             contents: template.layout.parts().filter_map(content).collect(),
@@ -292,8 +292,8 @@ impl Job<'_> {
 
     /// What the set's jigdo file says.
     fn jigdo(&self, image: &Mapped, template: &ProvenTemplate) -> Jigdo {
-        let planned = self.planned;
-        let settings = &planned.settings;
+        let spec = self.spec;
+        let settings = &spec.settings;
         let mut locations = BTreeMap::new();
         for part in template.layout.parts() {
             let file = self.selection.file(part.part);
@@ -319,16 +319,16 @@ impl Job<'_> {
             }),
             generator: Some(GENERATOR.to_owned()),
             image: Some(jigdo_file::Image {
-                filename: planned.filename.clone(),
-                template: planned.template_url.clone(),
+                filename: spec.filename.clone(),
+                template: spec.template_url.clone(),
                 template_sum: Some(set_sum(&template.sums, settings.checksum)),
-                short_info: planned.short_info.clone(),
-                info: planned.info.clone(),
+                short_info: spec.short_info.clone(),
+                info: spec.info.clone(),
                 comments: comments(&settings.sums, image, template),
             }),
             parts,
             servers: servers.collect(),
-            includes: planned.include_jigdo.clone(),
+            includes: spec.include_jigdo.clone(),
         }
     }
 
@@ -339,18 +339,18 @@ impl Job<'_> {
         template: &ProvenTemplate,
         clocks: &mut Clocks,
     ) -> Result<(Stamp, u64, Sums), Error> {
-        let name = jigdo_name(&self.planned.name);
+        let name = jigdo_name(&self.spec.name);
         let path = self.directory.staged(&name);
         let text = jigdo.to_text().map_err(|source| Error::Jigdo { path: path.clone(), source })?;
         let failed = |source| output::Error::Write { path: path.clone(), source };
-        let bytes = match self.planned.settings.compress_jigdo {
+        let bytes = match self.spec.settings.compress_jigdo {
             true => jigdo_file::gzip(&text).map_err(failed)?,
             false => text.into_bytes(),
         };
         let mut file = self.directory.stage(&name)?;
         file.write_all(&bytes).map_err(failed)?;
         let stamp = sync(&file).map_err(failed)?;
-        let sum = set_sum(&template.sums, self.planned.settings.checksum);
+        let sum = set_sum(&template.sums, self.spec.settings.checksum);
         let proven = clocks.proof.time(|| proof::prove_jigdo(&path, &template.layout, sum));
         proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
         let sums = self.algorithms().into_iter().map(|algorithm| (algorithm, Hasher::sum(algorithm, &bytes)));

@@ -11,8 +11,8 @@ use jigdo::template::{self, ImageEntry};
 use rayon::ThreadPool;
 
 use super::area_writer::AreaWriter;
-use super::image_pass::{Passage, SPARSE_WINDOW};
-use super::known_image::Image;
+use super::image_pass::{ImagePass, SPARSE_WINDOW};
+use super::known_image::KnownImage;
 use super::proof;
 use super::selection::Selection;
 use super::streams::set_sum;
@@ -30,7 +30,7 @@ use crate::progress::Progress;
 const WINDOW: u64 = 64 << 20;
 
 /// An image, the files that may be parts of it, and how its template is written.
-pub struct Single<'a> {
+pub struct TemplateBuilder<'a> {
     pub image: &'a Arc<Mapped>,
     pub catalogue: &'a Catalogue,
     /// Of equal files, the one that comes first is recorded.
@@ -55,29 +55,29 @@ pub struct Part {
 }
 
 /// A template that was written.
-pub struct Written {
+pub struct BuiltTemplate {
     /// The template's own sum, of the kind that the template has.
     pub template_sum: Sum,
     image_sum: Sum,
     layout: Layout,
 }
 
-impl Single<'_> {
+impl TemplateBuilder<'_> {
     /// Finds the parts, gives each to `found`, in the order of the image, and writes the template to `out`.
     ///
     /// # Errors
     /// When the image cannot be read, `out` cannot be written, or a file is no longer what it was; and whatever `found`
     /// gives.
-    pub fn write<E: From<Error>>(
+    pub fn build<E: From<Error>>(
         &self,
         out: impl Write + Send,
         mut found: impl FnMut(Part) -> Result<(), E>,
-    ) -> Result<Written, E> {
+    ) -> Result<BuiltTemplate, E> {
         let failed = |source| Error::from(output::Error::Write { path: self.template_path.to_owned(), source });
         let checksum = self.options.checksum;
         let selection = Selection::of_files(self.catalogue, self.block_length, self.files.iter().copied());
-        let image = Image::new(Arc::clone(self.image), None, self.catalogue.engine());
-        let passage = Passage {
+        let image = KnownImage::new(Arc::clone(self.image), None, self.catalogue.engine());
+        let pass = ImagePass {
             image: &image,
             path: self.image_path,
             number: 0,
@@ -89,10 +89,10 @@ impl Single<'_> {
             window: if self.image.is_sparse() { SPARSE_WINDOW } else { WINDOW },
             progress: self.progress,
         };
-        let out = Summed { out, hasher: Hasher::new(checksum.into()) };
+        let out = HashingWriter { out, hasher: Hasher::new(checksum.into()) };
         let mut writer = template::Writer::with_workers(out, self.options.clone(), PoolWorkers).map_err(failed)?;
         let areas = AreaWriter { selection: &selection, image_path: self.image_path, template: self.template_path };
-        let passed = passage.go(
+        let passed = pass.run(
             |found, _| areas.write(&mut writer, self.image, found),
             |areas| {
                 let mut parts = areas.iter().filter_map(|area| match area {
@@ -104,16 +104,16 @@ impl Single<'_> {
         )?;
         let image_sum = set_sum(&passed.image_sums, checksum);
         let entry = ImageEntry { length: self.image.length(), sum: image_sum, block_length: Some(self.block_length) };
-        let Summed { hasher, .. } = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
+        let HashingWriter { hasher, .. } = self.pool.install(|| writer.finish(entry)).map_err(failed)?;
         let template_sum = Sum::from_bytes(checksum, &hasher.finish()).expect("the sum is of this kind");
-        Ok(Written { template_sum, image_sum, layout: passed.layout })
+        Ok(BuiltTemplate { template_sum, image_sum, layout: passed.layout })
     }
 
     /// Reads a template back that was written to the file at `path`, and compares it with the image.
     ///
     /// # Errors
     /// When it is not what was found in the image.
-    pub fn prove(&self, path: &Path, written: &Written) -> Result<(), Error> {
+    pub fn prove(&self, path: &Path, written: &BuiltTemplate) -> Result<(), Error> {
         let sum_of_file = || File::open(path).and_then(|file| digest::sum_of_reader(self.options.checksum, file));
         let (proof, sum) = self.pool.install(|| {
             rayon::join(
@@ -144,12 +144,12 @@ fn part_of(part: &Match, selection: &Selection) -> Part {
 }
 
 /// Bytes that are summed on their way.
-struct Summed<W> {
+struct HashingWriter<W> {
     out: W,
     hasher: Hasher,
 }
 
-impl<W: Write> Write for Summed<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.hasher.update(&bytes[..count]);

@@ -20,7 +20,9 @@ use crate::digest::Content;
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::{Stamp, now_ns};
-use crate::make::{Error, Image, Job, SPARSE_WINDOW, Selection, SetReport, Staged, jigdo_name, template_name};
+use crate::make::{
+    Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, SetReport, StagedSet, jigdo_name, template_name,
+};
 use crate::mirror::{Catalogue, Index};
 use crate::output::sums::{SumsFile, file_name};
 use crate::output::{self, Change, OutputDirectory};
@@ -189,9 +191,9 @@ impl<'a> Run<'a> {
         if self.dry_run {
             return Ok(State::Planned);
         }
-        let job = Job {
+        let builder = SetBuilder {
             number,
-            planned: planned.image,
+            spec: planned.image,
             mirrors: &self.plan.mirrors_of(&planned),
             catalogue: self.catalogue,
             selection,
@@ -201,11 +203,11 @@ impl<'a> Run<'a> {
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
         };
-        let image = Image::new(Arc::new(image), self.recall(&known_key(&planned)), self.catalogue.engine());
-        let Staged { template, jigdo, report, known } = job.run(&image)?;
+        let image = KnownImage::new(Arc::new(image), self.recall(&facts_key(&planned)), self.catalogue.engine());
+        let StagedSet { template, jigdo, report, image: facts } = builder.build(&image)?;
         let record = Record { inputs, template, jigdo, report };
         if is_image_lasting {
-            self.remember(&known_key(&planned), &known);
+            self.remember(&facts_key(&planned), &facts);
         }
         if is_lasting {
             self.remember(&record_key(&planned), &record);
@@ -342,7 +344,7 @@ fn check_of(json: &str) -> String {
 }
 
 /// The name under which the index keeps what is known of an image.
-fn known_key(planned: &Planned<'_>) -> String {
+fn facts_key(planned: &Planned<'_>) -> String {
     format!("image {}", absolute(&planned.image.path).display())
 }
 

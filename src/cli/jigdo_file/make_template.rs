@@ -24,7 +24,7 @@ use super::{Error, Outcome, match_exec, progress, say, standard_input};
 use crate::GENERATOR;
 use crate::file::Bytes as _;
 use crate::make;
-use crate::make::{Part, Single, Written};
+use crate::make::{BuiltTemplate, Part, TemplateBuilder};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
 
@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
     let pool = thread_pool()?;
     catalogued.catalogue.engine().work_in(&pool);
-    let single = Single {
+    let builder = TemplateBuilder {
         image: &image.mapped,
         catalogue: &catalogued.catalogue,
         files: &files,
@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         catalogue: &catalogued.catalogue,
         progress: &*progress,
     };
-    making.make(&single, draft, labels)?;
+    making.make(&builder, draft, labels)?;
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
 }
@@ -136,24 +136,24 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn make(&self, single: &Single<'_>, mut draft: Draft, mut labels: Labels) -> Result<(), Error> {
+    fn make(&self, builder: &TemplateBuilder<'_>, mut draft: Draft, mut labels: Labels) -> Result<(), Error> {
         let name = self.names.image.display().to_string();
-        let bytes = single.image.length();
+        let bytes = builder.image.length();
         self.progress.report(Event::BatchStarted { bytes });
         self.progress.report(Event::ImageStarted { image: 0, name: &name, bytes });
         // That one of them cannot be written is known before anything is done.
         let template = Output::create(&self.names.template)?;
         let jigdo = Output::create(&self.names.jigdo)?;
         let mut parts: Vec<Part> = Vec::new();
-        let written = single.write(BufWriter::with_capacity(1 << 18, template.writer()), |part| {
+        let written = builder.build(BufWriter::with_capacity(1 << 18, template.writer()), |part| {
             self.tell(&part, &labels)?;
             parts.push(part);
             Ok::<_, Error>(())
         })?;
         self.describe(&mut draft, &written)?;
         self.name_parts(&mut draft, &mut labels, &parts)?;
-        self.check(single, &template, &written, &parts)?;
-        let version = match single.options.checksum {
+        self.check(builder, &template, &written, &parts)?;
+        let version = match builder.options.checksum {
             Checksum::Md5 => "1.2",
             Checksum::Sha256 => "2.0",
         };
@@ -192,7 +192,7 @@ impl Making<'_> {
     }
 
     /// Says in the jigdo file what the image and the template are.
-    fn describe(&self, draft: &mut Draft, written: &Written) -> Result<(), Error> {
+    fn describe(&self, draft: &mut Draft, written: &BuiltTemplate) -> Result<(), Error> {
         if !self.options.image_section || draft.fill_template_sum(&written.template_sum) {
             return Ok(());
         }
@@ -235,11 +235,17 @@ impl Making<'_> {
     }
 
     /// An error if what was written is not the image, or the image or a part is no longer what was read.
-    fn check(&self, single: &Single<'_>, template: &Output, written: &Written, parts: &[Part]) -> Result<(), Error> {
+    fn check(
+        &self,
+        builder: &TemplateBuilder<'_>,
+        template: &Output,
+        written: &BuiltTemplate,
+        parts: &[Part],
+    ) -> Result<(), Error> {
         if let Some(staged) = template.staged() {
-            single.prove(staged, written)?;
+            builder.prove(staged, written)?;
         }
-        single.check_image()?;
+        builder.check_image()?;
         let changed = parts.iter().find(|part| !self.catalogue.unchanged(part.file));
         match changed.filter(|_| self.options.check_files) {
             Some(part) => Err(make::Error::PartChanged { path: self.name_of(part).path() }.into()),
