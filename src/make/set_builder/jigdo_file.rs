@@ -1,0 +1,112 @@
+//! Writes a set's jigdo file, and proves it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+
+use jigdo::jigdo_file::{self, Jigdo, Location};
+use jigdo::{Algorithm, Checksum, Sum};
+
+use super::template_file::ProvenTemplate;
+use super::{Clocks, SetBuilder, sync};
+use crate::GENERATOR;
+use crate::digest::Hasher;
+use crate::file::Bytes as _;
+use crate::file::{Mapped, Stamp};
+use crate::make::proof;
+use crate::make::streams::{Sums, set_sum};
+use crate::make::{Error, jigdo_name};
+use crate::mirror::FileId;
+use crate::output;
+
+impl SetBuilder<'_> {
+    /// The label under which the image's mirrors have the files of a tree.
+    fn label(&self, tree: usize) -> &str {
+        let mirror = self.mirrors.iter().find(|(known, _)| *known == tree);
+        &mirror.expect("an image is matched with its own mirrors only").1.label
+    }
+
+    /// What the set's jigdo file says.
+    pub(super) fn jigdo(&self, image: &Mapped, template: &ProvenTemplate) -> Jigdo {
+        let spec = self.spec;
+        let settings = &spec.settings;
+        let mut locations = BTreeMap::new();
+        for part in template.layout.parts() {
+            let file = self.selection.file(part.part);
+            locations.entry(file).or_insert(part.sum);
+        }
+        let location = |(file, sum): (FileId, Sum)| {
+            let label = self.label(self.catalogue.tree(file)).to_owned();
+            (sum, Location { label, path: self.catalogue.path(file).to_owned() })
+        };
+        let mut parts: Vec<_> = locations.into_iter().map(location).collect();
+        parts.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
+        let servers = self.mirrors.iter().flat_map(|(_, mirror)| {
+            let server = |server: &crate::manifest::Server| jigdo_file::Server {
+                url: server.url.clone(),
+                try_last: server.try_last,
+            };
+            mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
+        });
+        Jigdo {
+            version: Some(match settings.checksum {
+                Checksum::Md5 => "1.2".to_owned(),
+                Checksum::Sha256 => "2.0".to_owned(),
+            }),
+            generator: Some(GENERATOR.to_owned()),
+            image: Some(jigdo_file::Image {
+                filename: spec.filename.clone(),
+                template: spec.template_url.clone(),
+                template_sum: Some(set_sum(&template.sums, settings.checksum)),
+                short_info: spec.short_info.clone(),
+                info: spec.info.clone(),
+                comments: comments(&settings.sums, image, template),
+            }),
+            parts,
+            servers: servers.collect(),
+            includes: spec.include_jigdo.clone(),
+        }
+    }
+
+    /// Writes the jigdo file and proves it. Gives its stamp, length and sums.
+    pub(super) fn write_jigdo(
+        &self,
+        jigdo: &Jigdo,
+        template: &ProvenTemplate,
+        clocks: &mut Clocks,
+    ) -> Result<(Stamp, u64, Sums), Error> {
+        let name = jigdo_name(&self.spec.name);
+        let path = self.directory.staged(&name);
+        let text = jigdo.to_text().map_err(|source| Error::Jigdo { path: path.clone(), source })?;
+        let failed = |source| output::Error::Write { path: path.clone(), source };
+        let bytes = match self.spec.settings.compress_jigdo {
+            true => jigdo_file::gzip(&text).map_err(failed)?,
+            false => text.into_bytes(),
+        };
+        let mut file = self.directory.stage(&name)?;
+        file.write_all(&bytes).map_err(failed)?;
+        let stamp = sync(&file).map_err(failed)?;
+        let sum = set_sum(&template.sums, self.spec.settings.checksum);
+        let proven = clocks.proof.time(|| proof::prove_jigdo(&path, &template.layout, sum));
+        proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
+        let sums = self.algorithms().into_iter().map(|algorithm| (algorithm, Hasher::sum(algorithm, &bytes)));
+        Ok((stamp, bytes.len() as u64, sums.collect()))
+    }
+}
+
+/// The sums and sizes that jigdo files carry in comments.
+fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenTemplate) -> Vec<String> {
+    if algorithms.is_empty() {
+        return Vec::new();
+    }
+    let wanted = |sums: &Sums, comment: fn(Algorithm, &[u8]) -> String| -> Vec<String> {
+        let chosen = sums.iter().filter(|(algorithm, _)| algorithms.contains(algorithm));
+        chosen.map(|(&algorithm, sum)| comment(algorithm, sum)).collect()
+    };
+    [
+        wanted(&template.sums, jigdo_file::template_sum_comment),
+        vec![jigdo_file::template_size_comment(template.length)],
+        wanted(&template.image_sums, jigdo_file::image_sum_comment),
+        vec![jigdo_file::image_size_comment(image.length())],
+    ]
+    .concat()
+}

@@ -1,0 +1,155 @@
+//! The work on one image: find its parts, write its template and jigdo file, prove both, leave them staged.
+
+mod jigdo_file;
+mod template_file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::time::Instant;
+
+use jigdo::{Algorithm, hex};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::Error;
+use super::known_image::{ImageFacts, KnownImage};
+use super::report::{SetReport, Stage, Stages, Stopwatch};
+use super::selection::Selection;
+use super::streams::Sums;
+use crate::file::Bytes as _;
+use crate::file::{Mapped, Stamp};
+use crate::manifest;
+use crate::matcher::{Layout, Match};
+use crate::mirror::{Catalogue, FileId};
+use crate::output::OutputDirectory;
+use crate::progress::Progress;
+use template_file::ProvenTemplate;
+
+/// What the work on an image needs.
+pub struct SetBuilder<'a> {
+    /// The image's place in the run.
+    pub number: usize,
+    /// What the release says of the image.
+    pub spec: &'a manifest::Image,
+    /// The image's mirrors, the preferred ones first, each with its tree in the catalogue.
+    pub mirrors: &'a [(usize, &'a manifest::Mirror)],
+    pub catalogue: &'a Catalogue,
+    pub selection: &'a Selection,
+    pub directory: &'a OutputDirectory,
+    pub pool: &'a ThreadPool,
+    /// How much of the image is worked on at a time, in bytes.
+    pub window: u64,
+    /// How many pieces of the template are compressed side by side.
+    pub pieces_at_once: usize,
+    pub progress: &'a dyn Progress,
+}
+
+/// A set that was made, and waits in its output directory.
+pub struct StagedSet {
+    /// The template's stamp. Files keep theirs when they are renamed.
+    pub template: Stamp,
+    /// The jigdo file's.
+    pub jigdo: Stamp,
+    pub report: SetReport,
+    /// What is now known of the image.
+    pub image: ImageFacts,
+}
+
+#[derive(Default)]
+struct Clocks {
+    matching: Stage,
+    regions: Stage,
+    mirror: Stage,
+    sums: Stage,
+    template: Stopwatch,
+    template_sums: Stage,
+    proof: Stopwatch,
+}
+
+impl SetBuilder<'_> {
+    /// Makes the image's set and leaves it staged.
+    ///
+    /// # Errors
+    /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
+    pub fn build(&self, image: &KnownImage<'_>) -> Result<StagedSet, Error> {
+        let start = Instant::now();
+        let mut clocks = Clocks::default();
+        let template = self.write_template(image, &mut clocks)?;
+        let template = self.prove_template(image, template, &mut clocks)?;
+        let jigdo = self.jigdo(&image.mapped, &template);
+        let (jigdo_stamp, jigdo_length, jigdo_sums) = self.write_jigdo(&jigdo, &template, &mut clocks)?;
+        self.check_unchanged(&image.mapped, &template.layout)?;
+
+        let hexadecimal = |sums: &Sums| -> BTreeMap<String, String> {
+            let wanted = |(algorithm, _): &(&Algorithm, _)| self.spec.settings.sums.contains(algorithm);
+            sums.iter().filter(wanted).map(|(algorithm, sum)| (algorithm.name().to_lowercase(), hex(sum))).collect()
+        };
+        let sums = [("image", &template.image_sums), ("template", &template.sums), ("jigdo", &jigdo_sums)];
+        let matched_bytes = template.layout.matched();
+        let unmatched_bytes = image.length() - matched_bytes;
+        let report = SetReport {
+            matched_bytes,
+            unmatched_bytes,
+            parts: template.layout.parts().count() as u64,
+            distinct_parts: jigdo.parts.len() as u64,
+            template_bytes: template.length,
+            jigdo_bytes: jigdo_length,
+            sums: sums.map(|(file, sums)| (file.to_owned(), hexadecimal(sums))).into(),
+            seconds: start.elapsed().as_secs_f64(),
+            stages: Stages {
+                matching: clocks.matching,
+                regions: clocks.regions,
+                mirror: clocks.mirror,
+                sums: clocks.sums,
+                template: clocks.template.stage(unmatched_bytes),
+                template_sums: clocks.template_sums,
+                proof: clocks.proof.stage(unmatched_bytes),
+            },
+        };
+        let image = self.facts(image, &template);
+        Ok(StagedSet { template: template.stamp, jigdo: jigdo_stamp, report, image })
+    }
+
+    /// Everything that is summed over a file of the set, or the image.
+    fn algorithms(&self) -> BTreeSet<Algorithm> {
+        let settings = &self.spec.settings;
+        settings.sums.iter().copied().chain([settings.checksum.into()]).collect()
+    }
+
+    fn image_error(&self, source: io::Error) -> Error {
+        Error::Image { path: self.spec.path.clone(), source }
+    }
+
+    /// What is now known of the image.
+    fn facts(&self, image: &KnownImage<'_>, template: &ProvenTemplate) -> ImageFacts {
+        let checksum = self.spec.settings.checksum;
+        let content = |part: &Match| {
+            let file = self.selection.file(part.part);
+            Some((part.start..part.end(), self.catalogue.known_sums(file)?.content(checksum)?))
+        };
+        ImageFacts {
+            image: image.mapped.stamp(),
+            sums: template.image_sums.clone(),
+            contents: template.layout.parts().filter_map(content).collect(),
+        }
+    }
+
+    /// An error if the image or a part is no longer what was read.
+    fn check_unchanged(&self, image: &Mapped, layout: &Layout) -> Result<(), Error> {
+        let mut files: Vec<FileId> = layout.parts().map(|part| self.selection.file(part.part)).collect();
+        files.sort_unstable();
+        files.dedup();
+        let changed = self.pool.install(|| files.par_iter().find_first(|&&file| !self.catalogue.unchanged(file)));
+        if let Some(&file) = changed {
+            return Err(Error::PartChanged { path: self.catalogue.full_path(file) });
+        }
+        image.intact().map_err(|source| self.image_error(source))
+    }
+}
+
+/// Makes a file last, and gives its stamp.
+fn sync(file: &File) -> io::Result<Stamp> {
+    file.sync_all()?;
+    Ok(Stamp::of(&file.metadata()?))
+}

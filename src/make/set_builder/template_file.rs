@@ -1,0 +1,167 @@
+//! Writes a set's template while the image is searched, then proves it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use jigdo::template::{self, ImageEntry};
+
+use super::{Clocks, SetBuilder, sync};
+use crate::GENERATOR;
+use crate::file::Bytes as _;
+use crate::file::{Mapped, Stamp};
+use crate::make::area_writer::AreaWriter;
+use crate::make::image_pass::ImagePass;
+use crate::make::known_image::KnownImage;
+use crate::make::proof;
+use crate::make::report::Stage;
+use crate::make::streams::{Streams, Sums, set_sum};
+use crate::make::{Error, PoolWorkers, template_name};
+use crate::matcher::{Area, Layout};
+use crate::output;
+
+/// A template in the making: counts its bytes on their way into the file.
+struct CountingWriter {
+    out: BufWriter<File>,
+    length: u64,
+}
+
+impl Write for CountingWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.length += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A template that was written.
+pub(super) struct WrittenTemplate {
+    file: File,
+    length: u64,
+    layout: Layout,
+    image_sums: Sums,
+    /// Of the template itself, read back.
+    streams: Streams,
+}
+
+/// A template that was proven, and waits.
+pub(super) struct ProvenTemplate {
+    pub stamp: Stamp,
+    pub length: u64,
+    pub layout: Layout,
+    pub image_sums: Sums,
+    pub sums: Sums,
+}
+
+impl SetBuilder<'_> {
+    pub(super) fn write_template(&self, image: &KnownImage<'_>, clocks: &mut Clocks) -> Result<WrittenTemplate, Error> {
+        let settings = &self.spec.settings;
+        let name = template_name(&self.spec.name);
+        let failed = |source| output::Error::Write { path: self.directory.staged(&name), source };
+        let options = template::Options {
+            compression: settings.compression,
+            level: settings.level,
+            pieces_at_once: self.pieces_at_once,
+            ..template::Options::new(settings.checksum, GENERATOR)
+        };
+        let out = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
+        let read_back = Mapped::growing(&self.directory.staged(&name), template::most_bytes(image.length()));
+        let streams = Streams::new(self.catalogue.engine(), &Arc::new(read_back.map_err(failed)?), &self.algorithms());
+        let mut writer =
+            template::Writer::with_workers(CountingWriter { out, length: 0 }, options, PoolWorkers).map_err(failed)?;
+
+        let (layout, image_sums) = self.run_pass(image, &mut writer, &streams, clocks)?;
+        let entry = ImageEntry {
+            length: image.length(),
+            sum: set_sum(&image_sums, settings.checksum),
+            block_length: Some(settings.min_length),
+        };
+        let written = clocks.template.time(|| {
+            self.pool.install(|| {
+                let written = writer.finish(entry)?;
+                streams.allow(written.length);
+                Ok(written)
+            })
+        });
+        let CountingWriter { out, length } = written.map_err(failed)?;
+        let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+        Ok(WrittenTemplate { file, length, layout, image_sums, streams })
+    }
+
+    /// Proves a template while it is made last on its disk, and takes its sums.
+    pub(super) fn prove_template(
+        &self,
+        image: &KnownImage<'_>,
+        template: WrittenTemplate,
+        clocks: &mut Clocks,
+    ) -> Result<ProvenTemplate, Error> {
+        let WrittenTemplate { file, length, layout, image_sums, streams } = template;
+        let path = self.directory.staged(&template_name(&self.spec.name));
+        let failed = |source| output::Error::Write { path: path.clone(), source };
+        let sum = set_sum(&image_sums, self.spec.settings.checksum);
+        let (synced, proven) = std::thread::scope(|threads| {
+            let synced = threads.spawn(|| sync(&file));
+            let prove = || proof::prove_template(&path, &image.mapped, &layout, sum);
+            let proven = clocks.proof.time(|| self.pool.install(prove));
+            (synced.join(), proven)
+        });
+        let stamp = synced.expect("a file is synced without a panic").map_err(failed)?;
+        proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
+        let (sums, spent) = streams.finish(length).map_err(failed)?;
+        clocks.template_sums = Stage { seconds: spent.as_secs_f64(), bytes: length * sums.len() as u64 };
+        Ok(ProvenTemplate { stamp, length, layout, image_sums, sums })
+    }
+
+    /// Goes through the image: finds its parts, sums it, and writes its areas. Gives these, and its sums.
+    fn run_pass(
+        &self,
+        image: &KnownImage<'_>,
+        writer: &mut template::Writer<CountingWriter, PoolWorkers>,
+        template_streams: &Streams,
+        clocks: &mut Clocks,
+    ) -> Result<(Layout, Sums), Error> {
+        let path = &self.spec.path;
+        let pass = ImagePass {
+            image,
+            path,
+            number: self.number,
+            catalogue: self.catalogue,
+            selection: self.selection,
+            checksum: self.spec.settings.checksum,
+            algorithms: &self.algorithms(),
+            pool: self.pool,
+            window: self.window,
+            progress: self.progress,
+        };
+        let template = self.directory.staged(&template_name(&self.spec.name));
+        let areas = AreaWriter { selection: self.selection, image_path: path, template: &template };
+        let clock = &mut clocks.template;
+        let write = |found: &[Area], is_end: bool| {
+            let written = clock.time(|| {
+                areas.write(writer, &image.mapped, found)?;
+                self.flush(writer, is_end)
+            })?;
+            template_streams.allow(written);
+            Ok(())
+        };
+        let passed = pass.run(write, |_| Ok::<_, Error>(()))?;
+        clocks.matching = passed.matching;
+        clocks.regions = passed.regions;
+        clocks.mirror = passed.mirror;
+        clocks.sums = passed.sums;
+        Ok((passed.layout, passed.image_sums))
+    }
+
+    /// Sees to it that what was written of the template is in its file, all unmatched data if there are no more, and
+    /// gives the length that it has. All but the description, which has the image's sum, is summed before that is known.
+    fn flush(&self, writer: &mut template::Writer<CountingWriter, PoolWorkers>, is_end: bool) -> Result<u64, Error> {
+        let path = self.directory.staged(&template_name(&self.spec.name));
+        let end = if is_end { writer.end_of_unmatched() } else { Ok(()) };
+        end.and_then(|()| writer.flush()).map_err(|source| output::Error::Write { path, source })?;
+        Ok(writer.out().length)
+    }
+}
