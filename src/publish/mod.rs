@@ -5,10 +5,12 @@
 //! that the next run finishes what a killed one had begun. What a set was made of is on record in the index, so that a
 //! set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
 
+mod outputs;
 mod plan;
 mod record;
 pub mod report;
 mod run;
+mod state;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! everything that a set depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use jigdo::{Checksum, hex};
 use sha2::{Digest as _, Sha256};
@@ -105,4 +106,9 @@ impl<'a> Planned<'a> {
         let inputs = (env!("CARGO_PKG_VERSION"), stamp, selection.fingerprint(), texts, settings, servers);
         hex(&Sha256::digest(format!("{inputs:?}")))
     }
+}
+
+/// The path by which a directory is known, however it was written.
+pub fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,31 +1,27 @@
 //! A run over all images: several at once, each output directory published when the last of its images is done.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jigdo::{Algorithm, Checksum};
+use jigdo::Checksum;
 use parking_lot::{Mutex, MutexGuard};
 use rayon::ThreadPool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::plan::{Plan, Planned};
+use super::outputs::{Destination, destinations, publish_sets};
+use super::plan::{Plan, Planned, absolute};
 use super::record::{Found, Record};
-use super::report::{ImageReport, Outcome, Outputs};
+use super::report::ImageReport;
+use super::state::{Made, Progressed, State, report, summary};
 use crate::digest::Content;
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::{Stamp, now_ns};
-use crate::make::{
-    Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, SetReport, StagedSet, jigdo_name, template_name,
-};
+use crate::make::{Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, StagedSet, jigdo_name, template_name};
 use crate::mirror::{Catalogue, Index};
-use crate::output::sums::{SumsFile, file_name};
-use crate::output::{self, Change, OutputDirectory};
+use crate::output::OutputDirectory;
 use crate::progress::{Event, Progress};
 
 /// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
@@ -55,47 +51,6 @@ pub struct Run<'a> {
     /// For each image its destination.
     destination_of: Vec<usize>,
     images: Vec<Mutex<Progressed>>,
-}
-
-/// An output directory with the images whose sets go there.
-struct Destination {
-    /// The directory, or why nothing can be written there.
-    directory: Result<OutputDirectory, output::Error>,
-    images: Vec<usize>,
-    /// How many of the images are still to be done.
-    left: AtomicUsize,
-}
-
-/// How far an image has come.
-struct Progressed {
-    /// The image's length in bytes, once it is known.
-    bytes: Option<u64>,
-    state: State,
-}
-
-enum State {
-    /// Nothing was done, or nothing will be.
-    Planned,
-    Made(Made),
-    Failed {
-        error: String,
-        /// Whether the place to write to is at fault.
-        of_output: bool,
-    },
-}
-
-/// A set that lies in the staging place or is published.
-struct Made {
-    record: Box<Record>,
-    found: Found,
-    /// Whether the record may be kept: whether a later change of what went into the set will show.
-    is_lasting: bool,
-}
-
-impl State {
-    fn failed(error: &Error) -> Self {
-        Self::Failed { error: error.to_string(), of_output: error.is_of_output() }
-    }
 }
 
 impl<'a> Run<'a> {
@@ -301,37 +256,6 @@ fn lock(image: &Mutex<Progressed>) -> MutexGuard<'_, Progressed> {
     image.lock()
 }
 
-/// The output directories, each once, and for each image its own.
-fn destinations(plan: &Plan<'_>, dry_run: bool) -> (Vec<Destination>, Vec<usize>) {
-    let mut places: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    let mut destinations: Vec<Destination> = Vec::new();
-    let mut of_images = Vec::new();
-    for (number, planned) in plan.images.iter().enumerate() {
-        let output = &planned.image.output;
-        if !dry_run {
-            // Two ways to write a path are known to be one only once it exists. What fails here fails again below.
-            let _ = fs::create_dir_all(output);
-        }
-        let place = *places.entry(absolute(output)).or_insert_with(|| {
-            let directory = match dry_run {
-                true => Ok(OutputDirectory::unlocked(output)),
-                false => OutputDirectory::open(output),
-            };
-            destinations.push(Destination { directory, images: Vec::new(), left: AtomicUsize::new(0) });
-            destinations.len() - 1
-        });
-        destinations[place].images.push(number);
-        *destinations[place].left.get_mut() += 1;
-        of_images.push(place);
-    }
-    (destinations, of_images)
-}
-
-/// The path by which a directory is known, however it was written.
-fn absolute(path: &Path) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
-}
-
 /// The name under which the index keeps the record of an image's set.
 fn record_key(planned: &Planned<'_>) -> String {
     absolute(&planned.image.output).join(&planned.image.name).display().to_string()
@@ -346,99 +270,4 @@ fn check_of(json: &str) -> String {
 /// The name under which the index keeps what is known of an image.
 fn facts_key(planned: &Planned<'_>) -> String {
     format!("image {}", absolute(&planned.image.path).display())
-}
-
-/// Publishes sets of one directory: of each the template, then the jigdo file; then the sums of all.
-fn publish_sets(directory: &OutputDirectory, plan: &Plan<'_>, sets: &[(usize, Made)]) -> Result<(), output::Error> {
-    let staged = sets.iter().filter(|(_, made)| made.found == Found::Staged);
-    let names = staged.map(|(image, _)| &plan.images[*image].image.name);
-    let mut changes: Vec<Change> =
-        names.flat_map(|name| [template_name(name), jigdo_name(name)]).map(Change::Publish).collect();
-    for algorithm in Algorithm::ALL {
-        changes.extend(stage_sums(directory, plan, sets, algorithm)?);
-    }
-    directory.commit(&changes)
-}
-
-/// Stages a SUMS file that is brought up to date with these sets; lines of other files stay. Nothing is to be changed
-/// if it is up to date.
-fn stage_sums(
-    directory: &OutputDirectory,
-    plan: &Plan<'_>,
-    sets: &[(usize, Made)],
-    algorithm: Algorithm,
-) -> Result<Option<Change>, output::Error> {
-    let name = file_name(algorithm);
-    let path = directory.published(&name);
-    let failed = |source| output::Error::Write { path: path.clone(), source };
-    let before = match fs::read(&path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(failed(error)),
-    };
-    let mut sums = SumsFile::parse(before.as_deref().unwrap_or_default());
-    for (image, made) in sets {
-        let image = plan.images[*image].image;
-        let files = [
-            ("image", image.filename.clone()),
-            ("template", template_name(&image.name)),
-            ("jigdo", jigdo_name(&image.name)),
-        ];
-        for (file, name) in files {
-            let sum = made.record.report.sums.get(file).and_then(|sums| sums.get(&algorithm.name().to_lowercase()));
-            match sum {
-                Some(sum) => sums.set(&name, sum),
-                // A sum that the manifest does not ask for would be that of an earlier file.
-                None if made.found == Found::Staged => sums.remove(&name),
-                None => {}
-            }
-        }
-    }
-    let text = sums.text();
-    match before {
-        Some(before) if before == text => Ok(None),
-        None if sums.is_empty() => Ok(None),
-        Some(_) if sums.is_empty() => Ok(Some(Change::Remove(name))),
-        _ => {
-            let mut file = directory.stage(&name)?;
-            file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
-            Ok(Some(Change::Publish(name)))
-        }
-    }
-}
-
-/// How it went, in a few words for a log.
-fn summary(state: &State) -> String {
-    match state {
-        State::Planned => "a set would be published".to_owned(),
-        State::Failed { error, .. } => format!("failed: {error}"),
-        State::Made(Made { found: Found::Published, .. }) => "unchanged".to_owned(),
-        State::Made(Made { record, .. }) => {
-            let SetReport { matched_bytes, unmatched_bytes, parts, template_bytes, seconds, .. } = &record.report;
-            let share = *matched_bytes as f64 / (matched_bytes + unmatched_bytes).max(1) as f64 * 100.0;
-            format!("{share:.1} % matched by {parts} parts, template of {template_bytes} bytes, {seconds:.1} s")
-        }
-    }
-}
-
-fn report(planned: &Planned<'_>, Progressed { bytes, state }: Progressed) -> ImageReport {
-    let (outcome, error, set) = match state {
-        State::Planned => (Outcome::Planned, None, None),
-        State::Failed { error, .. } => (Outcome::Failed, Some(error), None),
-        State::Made(Made { record, found: Found::Published, .. }) => (Outcome::Unchanged, None, Some(record.report)),
-        State::Made(Made { record, .. }) => (Outcome::Published, None, Some(record.report)),
-    };
-    let image = planned.image;
-    ImageReport {
-        image: image.path.clone(),
-        release: planned.release.name.clone(),
-        outcome,
-        error,
-        bytes,
-        set,
-        outputs: Outputs {
-            jigdo: image.output.join(jigdo_name(&image.name)),
-            template: image.output.join(template_name(&image.name)),
-        },
-    }
 }
