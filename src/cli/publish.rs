@@ -60,12 +60,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let index = args.index.path()?;
     let report_file = args.report.as_deref().map(|path| WholeFile::create(path, "--report")).transpose()?;
     let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
-    let outcomes = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
+    let result = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
         error => Failure::nothing(error),
     })?;
     drop(progress);
-    let report = outcomes.report;
+    let report = result.report;
     for image in report.images.iter().filter(|image| image.outcome == Outcome::Failed) {
         terminal::say(format_args!("jigpress: {}", image.error.as_deref().unwrap_or("failed")));
     }
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     Ok(match report.count(Outcome::Failed) {
         0 => ExitCode::SUCCESS,
-        _ if outcomes.nothing_could_be_written => ExitCode::from(super::NOTHING),
+        _ if result.nothing_could_be_written => ExitCode::from(super::NOTHING),
         _ => ExitCode::from(SOME_FAILED),
     })
 }

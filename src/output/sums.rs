@@ -1,13 +1,50 @@
 //! SUMS files: `MD5SUMS`, `SHA256SUMS` and friends, as `md5sum` and its friends write and check them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
 use std::ops::Range;
 
 use jigdo::Algorithm;
 
+use super::{Change, Error, OutputDirectory};
+
 /// The name of the file that holds sums of this kind.
 pub fn file_name(algorithm: Algorithm) -> String {
     format!("{}SUMS", algorithm.name())
+}
+
+/// Stages the directory's SUMS file of this kind as `update` leaves it. Returns the change to commit; `None` if the
+/// published file is up to date. A file without lines is removed.
+///
+/// # Errors
+/// When the published file cannot be read, or the new one cannot be written.
+pub fn stage(
+    directory: &OutputDirectory,
+    algorithm: Algorithm,
+    update: impl FnOnce(&mut SumsFile),
+) -> Result<Option<Change>, Error> {
+    let name = file_name(algorithm);
+    let path = directory.published(&name);
+    let failed = |source| Error::Write { path: path.clone(), source };
+    let before = match fs::read(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let mut sums = SumsFile::parse(before.as_deref().unwrap_or_default());
+    update(&mut sums);
+    let text = sums.text();
+    match before {
+        Some(before) if before == text => Ok(None),
+        None if sums.is_empty() => Ok(None),
+        Some(_) if sums.is_empty() => Ok(Some(Change::Remove(name))),
+        _ => {
+            let mut file = directory.stage(&name)?;
+            file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+            Ok(Some(Change::Publish(name)))
+        }
+    }
 }
 
 /// The names of the files that a SUMS file lists, without the `./` that may stand before them.
@@ -141,6 +178,19 @@ mod tests {
         assert_eq!(file.text(), format!("# by hand\n{OLD}  a.iso\n{NEW}  b.iso\n{NEW}  c.iso\n").as_bytes());
         file.remove("a.iso");
         assert_eq!(file.text(), format!("# by hand\n{NEW}  b.iso\n{NEW}  c.iso\n").as_bytes());
+    }
+
+    #[test]
+    fn a_sums_file_is_staged_only_if_it_changes() {
+        let place = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(place.path()).unwrap();
+        let name = || file_name(Algorithm::Md5);
+        let stage = |update: &dyn Fn(&mut SumsFile)| super::stage(&out, Algorithm::Md5, update).unwrap();
+        assert_eq!(stage(&|_| ()), None);
+        assert_eq!(stage(&|file| file.set("a.iso", OLD)), Some(Change::Publish(name())));
+        out.commit(&[Change::Publish(name())]).unwrap();
+        assert_eq!(stage(&|file| file.set("a.iso", OLD)), None);
+        assert_eq!(stage(&|file| file.remove("a.iso")), Some(Change::Remove(name())));
     }
 
     #[test]

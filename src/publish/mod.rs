@@ -47,8 +47,8 @@ pub enum Error {
     Make(#[from] make::Error),
 }
 
-/// What came of a run.
-pub struct Outcomes {
+/// The result of a run.
+pub struct RunResult {
     pub report: Report,
     /// Whether there is not one set, and only because they could not be written.
     pub nothing_could_be_written: bool,
@@ -58,7 +58,7 @@ pub struct Outcomes {
 ///
 /// # Errors
 /// What concerns all images: mirrors, the index. What concerns one image is in the report.
-pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progress) -> Result<Outcomes, Error> {
+pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progress) -> Result<RunResult, Error> {
     let start = Instant::now();
     let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = Arc::new(threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?);
@@ -73,7 +73,7 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
         seconds: start.elapsed().as_secs_f64(),
     };
     let run = Run::new(&plan, &index, &catalogue, &pool, progress, options.dry_run);
-    let (images, nothing_could_be_written) = run.all();
+    let (images, nothing_could_be_written) = run.process_all();
     if let Err(error) = catalogue.flush() {
         // The sets are published all the same.
         progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));
@@ -85,5 +85,5 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
         images,
         seconds: start.elapsed().as_secs_f64(),
     };
-    Ok(Outcomes { report, nothing_could_be_written })
+    Ok(RunResult { report, nothing_could_be_written })
 }

@@ -14,22 +14,22 @@ use crate::mirror::{Catalogue, Tree};
 
 /// An image of a release.
 #[derive(Clone, Copy)]
-pub struct Planned<'a> {
+pub struct PlannedImage<'a> {
     pub release: &'a Release,
     pub image: &'a Image,
 }
 
 /// The images of all releases, and the different trees that their mirrors are.
 pub struct Plan<'a> {
-    pub images: Vec<Planned<'a>>,
+    pub images: Vec<PlannedImage<'a>>,
     mirrors: Vec<&'a Mirror>,
 }
 
 impl<'a> Plan<'a> {
     /// The plan for these releases.
     pub fn new(releases: &'a [Release]) -> Self {
-        let of = |release: &'a Release| release.images.iter().map(move |image| Planned { release, image });
-        let images: Vec<Planned> = releases.iter().flat_map(of).collect();
+        let of = |release: &'a Release| release.images.iter().map(move |image| PlannedImage { release, image });
+        let images: Vec<PlannedImage> = releases.iter().flat_map(of).collect();
         let mut mirrors: Vec<&Mirror> = Vec::new();
         for mirror in images.iter().flat_map(|planned| planned.mirrors()) {
             if !mirrors.iter().any(|known| is_same_tree(known, mirror)) {
@@ -68,7 +68,7 @@ impl<'a> Plan<'a> {
     pub fn selections(&self, catalogue: &Catalogue) -> (Vec<Selection>, Vec<usize>) {
         let mut places = BTreeMap::new();
         let mut selections = Vec::new();
-        let selection_of = |planned: &Planned| {
+        let selection_of = |planned: &PlannedImage| {
             let trees: Vec<usize> = planned.mirrors().map(|mirror| self.tree(mirror)).collect();
             let key = (planned.image.settings.min_length, trees);
             *places.entry(key).or_insert_with_key(|(block_length, trees)| {
@@ -81,7 +81,7 @@ impl<'a> Plan<'a> {
     }
 
     /// An image's mirrors, the preferred ones first, each with the place of its tree among [`Plan::trees`].
-    pub fn mirrors_of(&self, planned: &Planned<'a>) -> Vec<(usize, &'a Mirror)> {
+    pub fn mirrors_of(&self, planned: &PlannedImage<'a>) -> Vec<(usize, &'a Mirror)> {
         planned.mirrors().map(|mirror| (self.tree(mirror), mirror)).collect()
     }
 }
@@ -90,7 +90,7 @@ fn is_same_tree(a: &Mirror, b: &Mirror) -> bool {
     a.path == b.path && a.filter == b.filter
 }
 
-impl<'a> Planned<'a> {
+impl<'a> PlannedImage<'a> {
     /// The image's mirrors, the preferred ones first.
     pub fn mirrors(&self) -> impl Iterator<Item = &'a Mirror> + use<'a> {
         let release = self.release;
@@ -106,9 +106,18 @@ impl<'a> Planned<'a> {
         let inputs = (env!("CARGO_PKG_VERSION"), stamp, selection.fingerprint(), texts, settings, servers);
         hex(&Sha256::digest(format!("{inputs:?}")))
     }
+    /// The key of the set's record in the index.
+    pub fn record_key(&self) -> String {
+        absolute(&self.image.output).join(&self.image.name).display().to_string()
+    }
+
+    /// The key in the index of what is known of the image.
+    pub fn facts_key(&self) -> String {
+        format!("image {}", absolute(&self.image.path).display())
+    }
 }
 
-/// The path by which a directory is known, however it was written.
+/// One path for each directory, however it was written.
 pub fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }

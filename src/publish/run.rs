@@ -4,24 +4,20 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jigdo::Checksum;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rayon::ThreadPool;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::outputs::{Destination, destinations, publish_sets};
-use super::plan::{Plan, Planned, absolute};
-use super::record::{Found, Record};
+use super::outputs::{OutputGroup, output_groups, publish_sets};
+use super::plan::Plan;
+use super::record::{self, Record, SetStatus};
 use super::report::ImageReport;
-use super::state::{Made, Progressed, State, report, summary};
-use crate::digest::Content;
+use super::state::{ImageProgress, ReadySet, State};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
-use crate::file::{Stamp, now_ns};
-use crate::make::{Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, StagedSet, jigdo_name, template_name};
+use crate::file::now_ns;
+use crate::make::{Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, StagedSet};
 use crate::mirror::{Catalogue, Index};
-use crate::output::OutputDirectory;
 use crate::progress::{Event, Progress};
 
 /// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
@@ -45,12 +41,12 @@ pub struct Run<'a> {
     progress: &'a dyn Progress,
     dry_run: bool,
     selections: Vec<Selection>,
-    /// For each image its selection.
+    /// The index of each image's selection.
     selection_of: Vec<usize>,
-    destinations: Vec<Destination>,
-    /// For each image its destination.
-    destination_of: Vec<usize>,
-    images: Vec<Mutex<Progressed>>,
+    outputs: Vec<OutputGroup>,
+    /// The index of each image's output.
+    output_of: Vec<usize>,
+    images: Vec<Mutex<ImageProgress>>,
 }
 
 impl<'a> Run<'a> {
@@ -64,27 +60,15 @@ impl<'a> Run<'a> {
         dry_run: bool,
     ) -> Self {
         let (selections, selection_of) = pool.install(|| plan.selections(catalogue));
-        let (destinations, destination_of) = destinations(plan, dry_run);
-        let waiting = |_| Mutex::new(Progressed { bytes: None, state: State::Planned });
+        let (outputs, output_of) = output_groups(plan, dry_run);
+        let waiting = |_| Mutex::new(ImageProgress { bytes: None, state: State::Planned });
         let images = plan.images.iter().map(waiting).collect();
-        Self {
-            plan,
-            index,
-            catalogue,
-            pool,
-            progress,
-            dry_run,
-            selections,
-            selection_of,
-            destinations,
-            destination_of,
-            images,
-        }
+        Self { plan, index, catalogue, pool, progress, dry_run, selections, selection_of, outputs, output_of, images }
     }
 
     /// Does the work on all images, the longest first. Gives what came of each, and whether there is
     /// not one set, and only because they could not be written.
-    pub fn all(self) -> (Vec<ImageReport>, bool) {
+    pub fn process_all(self) -> (Vec<ImageReport>, bool) {
         let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
         let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
         self.progress.report(Event::BatchStarted { bytes: order.iter().map(length).sum() });
@@ -94,53 +78,54 @@ impl<'a> Run<'a> {
             for _ in 0..self.images_at_once() {
                 threads.spawn(|| {
                     while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.one(image);
+                        self.process(image);
                     }
                 });
             }
         });
         self.progress.report(Event::BatchDone);
-        let unwritten = |image: &Mutex<Progressed>| matches!(lock(image).state, State::Failed { of_output: true, .. });
+        let unwritten =
+            |image: &Mutex<ImageProgress>| matches!(image.lock().state, State::Failed { of_output: true, .. });
         let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
         let images = self.images.into_iter().map(|image| image.into_inner());
-        let reports = self.plan.images.iter().zip(images).map(|(planned, image)| report(planned, image));
+        let reports = self.plan.images.iter().zip(images).map(|(planned, image)| image.into_report(planned));
         (reports.collect(), nothing_could_be_written)
     }
 
     /// Does the work on one image, and publishes its output directory if it was the last one there.
-    fn one(&self, image: usize) {
+    fn process(&self, image: usize) {
         let name = self.plan.images[image].image.path.display().to_string();
-        let state = self.make(image, &name).unwrap_or_else(|error| State::failed(&error));
-        self.progress.report(Event::ImageDone { image, name: &name, summary: &summary(&state) });
-        lock(&self.images[image]).state = state;
-        let destination = &self.destinations[self.destination_of[image]];
+        let state = self.make_set(image, &name).unwrap_or_else(|error| State::failed(&error));
+        self.progress.report(Event::ImageDone { image, name: &name, summary: &state.summary() });
+        self.images[image].lock().state = state;
+        let output = &self.outputs[self.output_of[image]];
         // All images' states were set before the last one counts down.
-        if destination.left.fetch_sub(1, Ordering::AcqRel) == 1 && !self.dry_run {
-            self.publish(destination);
+        if output.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 && !self.dry_run {
+            self.publish(output);
         }
     }
 
     /// Makes the image's set, or finds it made.
-    fn make(&self, number: usize, name: &str) -> Result<State, Error> {
+    fn make_set(&self, number: usize, name: &str) -> Result<State, Error> {
         let planned = self.plan.images[number];
-        let directory = match &self.destinations[self.destination_of[number]].directory {
+        let directory = match &self.outputs[self.output_of[number]].directory {
             Ok(directory) => directory,
             Err(error) => return Ok(State::Failed { error: error.to_string(), of_output: true }),
         };
         let path = &planned.image.path;
         let image = Mapped::open(path).map_err(|source| Error::Image { path: path.clone(), source })?;
-        lock(&self.images[number]).bytes = Some(image.length());
+        self.images[number].lock().bytes = Some(image.length());
         self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
         let selection = &self.selections[self.selection_of[number]];
-        let is_image_lasting = !image.stamp().is_young(now_ns());
-        let is_lasting = selection.is_settled && is_image_lasting;
+        let is_image_settled = !image.stamp().is_young(now_ns());
+        let is_settled = selection.is_settled && is_image_settled;
         let inputs = planned.fingerprint(&image.stamp(), selection);
-        let record: Option<Record> = self.recall(&record_key(&planned));
+        let record: Option<Record> = record::load(self.index, &planned.record_key());
         if let Some(record) = record.filter(|record| record.inputs == inputs) {
-            let found = record.find(&planned.image.name, directory);
-            // A dry run does not publish what a run that was killed has left staged.
-            if found == Found::Published || (found == Found::Staged && !self.dry_run) {
-                return Ok(State::Made(Made { record: Box::new(record), found, is_lasting }));
+            let status = record.status(&planned.image.name, directory);
+            // A dry run does not publish what a killed run left staged.
+            if status == SetStatus::Published || (status == SetStatus::Staged && !self.dry_run) {
+                return Ok(State::Ready(ReadySet { record: Box::new(record), status, is_settled }));
             }
         }
         if self.dry_run {
@@ -158,16 +143,17 @@ impl<'a> Run<'a> {
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
         };
-        let image = KnownImage::new(Arc::new(image), self.recall(&facts_key(&planned)), self.catalogue.engine());
+        let image =
+            KnownImage::new(Arc::new(image), record::load(self.index, &planned.facts_key()), self.catalogue.engine());
         let StagedSet { template, jigdo, report, image: facts } = builder.build(&image)?;
         let record = Record { inputs, template, jigdo, report };
-        if is_image_lasting {
-            self.remember(&facts_key(&planned), &facts);
+        if is_image_settled {
+            self.remember(&planned.facts_key(), &facts);
         }
-        if is_lasting {
-            self.remember(&record_key(&planned), &record);
+        if is_settled {
+            self.remember(&planned.record_key(), &record);
         }
-        Ok(State::Made(Made { record: Box::new(record), found: Found::Staged, is_lasting }))
+        Ok(State::Ready(ReadySet { record: Box::new(record), status: SetStatus::Staged, is_settled }))
     }
 
     /// How many images are in work at once: enough to fill the lanes that sum them side by side, and to keep all threads
@@ -192,82 +178,41 @@ impl<'a> Run<'a> {
     }
 
     /// Publishes the sets of a directory: templates, jigdo files, SUMS files.
-    fn publish(&self, destination: &Destination) {
-        let Ok(directory) = &destination.directory else { return };
+    fn publish(&self, output: &OutputGroup) {
+        let Ok(directory) = &output.directory else { return };
         let mut sets = Vec::new();
-        for &image in &destination.images {
-            let mut progressed = lock(&self.images[image]);
-            if let State::Made(_) = progressed.state
-                && let State::Made(made) = std::mem::replace(&mut progressed.state, State::Planned)
+        for &image in &output.images {
+            let mut image_progress = self.images[image].lock();
+            if let State::Ready(_) = image_progress.state
+                && let State::Ready(set) = std::mem::replace(&mut image_progress.state, State::Planned)
             {
-                sets.push((image, made));
+                sets.push((image, set));
             }
         }
         let published = publish_sets(directory, self.plan, &sets);
-        for (image, mut made) in sets {
+        for (image, mut set) in sets {
             let planned = &self.plan.images[image];
             let state = match &published {
                 Err(error) => State::Failed { error: error.to_string(), of_output: true },
                 Ok(()) => {
-                    if made.is_lasting && made.found == Found::Staged {
-                        self.settle_record(planned, &mut made.record, directory);
+                    let is_new = set.is_settled && set.status == SetStatus::Staged;
+                    if is_new && set.record.update_stamps(&planned.image.name, directory) {
+                        self.remember(&planned.record_key(), &set.record);
                     }
-                    State::Made(made)
+                    State::Ready(set)
                 }
             };
-            lock(&self.images[image]).state = state;
+            self.images[image].lock().state = state;
         }
         if published.is_ok() {
             directory.clean();
         }
     }
 
-    /// Corrects the record of a set after it was published: a file with the bytes of the one that was published
-    /// before does not replace it, so its stamp is the other's.
-    fn settle_record(&self, planned: &Planned<'_>, record: &mut Record, directory: &OutputDirectory) {
-        let stamp = |file: String| fs::metadata(directory.published(&file)).map(|found| Stamp::of(&found));
-        let name = &planned.image.name;
-        if let (Ok(template), Ok(jigdo)) = (stamp(template_name(name)), stamp(jigdo_name(name)))
-            && (template, jigdo) != (record.template, record.jigdo)
-        {
-            (record.template, record.jigdo) = (template, jigdo);
-            self.remember(&record_key(planned), record);
-        }
-    }
-
-    /// What the index has under this key.
-    fn recall<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let known = self.index.record(key);
-        // A record that cannot be had, is damaged, or was written by another version, costs time only.
-        let text = known.ok()??;
-        let (check, json) = text.split_once(' ')?;
-        (check == check_of(json)).then(|| serde_json::from_str(json).ok())?
-    }
-
+    /// Stores something for the next run.
     fn remember(&self, key: &str, value: &impl Serialize) {
-        let json = serde_json::to_string(value).expect("a record is plain data");
-        if let Err(error) = self.index.set_record(key, &format!("{} {json}", check_of(&json))) {
+        if let Err(error) = record::store(self.index, key, value) {
             self.progress.report(Event::Warning(&format!("what was done will be done again next time: {error}")));
         }
     }
-}
-
-fn lock(image: &Mutex<Progressed>) -> MutexGuard<'_, Progressed> {
-    image.lock()
-}
-
-/// The name under which the index keeps the record of an image's set.
-fn record_key(planned: &Planned<'_>) -> String {
-    absolute(&planned.image.output).join(&planned.image.name).display().to_string()
-}
-
-/// Stands before a record, so that one that is damaged in the index is not taken for what was kept: it has sums, which
-/// would be published.
-fn check_of(json: &str) -> String {
-    String::from(Content::of(Checksum::Sha256, json.as_bytes()))
-}
-
-/// The name under which the index keeps what is known of an image.
-fn facts_key(planned: &Planned<'_>) -> String {
-    format!("image {}", absolute(&planned.image.path).display())
 }
