@@ -1,4 +1,4 @@
-//! An image's areas on their way into its template.
+//! Writes an image's areas into its template.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::file::Mapped;
 use crate::matcher::Area;
 use crate::output;
 
-/// How much unmatched data is given to the template at a time, in bytes.
+/// How much unmatched data is written to the template at a time, in bytes.
 const CHUNK: u64 = 16 << 20;
 
-/// Writes areas. The paths are for errors.
+/// Writes areas to a template. The paths are for error messages.
 pub struct AreaWriter<'a> {
     pub selection: &'a Selection,
     pub image_path: &'a Path,
@@ -23,7 +23,10 @@ pub struct AreaWriter<'a> {
 }
 
 impl AreaWriter<'_> {
-    /// Writes these areas of `image` behind those that were written before.
+    /// Writes these areas of `image`, which follow those written so far.
+    ///
+    /// # Errors
+    /// When the image cannot be read or the template cannot be written.
     pub fn write(
         &self,
         writer: &mut template::Writer<impl Write, PoolWorkers>,

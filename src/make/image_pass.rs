@@ -1,5 +1,5 @@
-//! The way through an image, from front to back: its parts are found, its sums are taken, and its areas are written,
-//! all side by side.
+//! One pass over an image, from start to end: finds its parts, computes its sums and writes its areas, all at the same
+//! time.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,33 +19,33 @@ use crate::matcher::{Area, Layout};
 use crate::mirror::Catalogue;
 use crate::progress::{Event, Progress};
 
-/// How many windows the sums of an image may be ahead of the search for its parts, and behind it.
+/// How many windows the image's sums may be ahead of the search for its parts, or behind it.
 const AHEAD: u64 = 1;
 
-/// How much of a sparse image is worked on at a time, in bytes. Windows that are holes all over are not read: the shorter
-/// they are, the more are.
+/// How much of a sparse image is processed at a time, in bytes. Windows that are entirely holes are not read, and shorter
+/// windows mean more of those.
 pub const SPARSE_WINDOW: u64 = 16 << 20;
 
-/// What is needed on the way through an image.
+/// A pass over an image.
 pub struct ImagePass<'a> {
     pub image: &'a KnownImage<'a>,
-    /// What errors call the image.
+    /// The image's name in error messages.
     pub path: &'a Path,
     /// The image's place in the run.
     pub number: usize,
     pub catalogue: &'a Catalogue,
     pub selection: &'a Selection,
-    /// The kind of the parts' sums.
+    /// The algorithm of the parts' sums.
     pub checksum: Checksum,
-    /// The kinds of the image's own.
+    /// The algorithms of the image's own sums.
     pub algorithms: &'a BTreeSet<Algorithm>,
     pub pool: &'a ThreadPool,
-    /// How much of the image is worked on at a time, in bytes.
+    /// How much of the image is processed at a time, in bytes.
     pub window: u64,
     pub progress: &'a dyn Progress,
 }
 
-/// What is known at the end of the way.
+/// What a pass finds out, and the cost of its stages.
 pub struct PassResult {
     pub layout: Layout,
     pub image_sums: Sums,
@@ -56,11 +56,11 @@ pub struct PassResult {
 }
 
 impl ImagePass<'_> {
-    /// Goes through the image. Its areas, in order, go to `found` as soon as they are, and to `write` while others are
-    /// looked for; `write` is called in the pool, and told which areas are the last.
+    /// Runs the pass. Areas go, in order, to `found` at once and to `write` while the search continues. `write` is called
+    /// in the pool; its second argument is true for the last areas.
     ///
     /// # Errors
-    /// When the image cannot be read, and whatever `write` and `found` give.
+    /// When the image cannot be read, or `write` or `found` fails.
     pub fn run<E: From<Error>>(
         &self,
         mut write: impl FnMut(&[Area], bool) -> Result<(), Error> + Send,
@@ -78,15 +78,15 @@ impl ImagePass<'_> {
         let mut offset = 0;
         loop {
             let window = offset..image.length().min(offset + self.window);
-            // Neither the sums nor the search are ever far ahead, so that what one has read the other finds in memory.
+            // The sums and the search stay close together, so that each finds in memory what the other has read.
             streams.wait_for(offset.saturating_sub(AHEAD * self.window));
             let limit = image.length().min(window.end + AHEAD * self.window);
-            // Of an image whose sums are known, little is read.
+            // If the image's sums are known, little of it is read.
             if !algorithms.is_empty() {
                 image.mapped.expect(window.end..limit);
             }
             streams.allow(limit);
-            // What was found before is written while the search goes on.
+            // Write what the last window held while searching this one.
             let (mut written, mut searched) = (Ok(()), Ok(Vec::new()));
             self.pool.in_place_scope(|scope| {
                 scope.spawn(|_| written = write(&areas, false));

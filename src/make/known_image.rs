@@ -1,5 +1,5 @@
-//! What is known of an image from an earlier run: its sums, and what stands where. As long as the image is what it was,
-//! nothing of it that is known is hashed again, whatever has changed in the mirrors.
+//! An image with what an earlier run found out about it: its sums, and the hashes of the parts in it. While the image is
+//! unchanged, none of this is hashed again, whatever changes in the mirrors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -17,18 +17,18 @@ use crate::file::{Bytes, Region};
 use crate::file::{Mapped, Window};
 use crate::summing::{Engine, Request, Source, Ticket};
 
-/// What is known of an image.
+/// What a run found out about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
-    /// Of the image that it is known of.
+    /// The image's stamp when it was read.
     pub image: Stamp,
     /// Whole-file sums.
     pub sums: BTreeMap<Algorithm, Vec<u8>>,
-    /// Ranges with the hashes of their content.
+    /// Byte ranges with the hashes of their content.
     pub contents: Vec<(Range<u64>, Content)>,
 }
 
-/// An image with what is known of it.
+/// An image with the facts known about it.
 pub struct KnownImage<'a> {
     pub mapped: Arc<Mapped>,
     engine: &'a Engine,
@@ -37,18 +37,18 @@ pub struct KnownImage<'a> {
     hashing: Mutex<Hashing>,
 }
 
-/// What was spent on the content hashes of regions.
+/// The cost of hashing regions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hashing {
-    /// As a share of what was hashed together with them.
+    /// CPU time: their share of the lanes' time.
     pub spent: Duration,
-    /// How long somebody waited for them.
+    /// How long the search waited for them.
     pub waited: Duration,
     pub bytes: u64,
 }
 
 impl<'a> KnownImage<'a> {
-    /// The image, with what is known of it if that is of the same one.
+    /// The image with these facts, if they are about this version of it.
     pub fn new(mapped: Arc<Mapped>, known: Option<ImageFacts>, engine: &'a Engine) -> Self {
         let known = known.filter(|known| known.image == mapped.stamp());
         let (sums, contents) = known.map(|known| (known.sums, known.contents)).unwrap_or_default();
@@ -61,7 +61,7 @@ impl<'a> KnownImage<'a> {
         self.sums.get(&algorithm)
     }
 
-    /// What was spent so far on hashing regions side by side.
+    /// What hashing regions in lanes has cost so far.
     pub fn hashing(&self) -> Hashing {
         *self.hashing.lock()
     }
@@ -72,7 +72,7 @@ impl<'a> KnownImage<'a> {
         region.ends.iter().map(|end| known(end).filter(is_of_kind)).collect()
     }
 
-    /// The MD5s of regions, hashed side by side.
+    /// The MD5s of regions, hashed in lanes.
     fn hash(&self, regions: &[&Region]) -> io::Result<Vec<Vec<Content>>> {
         let request = |region: &&Region| Request {
             source: Source::Open(Arc::clone(&self.mapped)),
@@ -107,7 +107,7 @@ impl Bytes for KnownImage<'_> {
     }
 
     fn window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
-        // Of an image that is known, only what is unknown is looked at.
+        // Only the unknown bytes of a known image are read.
         match self.contents.is_empty() {
             true => self.mapped.window(range),
             false => self.mapped.sparing_window(range),
@@ -116,7 +116,7 @@ impl Bytes for KnownImage<'_> {
 
     fn contents(&self, checksum: Checksum, regions: &[Region]) -> io::Result<Vec<Option<Vec<Content>>>> {
         let mut contents: Vec<_> = regions.iter().map(|region| self.known_contents(checksum, region)).collect();
-        // BLAKE3 is as fast in windows.
+        // BLAKE3 is just as fast over windows.
         if checksum == Checksum::Md5 {
             let unknown: Vec<usize> = (0..regions.len()).filter(|&number| contents[number].is_none()).collect();
             let hashed = self.hash(&unknown.iter().map(|&number| &regions[number]).collect::<Vec<_>>())?;

@@ -1,4 +1,7 @@
-//! One image becomes one proven template, and with what a release says of it a jigdo file.
+//! Turns one image into one proven template and, for a release, a jigdo file.
+//!
+//! `publish` uses [`SetBuilder`], `jigdo-file make-template` [`TemplateBuilder`]. Both run an [`ImagePass`](image_pass)
+//! over the image and prove what they wrote.
 
 mod area_writer;
 mod image_pass;
@@ -14,7 +17,7 @@ pub use image_pass::SPARSE_WINDOW;
 pub use known_image::{ImageFacts, KnownImage};
 pub use report::{SetReport, Stage, Stages};
 pub use selection::Selection;
-pub use set_builder::{SetBuilder, StagedSet};
+pub use set_builder::{MirrorTree, SetBuilder, StagedSet};
 pub use template_builder::{BuiltTemplate, Part, TemplateBuilder};
 
 use std::io;
@@ -26,28 +29,28 @@ use rayon::prelude::*;
 
 use crate::output;
 
-/// Why a set was not made.
+/// Why a set could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     #[error(transparent)]
     Output(#[from] output::Error),
-    #[error("{path}: {source}; see that it is complete, readable and at rest, and run again", path = .path.display())]
+    #[error("{path}: {source}; make sure that it is complete and readable and that nothing writes to it, then run again", path = .path.display())]
     Image { path: PathBuf, source: io::Error },
-    #[error("{path} changed during this run; run again once the mirror is at rest", path = .path.display())]
+    #[error("{path} changed during this run; run again when nothing is updating the mirror", path = .path.display())]
     PartChanged { path: PathBuf },
     #[error("{path}: {source}; change the manifest, or leave the file out with `exclude`", path = .path.display())]
     Jigdo { path: PathBuf, source: jigdo_file::WriteError },
     #[error(
-        "{path}: read back, the set is not what was found in the image: {reason}; \
-         check the disk and the memory of this machine, and report this if they are sound",
+        "{path}: when read back, the set does not match the image: {reason}; \
+         check this machine's disk and memory, and report a bug if they are sound",
         path = .path.display()
     )]
     Proof { path: PathBuf, reason: String },
 }
 
 impl Error {
-    /// Whether the place to write to is at fault, not what is to be written.
+    /// Whether the output directory is at fault.
     pub fn is_of_output(&self) -> bool {
         matches!(self, Self::Output(_))
     }
@@ -63,7 +66,7 @@ pub fn jigdo_name(name: &str) -> String {
     format!("{name}.jigdo")
 }
 
-/// Compresses pieces of templates in the threads of the pool in which it is called.
+/// Compresses the pieces of a template in the current thread pool.
 struct PoolWorkers;
 
 impl Workers for PoolWorkers {

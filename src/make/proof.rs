@@ -1,4 +1,4 @@
-//! The proof of a staged set: what the files say, read back, is what was found in the image.
+//! Proves a staged set: reads its files back and compares them with what was found in the image.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,13 +18,13 @@ use crate::matcher::{Area, Layout};
 /// How many bytes are compared at a time.
 const WINDOW: u64 = 1 << 20;
 
-/// How many bytes are compared one after the other, while others are by another thread.
+/// How many bytes one thread compares in a row.
 const GROUP: u64 = 16 << 20;
 
-/// Reads a staged template, and compares it with the image, its layout and its sum.
+/// Reads a staged template and compares it with the image, its layout and its sum.
 ///
 /// # Errors
-/// What differs, in words.
+/// A description of what differs.
 pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let template = Template::read(BufReader::new(&file)).map_err(|error| error.to_string())?;
@@ -32,7 +32,7 @@ pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) ->
     if entry.length != image.length() || entry.sum != sum {
         return Err("the template describes another image".to_owned());
     }
-    // The description of an empty image may have an empty area, which makes it as long as readers want it.
+    // The description of an empty image may have an empty area, because some readers require one.
     let areas = template.description.areas.iter().filter(|area| area.length() > 0);
     let same = |(area, found): (&template::Area, &Area)| match (area, found) {
         (template::Area::Unmatched { length }, Area::Unmatched(range)) => *length == range.end - range.start,
@@ -40,32 +40,32 @@ pub fn prove_template(path: &Path, image: &Mapped, layout: &Layout, sum: Sum) ->
         _ => false,
     };
     if areas.clone().count() != layout.areas.len() || !areas.zip(&layout.areas).all(same) {
-        return Err("the template's areas are not those that were found".to_owned());
+        return Err("the template's areas are not those found in the image".to_owned());
     }
     let groups = groups_of_unmatched(layout);
     let compare = |group: &Vec<Chunk>| compare_unmatched(group, path, &template, image);
     groups.par_iter().map(compare).collect()
 }
 
-/// Unmatched data that stand together.
+/// A range of unmatched data.
 struct Chunk {
-    /// Where they begin among all unmatched data.
-    carried: u64,
-    /// Where they are in the image.
+    /// Its offset in the template's unmatched data.
+    offset: u64,
+    /// Its place in the image.
     range: Range<u64>,
 }
 
-/// All unmatched data, in groups that are compared side by side.
+/// All unmatched data, in groups to compare in parallel.
 fn groups_of_unmatched(layout: &Layout) -> Vec<Vec<Chunk>> {
-    let (mut groups, mut group, mut carried) = (Vec::new(), Vec::new(), 0);
+    let (mut groups, mut group, mut offset) = (Vec::new(), Vec::new(), 0);
     for area in &layout.areas {
         let Area::Unmatched(range) = area else { continue };
         for start in range.clone().step_by(WINDOW as usize) {
             let range = start..range.end.min(start + WINDOW);
             let length = range.end - range.start;
-            group.push(Chunk { carried, range });
-            carried += length;
-            if carried >= (groups.len() as u64 + 1) * GROUP {
+            group.push(Chunk { offset, range });
+            offset += length;
+            if offset >= (groups.len() as u64 + 1) * GROUP {
                 groups.push(std::mem::take(&mut group));
             }
         }
@@ -74,17 +74,17 @@ fn groups_of_unmatched(layout: &Layout) -> Vec<Vec<Chunk>> {
     groups
 }
 
-/// An error if the template does not carry the image's unmatched data.
+/// An error unless the template holds the image's unmatched data.
 fn compare_unmatched(
     group: &[Chunk],
     path: &Path,
     template: &Template<impl Read + Seek>,
     image: &Mapped,
 ) -> Result<(), String> {
-    let Some(Chunk { carried, .. }) = group.first() else { return Ok(()) };
+    let Some(Chunk { offset, .. }) = group.first() else { return Ok(()) };
     let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
     let mut unmatched = template.unmatched_in(&mut file);
-    unmatched.seek_to(*carried).map_err(|error| error.to_string())?;
+    unmatched.seek_to(*offset).map_err(|error| error.to_string())?;
     let mut buffer = vec![0; WINDOW as usize];
     image.scatter();
     for Chunk { range, .. } in group {
@@ -93,16 +93,16 @@ fn compare_unmatched(
         let buffer = &mut buffer[..window.len()];
         unmatched.read_exact(buffer).map_err(|error| error.to_string())?;
         if *buffer != *window {
-            return Err(format!("the template's unmatched data differ from the image behind offset {}", range.start));
+            return Err(format!("the template's unmatched data differ from the image after offset {}", range.start));
         }
     }
     Ok(())
 }
 
-/// Reads a staged jigdo file, and compares it with the image's layout and the template's sum.
+/// Reads a staged jigdo file and compares it with the image's layout and the template's sum.
 ///
 /// # Errors
-/// What differs, in words.
+/// A description of what differs.
 pub fn prove_jigdo(path: &Path, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let jigdo = Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())?;

@@ -1,51 +1,51 @@
-//! What the work on an image did: sizes, sums, and what each stage took.
+//! What making a set did: sizes, sums, and the time of each stage.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a set that was made.
+/// A set that was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetReport {
-    /// How much of the image parts cover.
+    /// How much of the image is covered by parts.
     pub matched_bytes: u64,
-    /// How much of it the template carries.
+    /// How much of the image is in the template.
     pub unmatched_bytes: u64,
-    /// How many areas are parts.
+    /// How many areas of the image are parts.
     pub parts: u64,
-    /// How many different parts these are.
+    /// How many of these parts are distinct.
     pub distinct_parts: u64,
     pub template_bytes: u64,
     pub jigdo_bytes: u64,
-    /// By file (`image`, `template`, `jigdo`), then by algorithm, in hexadecimal.
+    /// Sums in hexadecimal, by file (`image`, `template`, `jigdo`), then by algorithm.
     pub sums: BTreeMap<String, BTreeMap<String, String>>,
-    /// From the opening of the image to the staged set.
+    /// From opening the image to the staged set.
     pub seconds: f64,
     pub stages: Stages,
 }
 
-/// What the stages of an image's work did. They overlap, and share the machine with the work on other images.
+/// The stages of making a set. They overlap with each other and with those of other images. `seconds` of lanes that
+/// several files shared is each file's share.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Stages {
-    /// Finding parts, and proving them where that is not a stage of its own; the image's bytes.
+    /// Finding parts, and verifying them unless `regions` does; counts the image's bytes.
     pub matching: Stage,
-    /// Hashing regions that may be parts, where that is done side by side: in sets of format 1.x; their bytes. What is
-    /// hashed or summed side by side counts, here and below, for its share of the time.
+    /// Hashing regions that may be parts, where lanes do it: in sets of format 1.x; counts the regions' bytes.
     pub regions: Stage,
-    /// Reading mirror files for their sums, those that this image was the first to need; their bytes.
+    /// Reading mirror files that this image was the first to need, for their sums; counts the files' bytes.
     pub mirror: Stage,
-    /// The image's own sums; its bytes, once for each sum.
+    /// The image's own sums; counts the image's bytes, once for each sum.
     pub sums: Stage,
-    /// Compressing unmatched data and writing the template; the bytes of these data.
+    /// Compressing unmatched data and writing the template; counts the unmatched bytes.
     pub template: Stage,
-    /// The template's sums, of the file read back; its bytes, once for each sum.
+    /// The sums of the template as read back; counts its bytes, once for each sum.
     pub template_sums: Stage,
-    /// Reading the staged set back and comparing it with the image; the bytes of unmatched data.
+    /// Reading the staged set back and comparing it with the image; counts the unmatched bytes.
     pub proof: Stage,
 }
 
-/// What a stage took.
+/// The cost of a stage.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Stage {
     pub seconds: f64,
@@ -65,12 +65,12 @@ impl Stopwatch {
         result
     }
 
-    /// Takes away time that belongs elsewhere.
+    /// Subtracts time that another stage accounts for.
     pub fn subtract(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }
 
-    /// A stage that took this long, for so many bytes.
+    /// A stage of this duration that processed this many bytes.
     pub fn stage(&self, bytes: u64) -> Stage {
         Stage { seconds: self.0.as_secs_f64(), bytes }
     }

@@ -1,4 +1,4 @@
-//! The parts that an image may be matched with, and their sums.
+//! The mirror files that may be parts of an image, and their sums.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,18 @@ use crate::mirror::{Catalogue, FileId};
 use crate::progress::Progress;
 use crate::summing::Ticket;
 
-/// The parts that an image may be matched with, in the order of preference.
+/// The mirror files that may be parts of an image, preferred ones first.
 pub struct Selection {
     pub table: SignatureTable,
     files: Vec<FileId>,
     fingerprint: [u8; 32],
-    /// Whether the mirrors' files are old enough for the fingerprint to tell when they change.
+    /// Whether every file is settled: it is old enough that any later change shows in its stamp, and so in the
+    /// fingerprint.
     pub is_settled: bool,
 }
 
 impl Selection {
-    /// The files of these trees of the catalogue that are not shorter than a block.
+    /// The files of these trees of the catalogue, except those shorter than a block.
     pub fn new(catalogue: &Catalogue, block_length: u32, trees: &[usize]) -> Self {
         let mut hasher = Sha256::new();
         trees.iter().for_each(|&tree| hasher.update(catalogue.fingerprint(tree)));
@@ -35,7 +36,7 @@ impl Selection {
         }
     }
 
-    /// The files among these that are not shorter than a block. The selection has no fingerprint, and never is settled.
+    /// These files, except those shorter than a block. The selection has no fingerprint and is never settled.
     pub fn of_files(catalogue: &Catalogue, block_length: u32, files: impl Iterator<Item = FileId>) -> Self {
         let signature = |file| {
             let marks = catalogue.marks(file, block_length)?;
@@ -46,7 +47,7 @@ impl Selection {
         Self { table, files, fingerprint: [0; 32], is_settled: false }
     }
 
-    /// Stands for the files of the selection's trees: another one if any of them changes.
+    /// Changes whenever a file of the selection's trees does.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
@@ -68,7 +69,7 @@ pub struct SelectionSums<'a> {
     catalogue: &'a Catalogue,
     checksum: Checksum,
     progress: &'a dyn Progress,
-    /// The files that were read for this image: how many bytes they have, and what knows how long it took.
+    /// The files that were read for this image: their lengths in bytes, and their tickets, which know the time.
     reading: Mutex<Vec<(u64, Arc<Ticket>)>>,
 }
 
@@ -82,7 +83,7 @@ impl<'a> SelectionSums<'a> {
         Self { selection, catalogue, checksum, progress, reading: Mutex::default() }
     }
 
-    /// What was spent so far on reading files.
+    /// The cost of reading files so far.
     pub fn reading(&self) -> Stage {
         let files = self.reading.lock();
         let spent: Duration = files.iter().map(|(_, ticket)| ticket.spent()).sum();
@@ -109,7 +110,7 @@ impl PartSums for SelectionSums<'_> {
         let files = self.files(parts);
         self.catalogue.attend(&files);
         let sums = self.catalogue.sums(&files, self.progress);
-        // What went wrong with a file was reported as a warning; it is left out.
+        // A file that failed was reported as a warning, and is not matched.
         sums.into_iter().map(|sums| sums.ok()?.part(self.checksum)).collect()
     }
 

@@ -1,4 +1,4 @@
-//! The sums of a whole file, one for each algorithm that is wanted, in the making.
+//! The sums of a whole file by several algorithms, computed while the file is read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,35 +13,35 @@ use crate::summing::{Engine, Stream};
 /// A file's sums.
 pub type Sums = BTreeMap<Algorithm, Vec<u8>>;
 
-/// The sums of a file in the making: see [`Stream`].
+/// Sums that are being computed: see [`Stream`].
 pub struct Streams(BTreeMap<Algorithm, Stream>);
 
 impl Streams {
-    /// Sums of nothing yet.
+    /// Begins these sums.
     pub fn new(engine: &Engine, file: &Arc<Mapped>, algorithms: &BTreeSet<Algorithm>) -> Self {
         let stream = |&algorithm| (algorithm, engine.stream(file, algorithm));
         Self(algorithms.iter().map(stream).collect())
     }
 
-    /// Allows to sum the file's bytes up to this offset.
+    /// Allows summing the file's bytes up to this offset.
     pub fn allow(&self, limit: u64) {
         self.0.values().for_each(|stream| stream.allow(limit));
     }
 
-    /// The offset up to which the file is in all of its sums; `None` if there are none.
+    /// The offset that all sums have reached; `None` if there are no sums.
     pub fn position(&self) -> Option<u64> {
         self.0.values().map(Stream::position).min()
     }
 
-    /// Waits until the file is summed up to this offset, which must be allowed.
+    /// Waits until all sums have reached this offset, which must be allowed.
     pub fn wait_for(&self, offset: u64) {
         self.0.values().for_each(|stream| stream.wait_for(offset));
     }
 
-    /// The sums of all bytes up to `end`, which is what is allowed, and the time that they took.
+    /// The sums of all bytes up to `end`, the allowed limit, and the time that they took.
     ///
     /// # Errors
-    /// When some of the file cannot be read.
+    /// When the file cannot be read.
     pub fn finish(self, end: u64) -> io::Result<(Sums, Duration)> {
         let (mut sums, mut spent) = (Sums::new(), Duration::ZERO);
         for (algorithm, stream) in self.0 {
@@ -53,7 +53,7 @@ impl Streams {
     }
 }
 
-/// The sum of this kind among `sums`, which must have it.
+/// The sum by this algorithm, which `sums` must contain.
 pub fn set_sum(sums: &Sums, checksum: Checksum) -> Sum {
     let sum = sums.get(&checksum.into()).and_then(|bytes| Sum::from_bytes(checksum, bytes));
     sum.expect("a set's own checksum is always computed")

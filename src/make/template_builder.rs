@@ -1,4 +1,5 @@
-//! One image outside of any release: its parts among some files, and its template, written wherever the caller wants it.
+//! Builds the template of one image without a release: finds its parts among some files, and writes the template wherever
+//! the caller wants it.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,19 +27,19 @@ use crate::mirror::{Catalogue, FileId};
 use crate::output;
 use crate::progress::Progress;
 
-/// How much of the image is worked on at a time, in bytes, unless it is sparse.
+/// How much of the image is processed at a time, in bytes, unless it is sparse.
 const WINDOW: u64 = 64 << 20;
 
 /// An image, the files that may be parts of it, and how its template is written.
 pub struct TemplateBuilder<'a> {
     pub image: &'a Arc<Mapped>,
     pub catalogue: &'a Catalogue,
-    /// Of equal files, the one that comes first is recorded.
+    /// Of equal files, the first one is recorded.
     pub files: &'a [FileId],
     /// In bytes. Shorter files are not matched.
     pub block_length: u32,
     pub options: template::Options,
-    /// What errors call the image and the template.
+    /// The names of image and template in error messages.
     pub image_path: &'a Path,
     pub template_path: &'a Path,
     pub pool: &'a ThreadPool,
@@ -48,7 +49,7 @@ pub struct TemplateBuilder<'a> {
 /// A part that was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
-    /// In the image, in bytes.
+    /// Where it is in the image, in bytes.
     pub offset: u64,
     pub file: FileId,
     pub sum: Sum,
@@ -56,18 +57,17 @@ pub struct Part {
 
 /// A template that was written.
 pub struct BuiltTemplate {
-    /// The template's own sum, of the kind that the template has.
+    /// The sum of the template itself, by the template's algorithm.
     pub template_sum: Sum,
     image_sum: Sum,
     layout: Layout,
 }
 
 impl TemplateBuilder<'_> {
-    /// Finds the parts, gives each to `found`, in the order of the image, and writes the template to `out`.
+    /// Finds the parts, passes each to `found` in the order of the image, and writes the template to `out`.
     ///
     /// # Errors
-    /// When the image cannot be read, `out` cannot be written, or a file is no longer what it was; and whatever `found`
-    /// gives.
+    /// When the image cannot be read, `out` cannot be written, or `found` fails.
     pub fn build<E: From<Error>>(
         &self,
         out: impl Write + Send,
@@ -109,10 +109,10 @@ impl TemplateBuilder<'_> {
         Ok(BuiltTemplate { template_sum, image_sum, layout: passed.layout })
     }
 
-    /// Reads a template back that was written to the file at `path`, and compares it with the image.
+    /// Reads back the template in the file at `path`, and compares it with the image.
     ///
     /// # Errors
-    /// When it is not what was found in the image.
+    /// When the template cannot be read or differs.
     pub fn prove(&self, path: &Path, written: &BuiltTemplate) -> Result<(), Error> {
         let sum_of_file = || File::open(path).and_then(|file| digest::sum_of_reader(self.options.checksum, file));
         let (proof, sum) = self.pool.install(|| {
@@ -123,13 +123,13 @@ impl TemplateBuilder<'_> {
         });
         let same = |sum: Sum| match sum == written.template_sum {
             true => Ok(()),
-            false => Err("the template has another sum than what was written".to_owned()),
+            false => Err("the template's sum is not that of the bytes that were written".to_owned()),
         };
         let proof = proof.and(sum).and_then(same);
         proof.map_err(|reason| Error::Proof { path: self.template_path.to_owned(), reason })
     }
 
-    /// An error if the image is no longer what was read.
+    /// An error if the image has changed since it was opened.
     pub fn check_image(&self) -> Result<(), Error> {
         self.image.intact().map_err(|source| self.image_error(source))
     }
@@ -143,7 +143,7 @@ fn part_of(part: &Match, selection: &Selection) -> Part {
     Part { offset: part.start, file: selection.file(part.part), sum: part.sum }
 }
 
-/// Bytes that are summed on their way.
+/// Hashes the bytes that it writes.
 struct HashingWriter<W> {
     out: W,
     hasher: Hasher,

@@ -1,9 +1,9 @@
-//! Publishes releases: every image becomes a set, proven before anybody can see it.
+//! Publishes releases: every image becomes a set, proven before anyone can see it.
 //!
-//! Sets are made beside their destination. When all images of an output directory are done, their sets appear there:
-//! of each the template, then the jigdo file; the SUMS files at the end. What is to appear is on record beforehand, so
-//! that the next run finishes what a killed one had begun. What a set was made of is on record in the index, so that a
-//! set is not made again while nothing has changed, and a run that was killed goes on where it stopped.
+//! Sets are staged beside their destination. Once all images of an output directory are done, their sets are published:
+//! each template, then its jigdo file, and the SUMS files last. The list of changes is written first, so the next run
+//! finishes what a killed run began. The index records what each set was made from, so unchanged sets are not made
+//! again and a killed run resumes where it stopped.
 
 mod outputs;
 mod plan;
@@ -25,23 +25,23 @@ use plan::Plan;
 use report::{MirrorReport, Report};
 use run::Run;
 
-/// How a run is done.
+/// How to run.
 pub struct Options<'a> {
     /// The index's file.
     pub index: &'a Path,
-    /// How many threads work.
+    /// How many threads to use.
     pub jobs: usize,
-    /// Only say what would be done. The index is brought up to date all the same.
+    /// Only report what would be done. The index is updated all the same.
     pub dry_run: bool,
 }
 
-/// Why a run stopped.
+/// Why nothing could be published.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     #[error(transparent)]
     Mirror(#[from] mirror::Error),
-    #[error("cannot start {jobs} threads: {source}; give a smaller --jobs")]
+    #[error("cannot start {jobs} threads: {source}; use a smaller --jobs")]
     Threads { jobs: usize, source: rayon::ThreadPoolBuildError },
     #[error(transparent)]
     Make(#[from] make::Error),
@@ -50,14 +50,14 @@ pub enum Error {
 /// The result of a run.
 pub struct RunResult {
     pub report: Report,
-    /// Whether there is not one set, and only because they could not be written.
+    /// True if no set exists because no output directory could be written.
     pub nothing_could_be_written: bool,
 }
 
 /// Publishes the sets of all images of these releases.
 ///
 /// # Errors
-/// What concerns all images: mirrors, the index. What concerns one image is in the report.
+/// When the mirrors or the index cannot be read. Errors of a single image are in the report.
 pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progress) -> Result<RunResult, Error> {
     let start = Instant::now();
     let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();

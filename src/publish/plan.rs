@@ -1,5 +1,5 @@
-//! The plan of a run: which mirror trees there are, which parts each image may be matched with, and what stands for
-//! everything that a set depends on.
+//! The plan of a run: its mirror trees, the parts that each image may contain, and the fingerprint of everything that a set
+//! depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use jigdo::{Checksum, hex};
 use sha2::{Digest as _, Sha256};
 
 use crate::file::Stamp;
-use crate::make::Selection;
+use crate::make::{MirrorTree, Selection};
 use crate::manifest::{Image, Mirror, Release};
 use crate::mirror::{Catalogue, Tree};
 
-/// An image of a release.
+/// An image, and the release that lists it.
 #[derive(Clone, Copy)]
 pub struct PlannedImage<'a> {
     pub release: &'a Release,
     pub image: &'a Image,
 }
 
-/// The images of all releases, and the different trees that their mirrors are.
+/// The images of all releases, and the distinct trees of their mirrors.
 pub struct Plan<'a> {
     pub images: Vec<PlannedImage<'a>>,
     mirrors: Vec<&'a Mirror>,
@@ -58,13 +58,13 @@ impl<'a> Plan<'a> {
         used.into_iter().collect()
     }
 
-    /// The place of a mirror's tree among [`Plan::trees`].
+    /// The index of a mirror's tree in [`Plan::trees`].
     fn tree(&self, mirror: &Mirror) -> usize {
         let place = self.mirrors.iter().position(|known| is_same_tree(known, mirror));
         place.expect("the plan has the mirror of every image")
     }
 
-    /// For each image the parts that it may be matched with. Images with the same mirrors share them.
+    /// The selections of parts, and the index of each image's selection. Images with the same mirrors share one.
     pub fn selections(&self, catalogue: &Catalogue) -> (Vec<Selection>, Vec<usize>) {
         let mut places = BTreeMap::new();
         let mut selections = Vec::new();
@@ -80,9 +80,9 @@ impl<'a> Plan<'a> {
         (selections, of_images)
     }
 
-    /// An image's mirrors, the preferred ones first, each with the place of its tree among [`Plan::trees`].
-    pub fn mirrors_of(&self, planned: &PlannedImage<'a>) -> Vec<(usize, &'a Mirror)> {
-        planned.mirrors().map(|mirror| (self.tree(mirror), mirror)).collect()
+    /// An image's mirrors, preferred ones first.
+    pub fn mirrors_of(&self, planned: &PlannedImage<'a>) -> Vec<MirrorTree<'a>> {
+        planned.mirrors().map(|mirror| MirrorTree { tree: self.tree(mirror), mirror }).collect()
     }
 }
 
@@ -91,14 +91,14 @@ fn is_same_tree(a: &Mirror, b: &Mirror) -> bool {
 }
 
 impl<'a> PlannedImage<'a> {
-    /// The image's mirrors, the preferred ones first.
+    /// The image's mirrors, preferred ones first.
     pub fn mirrors(&self) -> impl Iterator<Item = &'a Mirror> + use<'a> {
         let release = self.release;
         self.image.mirrors.iter().map(|&mirror| &release.mirrors[mirror])
     }
 
-    /// Stands for everything that the set depends on: the image, the parts, what the manifest says, this program. By
-    /// which path the image is reached is no part of it: its stamp tells which file it is.
+    /// A fingerprint of everything that the set depends on: the image, the parts, the manifest, this program. The image's
+    /// path is not included: its stamp identifies the file.
     pub fn fingerprint(&self, stamp: &Stamp, selection: &Selection) -> String {
         let Image { name, template_url, filename, short_info, info, include_jigdo, settings, .. } = self.image;
         let servers: Vec<_> = self.mirrors().map(|mirror| (&mirror.label, &mirror.servers)).collect();

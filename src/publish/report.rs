@@ -1,4 +1,4 @@
-//! What a run did: per image its sizes, sums and times; what `--report` writes and the table is made from.
+//! What a run did, with each image's sizes, sums and times: `--report` writes it, and the table is made from it.
 
 use std::path::PathBuf;
 
@@ -20,32 +20,32 @@ pub struct Report {
     pub seconds: f64,
 }
 
-/// What the index holds of the release's mirrors.
+/// The mirrors, as the index holds them.
 #[derive(Debug, Serialize)]
 pub struct MirrorReport {
     /// How many files the mirrors have.
     pub files: u64,
-    /// How long they are together.
+    /// Their total length.
     pub bytes: u64,
-    /// How long it took to bring the index up to date.
+    /// How long it took to update the index.
     pub seconds: f64,
 }
 
-/// How it went with an image.
+/// What happened to an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A new set was published.
     Published,
-    /// The published set is of this image, these parts and these settings already.
+    /// The published set is already that of this image, these parts and these settings.
     Unchanged,
-    /// Nothing was written, because the run is a dry one; a set would be published.
+    /// A set would be published, but this is a dry run.
     Planned,
-    /// No set was published; one that was published before is still there.
+    /// No set was published. An older one is still there.
     Failed,
 }
 
-/// What was made of an image. All sizes are in bytes.
+/// An image and its set. All sizes are in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageReport {
     pub image: PathBuf,
@@ -56,7 +56,7 @@ pub struct ImageReport {
     pub error: Option<String>,
     /// The image's length; unknown if it could not be opened.
     pub bytes: Option<u64>,
-    /// What is known once the set was made.
+    /// The set, if there is one.
     #[serde(flatten)]
     pub set: Option<SetReport>,
     pub outputs: Outputs,

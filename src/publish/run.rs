@@ -1,4 +1,4 @@
-//! A run over all images: several at once, each output directory published when the last of its images is done.
+//! Runs over all images, several at a time, and publishes each output directory when the last of its images is done.
 
 use std::fs;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::make::{Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, Stage
 use crate::mirror::{Catalogue, Index};
 use crate::progress::{Event, Progress};
 
-/// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
+/// How many pieces of templates, over all images, may wait for compression; at least one per image: 64 MiB, or 96.
 const PIECES_IN_MEMORY: usize = 32;
 
-/// How many images are in work at once, as far as there are any.
+/// How many images are processed at a time, if there are this many.
 const LEAST_AT_ONCE: usize = 16;
 const MOST_AT_ONCE: usize = 48;
 
-/// How long the windows of all images in work are together, and of one image, in bytes.
+/// The total length of all images' windows, and the limits for one image, in bytes.
 const WINDOWS: u64 = 512 << 20;
 const SHORTEST_WINDOW: u64 = 32 << 20;
 const LONGEST_WINDOW: u64 = 128 << 20;
@@ -50,7 +50,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run in which nothing is done yet, but output directories are there and locked, unless it is a dry one.
+    /// A new run. Creates and locks the output directories, unless it is a dry run.
     pub fn new(
         plan: &'a Plan<'a>,
         index: &'a Index,
@@ -66,8 +66,8 @@ impl<'a> Run<'a> {
         Self { plan, index, catalogue, pool, progress, dry_run, selections, selection_of, outputs, output_of, images }
     }
 
-    /// Does the work on all images, the longest first. Gives what came of each, and whether there is
-    /// not one set, and only because they could not be written.
+    /// Processes all images, longest first. Returns their reports, and true if no set exists because no output directory
+    /// could be written.
     pub fn process_all(self) -> (Vec<ImageReport>, bool) {
         let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
         let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
@@ -92,20 +92,20 @@ impl<'a> Run<'a> {
         (reports.collect(), nothing_could_be_written)
     }
 
-    /// Does the work on one image, and publishes its output directory if it was the last one there.
+    /// Processes one image, and publishes its output directory if this was the last image there.
     fn process(&self, image: usize) {
         let name = self.plan.images[image].image.path.display().to_string();
         let state = self.make_set(image, &name).unwrap_or_else(|error| State::failed(&error));
         self.progress.report(Event::ImageDone { image, name: &name, summary: &state.summary() });
         self.images[image].lock().state = state;
         let output = &self.outputs[self.output_of[image]];
-        // All images' states were set before the last one counts down.
+        // Every image's state is set before the counter reaches zero.
         if output.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 && !self.dry_run {
             self.publish(output);
         }
     }
 
-    /// Makes the image's set, or finds it made.
+    /// Makes the image's set, unless it is already there.
     fn make_set(&self, number: usize, name: &str) -> Result<State, Error> {
         let planned = self.plan.images[number];
         let directory = match &self.outputs[self.output_of[number]].directory {
@@ -156,14 +156,14 @@ impl<'a> Run<'a> {
         Ok(State::Ready(ReadySet { record: Box::new(record), status: SetStatus::Staged, is_settled }))
     }
 
-    /// How many images are in work at once: enough to fill the lanes that sum them side by side, and to keep all threads
-    /// busy. Each has a thread of its own, which does no more than lead the work on it.
+    /// How many images are processed at a time: enough to fill the lanes that sum them, and to keep all threads busy. Each
+    /// has its own thread, which only coordinates.
     fn images_at_once(&self) -> usize {
         self.pool.current_num_threads().clamp(LEAST_AT_ONCE, MOST_AT_ONCE).min(self.images.len())
     }
 
-    /// How much of an image is worked on at a time, in bytes: the more, the fuller are the lanes in which the parts that
-    /// begin there are read. All images together have as much of their bytes in use as most machines can keep in memory.
+    /// How much of an image is processed at a time, in bytes. Longer windows fill the lanes that read the parts in them
+    /// better; the windows of all images together fit in most machines' memory.
     fn window(&self, image: &Mapped) -> u64 {
         match image.is_sparse() {
             true => SPARSE_WINDOW,
@@ -171,13 +171,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Enough pieces of an image's template for every thread, as far as the images in work share the budget.
+    /// How many pieces of one template are compressed at a time: enough for every thread, within the image's share of the
+    /// budget.
     fn pieces_at_once(&self) -> usize {
         let share = PIECES_IN_MEMORY / self.images_at_once();
         share.min(2 * self.pool.current_num_threads()).max(1)
     }
 
-    /// Publishes the sets of a directory: templates, jigdo files, SUMS files.
+    /// Publishes the sets of one directory.
     fn publish(&self, output: &OutputGroup) {
         let Ok(directory) = &output.directory else { return };
         let mut sets = Vec::new();

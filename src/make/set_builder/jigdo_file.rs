@@ -1,4 +1,4 @@
-//! Writes a set's jigdo file, and proves it.
+//! Writes a set's jigdo file and proves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use jigdo::jigdo_file::{self, Jigdo, Location};
 use jigdo::{Algorithm, Checksum, Sum};
 
 use super::template_file::ProvenTemplate;
-use super::{Clocks, SetBuilder, sync};
+use super::{Clocks, MirrorTree, SetBuilder, sync};
 use crate::GENERATOR;
 use crate::digest::Hasher;
 use crate::file::Bytes as _;
@@ -19,13 +19,13 @@ use crate::mirror::FileId;
 use crate::output;
 
 impl SetBuilder<'_> {
-    /// The label under which the image's mirrors have the files of a tree.
+    /// The label of the mirror with this tree.
     fn label(&self, tree: usize) -> &str {
-        let mirror = self.mirrors.iter().find(|(known, _)| *known == tree);
-        &mirror.expect("an image is matched with its own mirrors only").1.label
+        let found = self.mirrors.iter().find(|mirror| mirror.tree == tree);
+        &found.expect("an image is matched with its own mirrors only").mirror.label
     }
 
-    /// What the set's jigdo file says.
+    /// The content of the set's jigdo file.
     pub(super) fn jigdo(&self, image: &Mapped, template: &ProvenTemplate) -> Jigdo {
         let spec = self.spec;
         let settings = &spec.settings;
@@ -40,7 +40,7 @@ impl SetBuilder<'_> {
         };
         let mut parts: Vec<_> = locations.into_iter().map(location).collect();
         parts.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
-        let servers = self.mirrors.iter().flat_map(|(_, mirror)| {
+        let servers = self.mirrors.iter().flat_map(|MirrorTree { mirror, .. }| {
             let server = |server: &crate::manifest::Server| jigdo_file::Server {
                 url: server.url.clone(),
                 try_last: server.try_last,
@@ -67,7 +67,7 @@ impl SetBuilder<'_> {
         }
     }
 
-    /// Writes the jigdo file and proves it. Gives its stamp, length and sums.
+    /// Writes the jigdo file and proves it. Returns its stamp, length and sums.
     pub(super) fn write_jigdo(
         &self,
         jigdo: &Jigdo,
@@ -93,7 +93,7 @@ impl SetBuilder<'_> {
     }
 }
 
-/// The sums and sizes that jigdo files carry in comments.
+/// The sums and sizes that go into the jigdo file's comments.
 fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenTemplate) -> Vec<String> {
     if algorithms.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The work on one image: find its parts, write its template and jigdo file, prove both, leave them staged.
+//! Builds the set of one image of a release: template and jigdo file, proven and staged.
 
 mod jigdo_file;
 mod template_file;
@@ -26,33 +26,40 @@ use crate::output::OutputDirectory;
 use crate::progress::Progress;
 use template_file::ProvenTemplate;
 
-/// What the work on an image needs.
+/// Builds the set of one image.
 pub struct SetBuilder<'a> {
-    /// The image's place in the run.
+    /// The image's index in the run.
     pub number: usize,
-    /// What the release says of the image.
+    /// The image's entry in the release.
     pub spec: &'a manifest::Image,
-    /// The image's mirrors, the preferred ones first, each with its tree in the catalogue.
-    pub mirrors: &'a [(usize, &'a manifest::Mirror)],
+    /// The image's mirrors, preferred ones first.
+    pub mirrors: &'a [MirrorTree<'a>],
     pub catalogue: &'a Catalogue,
     pub selection: &'a Selection,
     pub directory: &'a OutputDirectory,
     pub pool: &'a ThreadPool,
-    /// How much of the image is worked on at a time, in bytes.
+    /// How much of the image is processed at a time, in bytes.
     pub window: u64,
-    /// How many pieces of the template are compressed side by side.
+    /// How many pieces of the template are compressed in parallel.
     pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
 }
 
-/// A set that was made, and waits in its output directory.
+/// A mirror, and its tree's index in the catalogue.
+#[derive(Clone, Copy)]
+pub struct MirrorTree<'a> {
+    pub tree: usize,
+    pub mirror: &'a manifest::Mirror,
+}
+
+/// A set that is staged in its output directory.
 pub struct StagedSet {
-    /// The template's stamp. Files keep theirs when they are renamed.
+    /// The template's stamp. Files keep their stamps when they are renamed.
     pub template: Stamp,
-    /// The jigdo file's.
+    /// The jigdo file's stamp.
     pub jigdo: Stamp,
     pub report: SetReport,
-    /// What is now known of the image.
+    /// What is known of the image from now on.
     pub image: ImageFacts,
 }
 
@@ -71,7 +78,7 @@ impl SetBuilder<'_> {
     /// Makes the image's set and leaves it staged.
     ///
     /// # Errors
-    /// When the image or a part changes meanwhile, cannot be read, or the set cannot be written or proven.
+    /// When the image or a part cannot be read or changes meanwhile, or the set cannot be written or proven.
     pub fn build(&self, image: &KnownImage<'_>) -> Result<StagedSet, Error> {
         let start = Instant::now();
         let mut clocks = Clocks::default();
@@ -111,7 +118,7 @@ impl SetBuilder<'_> {
         Ok(StagedSet { template: template.stamp, jigdo: jigdo_stamp, report, image })
     }
 
-    /// Everything that is summed over a file of the set, or the image.
+    /// The algorithms by which the image and the files of the set are summed.
     fn algorithms(&self) -> BTreeSet<Algorithm> {
         let settings = &self.spec.settings;
         settings.sums.iter().copied().chain([settings.checksum.into()]).collect()
@@ -121,7 +128,7 @@ impl SetBuilder<'_> {
         Error::Image { path: self.spec.path.clone(), source }
     }
 
-    /// What is now known of the image.
+    /// What this run found out about the image.
     fn facts(&self, image: &KnownImage<'_>, template: &ProvenTemplate) -> ImageFacts {
         let checksum = self.spec.settings.checksum;
         let content = |part: &Match| {
@@ -135,7 +142,7 @@ impl SetBuilder<'_> {
         }
     }
 
-    /// An error if the image or a part is no longer what was read.
+    /// An error if the image or a part has changed since it was read.
     fn check_unchanged(&self, image: &Mapped, layout: &Layout) -> Result<(), Error> {
         let mut files: Vec<FileId> = layout.parts().map(|part| self.selection.file(part.part)).collect();
         files.sort_unstable();
@@ -148,7 +155,7 @@ impl SetBuilder<'_> {
     }
 }
 
-/// Makes a file last, and gives its stamp.
+/// Syncs a file to disk and returns its stamp.
 fn sync(file: &File) -> io::Result<Stamp> {
     file.sync_all()?;
     Ok(Stamp::of(&file.metadata()?))

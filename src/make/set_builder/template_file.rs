@@ -20,7 +20,7 @@ use crate::make::{Error, PoolWorkers, template_name};
 use crate::matcher::{Area, Layout};
 use crate::output;
 
-/// A template in the making: counts its bytes on their way into the file.
+/// Counts the bytes that it writes.
 struct CountingWriter {
     out: BufWriter<File>,
     length: u64,
@@ -38,17 +38,17 @@ impl Write for CountingWriter {
     }
 }
 
-/// A template that was written.
+/// A template that is written but not proven.
 pub(super) struct WrittenTemplate {
     file: File,
     length: u64,
     layout: Layout,
     image_sums: Sums,
-    /// Of the template itself, read back.
+    /// The template's own sums, of the bytes as read back.
     streams: Streams,
 }
 
-/// A template that was proven, and waits.
+/// A template that is proven and staged.
 pub(super) struct ProvenTemplate {
     pub stamp: Stamp,
     pub length: u64,
@@ -92,7 +92,7 @@ impl SetBuilder<'_> {
         Ok(WrittenTemplate { file, length, layout, image_sums, streams })
     }
 
-    /// Proves a template while it is made last on its disk, and takes its sums.
+    /// Proves a template while it is synced to disk, and takes its sums.
     pub(super) fn prove_template(
         &self,
         image: &KnownImage<'_>,
@@ -109,14 +109,14 @@ impl SetBuilder<'_> {
             let proven = clocks.proof.time(|| self.pool.install(prove));
             (synced.join(), proven)
         });
-        let stamp = synced.expect("a file is synced without a panic").map_err(failed)?;
+        let stamp = synced.expect("syncing a file does not panic").map_err(failed)?;
         proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
         let (sums, spent) = streams.finish(length).map_err(failed)?;
         clocks.template_sums = Stage { seconds: spent.as_secs_f64(), bytes: length * sums.len() as u64 };
         Ok(ProvenTemplate { stamp, length, layout, image_sums, sums })
     }
 
-    /// Goes through the image: finds its parts, sums it, and writes its areas. Gives these, and its sums.
+    /// Runs the pass over the image, writing its areas to the template. Returns the image's layout and sums.
     fn run_pass(
         &self,
         image: &KnownImage<'_>,
@@ -156,8 +156,8 @@ impl SetBuilder<'_> {
         Ok((passed.layout, passed.image_sums))
     }
 
-    /// Sees to it that what was written of the template is in its file, all unmatched data if there are no more, and
-    /// gives the length that it has. All but the description, which has the image's sum, is summed before that is known.
+    /// Flushes the template to its file and returns its length so far. At the end of the image this includes all unmatched
+    /// data, so that everything but the description is summed before the image's own sum, which it contains, is known.
     fn flush(&self, writer: &mut template::Writer<CountingWriter, PoolWorkers>, is_end: bool) -> Result<u64, Error> {
         let path = self.directory.staged(&template_name(&self.spec.name));
         let end = if is_end { writer.end_of_unmatched() } else { Ok(()) };
