@@ -544,7 +544,7 @@ fn a_locked_output_directory_stops_its_images_and_no_others() {
     let lock = File::open(place.path("out")).unwrap();
     lock.try_lock().unwrap();
     let ran = place.publish(&[]).with(3);
-    assert!(ran.err.contains("another run is at work in") && ran.err.contains("out; wait"), "{}", ran.err);
+    assert!(ran.err.contains("another run is writing to") && ran.err.contains("out; wait"), "{}", ran.err);
     assert!(contents(&place.path("out")).is_empty());
     let manifest = RELEASE.replace("img/*.iso', output: out", "img/{n}.iso', output: '{n}', matrix: {n: [one, two]}");
     place.write("release.yaml", manifest.as_bytes());

@@ -304,7 +304,7 @@ fn a_directory_where_another_run_is_at_work_keeps_all_as_they_are() {
     let lock = File::open(place.path("tree/arm64")).unwrap();
     lock.try_lock().unwrap();
     let ran = place.run(&set(&["tree"])).with(3);
-    assert!(ran.err.contains("another run is at work in") && ran.err.contains("tree/arm64"), "{}", ran.err);
+    assert!(ran.err.contains("another run is writing to") && ran.err.contains("tree/arm64"), "{}", ran.err);
     assert_eq!(contents(&place.path("tree")), before);
     drop(lock);
     place.run(&set(&["tree"])).with(0);

@@ -1,4 +1,4 @@
-//! An output directory: locked for one run, with a place inside it where sets wait until they are published.
+//! An output directory: locked by one run, with a staging directory inside it for files that are not published yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -6,30 +6,33 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// The directory inside the output directory in which files wait. Being inside, it is on the same file system.
+/// The staging directory. It is inside the output directory, so it is on the same file system.
 const STAGING: &str = ".jigpress";
-/// The file in the staging place that lists changes which have begun: a line each.
+/// The file in the staging directory that lists the changes of a commit, one per line.
 const COMMIT: &str = "commit";
 
-/// What happens to a file of an output directory.
+/// A change to a file of an output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The staged file of this name is published.
+    /// Publish the staged file of this name.
     Publish(String),
-    /// The published file of this name goes.
+    /// Remove the published file of this name.
     Remove(String),
 }
 
 /// An output directory.
 pub struct OutputDirectory {
     path: PathBuf,
-    /// The directory itself, locked against other runs: no lock file stays behind. `None` if nothing is to be written.
+    /// The directory itself, locked against other runs, so there is no lock file to leave behind. `None` if it is only
+    /// read.
     lock: Option<File>,
 }
 
 impl OutputDirectory {
-    /// Creates the directory where it is missing, locks it, and finishes what a run that was killed had begun to
-    /// publish.
+    /// Creates the directory if it is missing, locks it, and finishes the commit of a killed run.
+    ///
+    /// # Errors
+    /// When another run has locked the directory, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Write { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed)?;
@@ -45,7 +48,7 @@ impl OutputDirectory {
         }
     }
 
-    /// The directory as it is, to look at only: it is neither created nor locked.
+    /// The directory, for reading only: it is neither created nor locked.
     pub fn unlocked(path: &Path) -> Self {
         Self { path: path.to_owned(), lock: None }
     }
@@ -55,12 +58,15 @@ impl OutputDirectory {
         self.path.join(name)
     }
 
-    /// Where the file `name` waits to be published.
+    /// Where the file `name` is staged.
     pub fn staged(&self, name: &str) -> PathBuf {
         self.path.join(STAGING).join(name)
     }
 
-    /// A new, empty file that waits to be published as `name`.
+    /// Creates an empty staged file, to be published as `name`.
+    ///
+    /// # Errors
+    /// When it cannot be created.
     pub fn stage(&self, name: &str) -> Result<File, Error> {
         let path = self.staged(name);
         let failed = |source| Error::Write { path: path.clone(), source };
@@ -68,28 +74,34 @@ impl OutputDirectory {
         File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(failed)
     }
 
-    /// Makes these changes, in their order, so that all of them happen: should this run be killed meanwhile, the next
-    /// one that opens the directory finishes them. A staged file with the bytes of the published one does not replace
-    /// it.
+    /// Makes these changes in this order, and makes all of them: if this run is killed meanwhile, the next one that opens
+    /// the directory finishes them. A staged file does not replace a published one with the same bytes.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
     pub fn commit(&self, changes: &[Change]) -> Result<(), Error> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.record(changes)?;
-        self.carry_out(changes)
+        self.write_list(changes)?;
+        self.apply_needed(changes)
     }
 
-    /// The same where all staged files are known to have other bytes than those that are published: nothing is compared.
+    /// Like [`commit`](Self::commit), without comparing files: for staged files that are known to differ from the published
+    /// ones.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
     pub fn commit_changed(&self, changes: &[Change]) -> Result<(), Error> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.record(changes)?;
-        self.make(changes.iter())
+        self.write_list(changes)?;
+        self.apply(changes.iter())
     }
 
-    /// Puts changes on record before the first of them is made.
-    fn record(&self, changes: &[Change]) -> Result<(), Error> {
+    /// Writes the list of changes, before the first of them is made.
+    fn write_list(&self, changes: &[Change]) -> Result<(), Error> {
         let failed = |source| Error::Write { path: self.staged(COMMIT), source };
         let unfinished = format!("{COMMIT}.new");
         let mut file = self.stage(&unfinished)?;
@@ -110,27 +122,27 @@ impl OutputDirectory {
         };
         let changes = Change::parse_list(&text);
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it is not a list of changes; delete it");
-        self.carry_out(&changes.ok_or_else(malformed).map_err(failed)?)
+        self.apply_needed(&changes.ok_or_else(malformed).map_err(failed)?)
     }
 
-    /// Makes changes that are on record. Those that were made already are passed over.
-    fn carry_out(&self, changes: &[Change]) -> Result<(), Error> {
+    /// Makes the listed changes, except those that are made already.
+    fn apply_needed(&self, changes: &[Change]) -> Result<(), Error> {
         let mut needed = Vec::new();
-        // Files are compared beforehand, so that nothing but renames lies between a template and its jigdo file.
+        // Compare all files first, so that only renames happen between a template and its jigdo file.
         for change in changes {
             let is_needed = match change {
-                Change::Publish(name) => self.is_new(name)?,
+                Change::Publish(name) => self.needs_publishing(name)?,
                 Change::Remove(_) => true,
             };
             if is_needed {
                 needed.push(change);
             }
         }
-        self.make(needed.into_iter())
+        self.apply(needed.into_iter())
     }
 
-    /// Makes changes, makes them last, and strikes them off the record.
-    fn make<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Result<(), Error> {
+    /// Makes changes, syncs the directory, and deletes the list.
+    fn apply<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Result<(), Error> {
         for change in changes {
             let (name, result) = match change {
                 Change::Publish(name) => (name, fs::rename(self.staged(name), self.published(name))),
@@ -148,8 +160,8 @@ impl OutputDirectory {
         fs::remove_file(&path).map_err(|source| Error::Write { path, source })
     }
 
-    /// Whether a file `name` waits that has other bytes than the published one. One with the same bytes goes.
-    fn is_new(&self, name: &str) -> Result<bool, Error> {
+    /// Whether the staged file `name` exists and differs from the published one. If it has the same bytes, it is deleted.
+    fn needs_publishing(&self, name: &str) -> Result<bool, Error> {
         let (staged, published) = (self.staged(name), self.published(name));
         let failed = |source| Error::Write { path: published.clone(), source };
         if !staged.try_exists().map_err(failed)? {
@@ -162,15 +174,15 @@ impl OutputDirectory {
         Ok(!is_same)
     }
 
-    /// Makes what was published last, even if the machine loses power now.
+    /// Makes sure that published files survive a loss of power.
     fn sync(&self) -> Result<(), Error> {
         let synced = self.lock.as_ref().map_or(Ok(()), File::sync_all);
         synced.map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 
-    /// Removes what was left behind by runs that were killed, and the staging place with it.
+    /// Removes the staging directory, with anything that killed runs left in it.
     pub fn clean(&self) {
-        // What cannot be removed now will be by the next run; it is in nobody's way.
+        // Anything that cannot be removed does no harm; the next run tries again.
         let _ = fs::remove_dir_all(self.path.join(STAGING));
     }
 }
@@ -184,7 +196,7 @@ impl Change {
         changes.iter().map(line).collect()
     }
 
-    /// `None` unless every line is a change of a file in the directory itself.
+    /// `None` if any line is not a change of a file in the directory itself.
     fn parse_list(text: &str) -> Option<Vec<Self>> {
         let change = |line: &str| match line.split_once(' ')? {
             (_, name) if name.contains('/') || matches!(name, "" | "." | "..") => None,

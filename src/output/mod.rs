@@ -1,4 +1,4 @@
-//! Output directories: files are staged in them, published all or nothing, and listed in SUMS files.
+//! Output directories: files are staged in them, published all together or not at all, and listed in SUMS files.
 
 mod directory;
 mod staged_file;
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 pub use directory::{Change, OutputDirectory};
 pub use staged_file::StagedFile;
 
-/// Why something was not written.
+/// Why something could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("another run is at work in {path}; wait for it to end", path = .path.display())]
+    #[error("another run is writing to {path}; wait until it has finished", path = .path.display())]
     Locked { path: PathBuf },
     #[error("{path}: {source}; check space and permissions there", path = .path.display())]
     Write { path: PathBuf, source: io::Error },

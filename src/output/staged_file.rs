@@ -1,22 +1,25 @@
-//! A file that a command writes: it takes its place whole, or not at all.
+//! A file that appears complete or not at all.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file in the making, beside its place. Unless it is [finished](StagedFile::finish), nothing is left of it.
+/// A file that is written beside its destination. Unless it is [finished](StagedFile::finish), it is deleted.
 pub struct StagedFile {
     file: File,
     path: PathBuf,
-    /// The file that takes the place once it is whole. `None` where the path is no regular file's, but a pipe's or a
-    /// device's: these are written to.
+    /// The file that is renamed to the destination. `None` if the destination is a pipe or a device, which is written
+    /// directly.
     staged: Option<PathBuf>,
 }
 
 impl StagedFile {
-    /// Begins the file that is to be at `path`.
+    /// Creates a file for the destination `path`.
+    ///
+    /// # Errors
+    /// When it cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
-        // Where a symbolic link stands, what it leads to is meant.
+        // A symbolic link stays; its target is replaced.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let is_special = path.metadata().is_ok_and(|found| !found.is_file());
         let staged = (!is_special).then(|| {
@@ -36,12 +39,15 @@ impl StagedFile {
         &self.file
     }
 
-    /// Where what was written can be read back; `None` if it cannot.
+    /// Where the written bytes can be read back; `None` if they cannot.
     pub fn staged(&self) -> Option<&Path> {
         self.staged.as_deref()
     }
 
-    /// Puts the file in its place, so that a reader sees the old one or the new one.
+    /// Moves the file to its destination: a reader sees the old file or the new one.
+    ///
+    /// # Errors
+    /// When it cannot be synced or renamed.
     pub fn finish(mut self) -> io::Result<()> {
         let Some(staged) = self.staged.take() else { return Ok(()) };
         let placed = self.file.sync_all().and_then(|()| std::fs::rename(&staged, &self.path));

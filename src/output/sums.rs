@@ -1,4 +1,4 @@
-//! SUMS files: `MD5SUMS`, `SHA256SUMS` and friends, as `md5sum` and its friends write and check them.
+//! SUMS files such as `MD5SUMS` and `SHA256SUMS`, in the format of `md5sum` and its siblings.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,12 +9,12 @@ use jigdo::Algorithm;
 
 use super::{Change, Error, OutputDirectory};
 
-/// The name of the file that holds sums of this kind.
+/// The name of the SUMS file for this algorithm.
 pub fn file_name(algorithm: Algorithm) -> String {
     format!("{}SUMS", algorithm.name())
 }
 
-/// Stages the directory's SUMS file of this kind as `update` leaves it. Returns the change to commit; `None` if the
+/// Stages the directory's SUMS file for this algorithm as `update` leaves it. Returns the change to commit; `None` if the
 /// published file is up to date. A file without lines is removed.
 ///
 /// # Errors
@@ -47,12 +47,12 @@ pub fn stage(
     }
 }
 
-/// The names of the files that a SUMS file lists, without the `./` that may stand before them.
+/// The names of the files that a SUMS file lists, without a leading `./`.
 pub fn listed(text: &[u8]) -> impl Iterator<Item = String> {
     text.split(|&byte| byte == b'\n').filter_map(|line| Some(plain_name(sum_of_line(line)?.1)))
 }
 
-/// A SUMS file with other sums, in hexadecimal, for some of the files that it lists; all else in it stays as it is.
+/// A SUMS file with new sums, in hexadecimal, for some of the files that it lists. Everything else in it is kept.
 pub fn with_sums(text: &[u8], sums: &BTreeMap<String, String>) -> Vec<u8> {
     let mut changed = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -71,7 +71,7 @@ fn plain_name(name: String) -> String {
     name.strip_prefix("./").map(str::to_owned).unwrap_or(name)
 }
 
-/// Where in a line the sum stands, and of which file it is: `sum  name`, or `MD5 (name) = sum`, as `--tag` writes it.
+/// Where a line has its sum, and the file's name: `sum  name`, or `MD5 (name) = sum` as written by `--tag`.
 fn sum_of_line(line: &[u8]) -> Option<(Range<usize>, String)> {
     let line = std::str::from_utf8(line).ok()?;
     if let Some((sum, name)) = parse_line(line) {
@@ -87,13 +87,13 @@ fn sum_of_line(line: &[u8]) -> Option<(Range<usize>, String)> {
 /// The lines of a SUMS file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SumsFile {
-    /// Lines that are not a sum and a name of UTF-8; kept, and written first.
+    /// Lines that are not a sum and a UTF-8 name. They are kept, and written first.
     others: Vec<Vec<u8>>,
     sums: BTreeMap<String, String>,
 }
 
 impl SumsFile {
-    /// The content of a SUMS file. Any bytes are one: lines that make no sense are kept as they are.
+    /// Parses a SUMS file. Lines that are not understood are kept as they are.
     pub fn parse(text: &[u8]) -> Self {
         let mut file = Self::default();
         for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -113,29 +113,29 @@ impl SumsFile {
         self.sums.insert(name.to_owned(), sum.to_owned());
     }
 
-    /// Forgets the file `name`.
+    /// Removes the line of the file `name`.
     pub fn remove(&mut self, name: &str) {
         self.sums.remove(name);
     }
 
-    /// The names and their sums, in hexadecimal, ordered by name.
+    /// The names with their sums, in hexadecimal, ordered by name.
     pub fn sums(&self) -> impl Iterator<Item = (&str, &str)> {
         self.sums.iter().map(|(name, sum)| (&**name, &**sum))
     }
 
-    /// Whether no line is left.
+    /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
         self.others.is_empty() && self.sums.is_empty()
     }
 
-    /// The content of the file, ordered by name.
+    /// The file's content, ordered by name.
     pub fn text(&self) -> Vec<u8> {
         let others = self.others.iter().map(|line| [line, &b"\n"[..]].concat());
         others.chain(self.sums.iter().map(|(name, sum)| line(name, sum).into_bytes())).flatten().collect()
     }
 }
 
-/// A line as coreutils writes it: a name with a backslash is escaped, and the line says so by starting with one.
+/// A line as coreutils writes it: a backslash in the name is escaped, and the line then begins with one.
 fn line(name: &str, sum: &str) -> String {
     match name.contains('\\') {
         true => format!("\\{sum}  {}\n", name.replace('\\', "\\\\")),
@@ -155,8 +155,8 @@ fn is_sum(text: &str) -> bool {
     text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The name that was escaped; `None` if it has other escapes than that of the backslash: such a name has a line break
-/// in it, so it is of no file of ours.
+/// Undoes the escapes. `None` if there are others than the backslash's: such a name contains a line break, so it is not
+/// one of our files.
 fn unescape(name: &str) -> Option<String> {
     let mut pieces = name.split("\\\\");
     let is_plain = pieces.all(|piece| !piece.contains('\\'));
