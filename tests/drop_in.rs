@@ -153,7 +153,7 @@ fn a_cache_of_jigdo_files_is_left_alone_and_a_new_one_begun_beside_it() {
         place.put(name, &theirs);
         let cache = format!("--cache={name}");
         let first = place.run_well(&["md5sum", &cache, "tree"]);
-        assert!(first.err.contains("cache of the old jigdo-file"), "{}", first.err);
+        assert!(first.err.contains("cache of the original jigdo-file"), "{}", first.err);
         assert!(place.read(name) == theirs);
         assert!(place.read(&format!("{name}.jigpress")).starts_with(b"SQLite"));
         let second = place.run_well(&["md5sum", &cache, "tree"]);
@@ -293,7 +293,7 @@ fn names_that_are_no_text_are_summed_and_put_into_images() {
     assert!(place.read("again.iso") == image());
     // A jigdo file cannot name it.
     let ran = place.run_well(&["make-template", "--force", "-i", "disc.iso", "-r", "grep", "tree", "odd"]);
-    assert!(ran.err.contains("cannot carry") && ran.out.lines().count() == 4, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("cannot contain") && ran.out.lines().count() == 4, "{}{}", ran.out, ran.err);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! `jigpress completions`: a script that lets a shell complete the command line.
+//! `jigpress completions`: a completion script for a shell.
 
 use std::io::{self, Write as _};
 
-/// Prints a script that lets a shell complete jigpress's command line.
+/// Prints a completion script for a shell.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The shell.
@@ -12,7 +12,7 @@ pub struct Args {
 /// Prints the script.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// When standard output cannot be written.
 pub fn run(args: &Args) -> io::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "jigpress", &mut script);

@@ -1,4 +1,4 @@
-//! The lines in which `jigdo-file list-template` describes an image: one for each entry of the description.
+//! The lines of `jigdo-file list-template`: one for each entry of an image's description.
 
 use std::io::{self, Write};
 
@@ -22,7 +22,7 @@ impl Notation {
         }
     }
 
-    /// The column of a rolling sum, with the space before it.
+    /// The column of a rolling sum, with its leading space.
     fn rsync64(self, sum: Rsync64) -> String {
         match self {
             Self::Base64 => format!("  {}", base64::encode(&sum.to_bytes())),
@@ -31,7 +31,7 @@ impl Notation {
     }
 }
 
-/// Writes the line of an entry that begins at `offset` of the image, in bytes.
+/// Writes the line of an entry. `offset` is its place in the image, in bytes.
 pub fn write_entry(out: &mut dyn Write, offset: u64, entry: &Entry, notation: Notation) -> io::Result<()> {
     match entry {
         Entry::Area(Area::Unmatched { length }) | Entry::Written(Area::Unmatched { length }) => {
@@ -45,7 +45,7 @@ pub fn write_entry(out: &mut dyn Write, offset: u64, entry: &Entry, notation: No
             write_part(out, kind, offset, area, notation)
         }
         Entry::Written(area @ Area::Part { sum, .. }) => {
-            // A column less than the others have: so jigdo-file prints it.
+            // One space less than the others, as jigdo-file prints it.
             let kind = match sum.checksum() {
                 Checksum::Md5 => "have-file       ",
                 Checksum::Sha256 => "have-file-sha256",

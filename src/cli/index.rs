@@ -1,4 +1,4 @@
-//! `jigpress index`: brings the index of mirror trees up to date on its own.
+//! `jigpress index`: updates the index of mirror trees.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,18 +10,18 @@ use crate::manifest::{self, Mirror, Mirrors};
 use crate::mirror::{Index, Tree};
 use crate::progress::Event;
 
-/// The block length of directories that are named without a manifest, in bytes.
+/// The block length for directories that are given without a manifest, in bytes.
 const DEFAULT_BLOCK_LENGTH: u32 = 1024;
 
-/// Brings the index of mirror trees up to date.
+/// Updates the index of mirror trees.
 ///
-/// `publish` does so itself; this is for doing it beforehand, when the machine has nothing else to do.
+/// `publish` does this itself. Use this command to do it earlier, while the machine is idle.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Release manifests, whose mirrors are indexed, or directories.
+    /// Release manifests whose mirrors to index, or directories.
     #[arg(required = true, value_name = "MANIFEST|DIR")]
     sources: Vec<PathBuf>,
-    /// Read every file in full now, and remember its MD5 and its SHA-256, so that `publish` need not.
+    /// Read every file in full now and record its MD5 and SHA-256, so that `publish` need not.
     #[arg(long)]
     read_all: bool,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Args {
     quiet: bool,
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (trees, block_lengths) = trees(&args.sources)?;
     let pool = args.jobs.pool()?;
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The trees that are meant, and the block lengths that images will want of them.
+/// The trees to index, and the block lengths that images need.
 fn trees(sources: &[PathBuf]) -> Result<(Vec<Tree>, Vec<u32>), Failure> {
     let (directories, manifests): (Vec<&Path>, Vec<&Path>) =
         sources.iter().map(PathBuf::as_path).partition(|source| source.is_dir());

@@ -1,11 +1,11 @@
-//! `jigpress man`: the manual page, the commands' own pages behind it.
+//! `jigpress man`: the manual page, followed by those of the commands.
 
 use std::io::{self, Write as _};
 
 /// Prints the page.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// When standard output cannot be written.
 pub fn run() -> io::Result<()> {
     let mut page = Vec::new();
     let mut command = super::command();
@@ -15,7 +15,7 @@ pub fn run() -> io::Result<()> {
     io::stdout().write_all(&page)
 }
 
-/// Appends the sections of a command's own commands.
+/// Appends the sections of a command's subcommands.
 fn append(command: &clap::Command, name: &str, page: &mut Vec<u8>) -> io::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let man = clap_mangen::Man::new(subcommand.clone());

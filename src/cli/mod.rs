@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 
 mod assemble;
 mod check;
@@ -26,8 +26,8 @@ use crate::manifest;
 
 /// Publishes disc images as jigdo sets.
 ///
-/// Exit codes: 0 all was done; 1 some image failed, the others are published, or parts are missing; 2 the command line, a
-/// manifest or a jigdo file is wrong, nothing was touched; 3 nothing could be done.
+/// Exit codes: 0 success; 1 some images failed and the others are published, or parts are missing; 2 the command line, a
+/// manifest or a jigdo file is wrong, and nothing was changed; 3 nothing could be done.
 #[derive(Debug, Parser)]
 #[command(name = "jigpress", version, max_term_width = 100)]
 struct Cli {
@@ -45,14 +45,14 @@ enum Command {
     JigdoFile(jigdo_file::Args),
     Servers(servers::Args),
     Snapshot(snapshot::Args),
-    /// Prints the JSON Schema of release manifests, for editors to complete and check them.
+    /// Prints the JSON Schema of release manifests, with which editors complete and check them.
     Schema,
     Completions(completions::Args),
-    /// Prints the manual page, in roff: see it with `jigpress man | man -l -`.
+    /// Prints the manual page in roff. To read it: `jigpress man | man -l -`.
     Man,
 }
 
-/// Why a command stops, as the exit code tells it.
+/// Why a command stops, for the exit code.
 enum Failure {
     /// The command line is wrong.
     Usage(String),
@@ -75,7 +75,7 @@ const USAGE: u8 = 2;
 /// Nothing could be done.
 const NOTHING: u8 = 3;
 
-/// Carries out the process's command line.
+/// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     if let Some(arguments) = jigdo_file::arguments() {
         return jigdo_file::run(arguments);
@@ -111,7 +111,7 @@ fn report(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// That nobody reads standard output to its end is no failure.
+/// A reader that closes standard output early is no failure.
 fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
@@ -119,7 +119,7 @@ fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Rows with their cells in columns: the first and the last set to the left, the others to the right.
+/// Formats rows as columns. The first and last are left-aligned, the others right-aligned.
 fn columns<const COUNT: usize>(rows: &[[String; COUNT]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; COUNT] = std::array::from_fn(width);
@@ -153,7 +153,7 @@ pub enum Format {
 /// Where the index is.
 #[derive(Debug, Clone, clap::Args)]
 struct IndexArgs {
-    /// The index, which remembers what was read of mirror files; created if missing. Default:
+    /// The index, which caches what was read from mirror files; created if missing. Default:
     /// jigpress/index.sqlite in $XDG_CACHE_HOME or ~/.cache.
     #[arg(long, value_name = "FILE", env = "JIGPRESS_INDEX")]
     index: Option<PathBuf>,
@@ -168,14 +168,14 @@ impl IndexArgs {
             |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
         let caches = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
         let path = caches.map(|caches| caches.join("jigpress/index.sqlite"));
-        path.ok_or_else(|| Failure::Usage("there is no home directory to keep the index in; give --index FILE".into()))
+        path.ok_or_else(|| Failure::Usage("there is no home directory for the index; use --index FILE".into()))
     }
 }
 
-/// How many threads there are to work with.
+/// How many threads to use.
 #[derive(Debug, Clone, clap::Args)]
 struct JobsArgs {
-    /// How many threads work. Default: one for each core.
+    /// How many threads to use. Default: one per core.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }
@@ -189,7 +189,7 @@ impl JobsArgs {
     /// A pool of this many threads.
     fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
         let (count, builder) = (self.count(), rayon::ThreadPoolBuilder::new());
-        let failed = |error| Failure::Nothing(format!("cannot start {count} threads: {error}; give a smaller --jobs"));
+        let failed = |error| Failure::Nothing(format!("cannot start {count} threads: {error}; use a smaller --jobs"));
         builder.num_threads(count).build().map_err(failed)
     }
 }

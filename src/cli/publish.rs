@@ -16,32 +16,32 @@ use crate::servers::{self, Task};
 
 /// Publishes the images of releases as jigdo sets.
 ///
-/// Every image that the manifests name is searched for the files of its mirrors, and gets a .jigdo and a .template
-/// file, proven before they appear in the output directory. What did not change since the last run is not done again.
+/// Searches each image for the files of its mirrors, and writes a .jigdo and a .template file for it. Both are proven
+/// before they appear in the output directory. Images that have not changed since the last run are skipped.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Release manifests.
     #[arg(required = true, value_name = "MANIFEST")]
     manifests: Vec<PathBuf>,
-    /// Only images for which a matrix variable has this value (`arch=amd64`), or whose name or path matches
-    /// (`image=*netinst*`). Repeat it for several values of a variable; different variables must all hold.
+    /// Only publish images with this value of a matrix variable (`arch=amd64`), or with a matching name or path
+    /// (`image=*netinst*`). May be repeated: any value of the same variable matches, different variables must all match.
     #[arg(long, value_name = "VARIABLE=VALUE")]
     only: Vec<Selector>,
     #[command(flatten)]
     jobs: JobsArgs,
     #[command(flatten)]
     index: IndexArgs,
-    /// Say what would be done, and write nothing but the index.
+    /// Show what would be done; write nothing but the index.
     #[arg(long)]
     dry_run: bool,
-    /// Do nothing but regenerate the [Servers] sections of the sets that are published, as the manifests have them now.
-    /// With --dry-run, print what would change.
+    /// Only regenerate the [Servers] sections of the published sets from the manifests. With --dry-run, print what would
+    /// change.
     #[arg(long, conflicts_with_all = ["format", "report"])]
     servers_only: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Also write the result, as JSON, to this file.
+    /// Also write the result as JSON to this file.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Print nothing but warnings and errors.
@@ -49,7 +49,7 @@ pub struct Args {
     quiet: bool,
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
     if args.servers_only {
@@ -94,7 +94,7 @@ fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     let outcome = pool.install(|| servers::set(&tasks, &options)).map_err(super::servers::unchanged)?;
     for path in &missing {
         terminal::say(format_args!(
-            "jigpress: {} is not published yet; publish without --servers-only",
+            "jigpress: {} is not published yet; run without --servers-only first",
             path.display()
         ));
     }
@@ -102,7 +102,7 @@ fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
 }
 
-/// The table at the end of a run, totals last.
+/// The table at the end of a run, with the totals last.
 fn table(report: &Report) -> String {
     let mut rows = vec![["image", "size", "matched", "parts", "template", "seconds", ""].map(str::to_owned)];
     let mut total = Totals::default();

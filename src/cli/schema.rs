@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 /// Prints the schema.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// When standard output cannot be written.
 pub fn run() -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &crate::manifest::schema())?;

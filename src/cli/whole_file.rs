@@ -1,5 +1,5 @@
-//! Files that options name for what a command finds out. They are opened before anything is done, so that one that
-//! cannot be written is known in time.
+//! Files that options such as `--report` name for results. They are opened first, so that a file that cannot be written is
+//! an error before any work is done.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ pub struct WholeFile {
 }
 
 impl WholeFile {
-    /// Opens what `option` names.
+    /// Opens the file that `option` names.
     pub fn create(path: &Path, option: &'static str) -> Result<Self, Failure> {
         let output = StagedFile::create(path).map_err(|error| failed(path, option, &error))?;
         Ok(Self { output, path: path.to_owned(), option })
     }
 
-    /// Writes `text` so that a reader sees the old one or the new one.
+    /// Writes `text`. A reader sees the old file or the new one.
     pub fn write(self, text: &str) -> Result<(), Failure> {
         let Self { output, path, option } = self;
         let written = output.file().write_all(text.as_bytes()).and_then(|()| output.finish());

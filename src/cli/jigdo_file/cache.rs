@@ -1,4 +1,4 @@
-//! What is remembered of files: the index in the file that `--cache` names, or one that lasts no longer than the program.
+//! The cache of what was read from files: the index that `--cache` names, or one in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,27 +15,26 @@ use crate::file::{Stamp, now_ns};
 use crate::mirror::{self, Catalogue, FileId, Index, NamedTree};
 use crate::progress::Progress;
 
-/// An index, and how it is kept.
+/// An index, and how to use it.
 pub struct Cache {
     index: Index,
     /// Whether it is in a file.
     is_kept: bool,
-    /// After how many seconds rows go that were not used; 0: never.
+    /// Rows that were not used for this many seconds are deleted; 0: never.
     expiry: u64,
-    /// Whether files that are not there are taken as the index knows them.
+    /// Whether files that do not exist are taken as the index knows them.
     is_trusted: bool,
 }
 
-/// Files that were found, with what is known of them.
+/// Files, with what is known about them.
 pub struct Catalogued {
     pub catalogue: Catalogue,
-    /// For each file its place in the catalogue. `None` if it cannot be used, or its name cannot be in an index, which
-    /// holds text.
+    /// Each file's id in the catalogue. `None` if the file cannot be used, or its name is not UTF-8, which the index needs.
     pub files: Vec<Option<FileId>>,
 }
 
 impl Cache {
-    /// The index that the options name. One that cannot be used is told, and done without.
+    /// Opens the index that the options name. If it cannot be used, a warning says so and nothing is cached.
     pub fn open(options: &Options) -> Result<Self, Error> {
         let kept = options.cache.as_deref().and_then(open_kept);
         let is_kept = kept.is_some();
@@ -47,8 +46,8 @@ impl Cache {
         })
     }
 
-    /// The stamp of a file that is not there, as the index knows it, if that is enough: it may be on a medium that is
-    /// elsewhere. A file that is there is always looked at; that costs nothing, and scripts give one name to many files.
+    /// The stamp that the index has for a missing file, if `--no-check-files` allows its use: the file may be on a medium
+    /// that is not mounted. An existing file is always checked: that is cheap, and scripts reuse names for other files.
     pub fn stamp(&self, name: &Name) -> Option<Stamp> {
         let path = name.rest().to_str().filter(|_| self.is_trusted)?;
         self.index.stamp(&root_of(name), path).unwrap_or_else(|error| {
@@ -57,7 +56,7 @@ impl Cache {
         })
     }
 
-    /// Looks up these files, and reads their first blocks of these lengths where these are not known.
+    /// Looks up these files, and reads those first blocks, of these lengths, that are not known yet.
     pub fn catalogue(
         &self,
         found: &[Found],
@@ -83,7 +82,7 @@ impl Cache {
         Ok(Catalogued { files: found.iter().map(id).collect(), catalogue })
     }
 
-    /// Saves what was found out, and forgets what was not used for long. What cannot be saved is told.
+    /// Saves what was read, and deletes expired rows. Failures are only warnings.
     pub fn finish(&self, catalogue: &Catalogue) {
         if !self.is_kept {
             return;
@@ -101,18 +100,18 @@ impl Cache {
     }
 }
 
-/// Where the root of a name really is.
+/// The real path of a name's root.
 fn root_of(name: &Name) -> PathBuf {
     let root = if name.root().is_empty() { Path::new(".") } else { Path::new(name.root()) };
-    // A medium that is not there at the moment is known by the path that it had.
+    // A medium that is not mounted keeps the path that it had.
     let absolute = || std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     std::fs::canonicalize(root).unwrap_or_else(|_| absolute())
 }
 
-/// The index in this file, or beside it if jigdo-file has the file.
+/// The index in this file, or beside it if the file is jigdo-file's cache.
 fn open_kept(path: &Path) -> Option<Index> {
     if path.parent().is_some_and(|directory| !directory.as_os_str().is_empty() && !directory.is_dir()) {
-        say(format_args!("{}: its directory is not there; nothing is cached", path.display()));
+        say(format_args!("{}: its directory does not exist; nothing is cached", path.display()));
         return None;
     }
     let opened = match Index::open(path) {
@@ -123,7 +122,7 @@ fn open_kept(path: &Path) -> Option<Index> {
             if !beside.exists() {
                 let (theirs, ours) = (path.display(), beside.display());
                 say(format_args!(
-                    "{theirs} is a cache of the old jigdo-file, and stays as it is; {ours} is the new one"
+                    "{theirs} is a cache of the original jigdo-file and is not changed; the new cache is {ours}"
                 ));
             }
             Index::open(&beside)
@@ -133,7 +132,7 @@ fn open_kept(path: &Path) -> Option<Index> {
     opened.map_err(|error| say(format_args!("{error}; nothing is cached"))).ok()
 }
 
-/// Whether the file is a Berkeley DB, of either byte order: its fourth word says which kind.
+/// Whether the file is a Berkeley DB of either byte order: its fourth word is a magic number.
 fn is_berkeley_db(path: &Path) -> bool {
     const BTREE: u32 = 0x0005_3162;
     const HASH: u32 = 0x0006_1561;

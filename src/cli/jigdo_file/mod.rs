@@ -1,7 +1,7 @@
-//! The stand-in for jigdo-file: its command line, its output and its exit codes, with this program's engine.
+//! A drop-in replacement for jigdo-file: the same command line, output and exit codes, with this program's engine.
 //!
-//! It answers to the name `jigdo-file`, and to `jigpress jigdo-file`. `docs/jigdo-file-drop-in.md` lists where it differs
-//! on purpose.
+//! It runs when the program is called `jigdo-file`, and as `jigpress jigdo-file`. `docs/jigdo-file-drop-in.md` lists the
+//! intended differences.
 
 mod cache;
 mod files;
@@ -35,12 +35,12 @@ use crate::{assemble, make, mirror};
 use names::Names;
 use options::{Command, Options};
 
-/// The name by which the program knows that it stands in for jigdo-file.
+/// The program name that selects the drop-in.
 const NAME: &str = "jigdo-file";
 
-/// Stands in for jigdo-file: the same commands, options, output and exit codes, with this program's engine.
+/// Replaces jigdo-file: the same commands, options, output and exit codes, with this program's engine.
 ///
-/// `jigpress jigdo-file --help-all` lists them. A link to this program that is called jigdo-file does the same.
+/// `jigpress jigdo-file --help-all` lists them. A link to this program with the name jigdo-file does the same.
 #[derive(Debug, Clone, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
@@ -49,19 +49,19 @@ pub struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Why the work stopped. All of these have jigdo-file's exit code for what cannot be helped.
+/// Why a command failed. All of these exit with jigdo-file's code for a failure.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// The command line is wrong; in words.
+    /// The command line is wrong; describes how.
     #[error("{0}")]
     Usage(String),
-    #[error("{text:?} is not an amount of bytes: write a number, and perhaps k, M or G behind it")]
+    #[error("{text:?} is not a number of bytes: write a number, optionally followed by k, M or G")]
     Bytes { text: String },
     #[error(
-        "{text:?} is not a time: write a number of seconds, or of hours (h), days (d), weeks (w), months (m) or years (y), or off"
+        "{text:?} is not a time: write a number of seconds, or a number followed by h (hours), d (days), w (weeks), m (months) or y (years), or off"
     )]
     Time { text: String },
-    #[error("{path} exists already; delete it, or use --force", path = .path.display())]
+    #[error("{path} already exists; delete it, or use --force", path = .path.display())]
     Exists { path: PathBuf },
     #[error("{path}: {source}", path = .path.display())]
     Input { path: PathBuf, source: io::Error },
@@ -75,13 +75,13 @@ enum Error {
     Jigdo { path: PathBuf, source: jigdo_file::Error },
     #[error("{path}: {source}; rename the file, or leave it out", path = .path.display())]
     Unwritable { path: PathBuf, source: jigdo_file::WriteError },
-    #[error("{path} is for a newer version of the format ({version}); only 1.x and 2.x are known", path = .path.display())]
+    #[error("{path} has a newer version of the format ({version}); only 1.x and 2.x can be read", path = .path.display())]
     Newer { path: PathBuf, version: String },
     #[error(transparent)]
     Mirror(#[from] mirror::Error),
     #[error(transparent)]
     Assemble(#[from] assemble::Error),
-    #[error("parts are missing, so nothing of the image was written")]
+    #[error("parts are missing, so none of the image was written")]
     Incomplete,
     #[error(transparent)]
     Make(#[from] make::Error),
@@ -91,13 +91,13 @@ enum Error {
     MatchExec(String),
 }
 
-/// How the work ended.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// More files are needed until the image is whole.
+    /// More files are needed to complete the image.
     Incomplete,
-    /// Something is wrong that can be put right.
+    /// Something is wrong that the user can correct.
     Wrong,
 }
 
@@ -111,21 +111,21 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Nothing could be done, and nothing can be put right.
+/// The command failed.
 const FATAL: u8 = 3;
 
-/// What follows the program's name, if it is called so that it stands in for jigdo-file.
+/// The arguments for the drop-in, if the program is called in a way that selects it.
 pub fn arguments() -> Option<Vec<OsString>> {
     let mut arguments = std::env::args_os();
     let program = arguments.next()?;
     let is_link = Path::new(&program).file_name().is_some_and(|name| name == NAME);
-    // Not left to clap, which would take a `--` for its own.
+    // Not parsed by clap, which would take a `--` for its own.
     (is_link || arguments.next()? == NAME).then(|| arguments.collect())
 }
 
-/// Does what these arguments of jigdo-file say.
+/// Runs jigdo-file with these arguments.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let done = Options::parse(arguments).and_then(|options| carry_out(&options));
+    let done = Options::parse(arguments).and_then(|options| run_command(&options));
     match done {
         Ok(outcome) => outcome.into(),
         Err(error) => {
@@ -139,13 +139,13 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 impl Args {
-    /// Carries out the command.
+    /// Runs the command.
     pub fn run(self) -> ExitCode {
         run(self.arguments)
     }
 }
 
-fn carry_out(options: &Options) -> Result<Outcome, Error> {
+fn run_command(options: &Options) -> Result<Outcome, Error> {
     if let Some(text) = help::text(options.information) {
         let written = io::stdout().write_all(text.as_bytes());
         return printed(written.map(|()| Outcome::Done).map_err(Error::Standard));
@@ -170,7 +170,7 @@ fn carry_out(options: &Options) -> Result<Outcome, Error> {
     }
 }
 
-/// What came of a command that does nothing but print: that nobody reads it to its end is no failure.
+/// The outcome of a command that only prints: a reader that closes standard output early is no failure.
 fn printed(outcome: Result<Outcome, Error>) -> Result<Outcome, Error> {
     match outcome {
         Err(Error::Standard(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
@@ -178,7 +178,7 @@ fn printed(outcome: Result<Outcome, Error>) -> Result<Outcome, Error> {
     }
 }
 
-/// An error about a template; where it could not even be read, it is one about any file.
+/// An error about a template; an I/O error is reported as for any other file.
 fn unreadable(path: &Path, source: template::Error) -> Error {
     let path = path.to_owned();
     match source {
@@ -187,12 +187,12 @@ fn unreadable(path: &Path, source: template::Error) -> Error {
     }
 }
 
-/// Tells something on standard error.
+/// Prints a message to standard error.
 fn say(message: fmt::Arguments<'_>) {
     terminal::say(format_args!("{NAME}: {message}"));
 }
 
-/// Standard input, which several names may share.
+/// Standard input, which several options may name.
 fn standard_input() -> impl io::BufRead {
     io::stdin().lock()
 }
