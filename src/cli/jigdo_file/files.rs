@@ -1,8 +1,7 @@
-//! The FILES of a command: named by arguments and by lists, searched for in directories, each file once.
+//! The FILES of a command: named by arguments and lists, found in directories, each file once.
 //!
-//! Their order is the one in which jigdo-file goes through them, because it prints them so: arguments before lists,
-//! directories as the system lists them, and what the symbolic links in these lead to behind all arguments, or behind the
-//! line of a list.
+//! Their order is jigdo-file's, because it shows in the output: arguments before lists, directories in the system's order,
+//! and the targets of symbolic links in directories after all arguments, or after the line of a list.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -16,17 +15,17 @@ use super::names::STANDARD;
 use super::say;
 use crate::file::Stamp;
 
-/// A path, cut in two where it has a double slash: the last one, if it has several.
+/// A path, split at its last double slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// What a label stands for: with a slash at its end; empty for a path relative to where the program runs.
+    /// What a label stands for. Ends in a slash; empty for a path relative to the working directory.
     root: OsString,
-    /// What is written behind the label.
+    /// What follows the label in a jigdo file.
     rest: OsString,
 }
 
 impl Name {
-    /// The name that somebody wrote. An absolute path without a double slash is cut behind its first slash.
+    /// Splits a name as given. An absolute path without a double slash is split after its first slash.
     pub fn new(written: &OsStr) -> Self {
         let bytes = written.as_bytes();
         let (root, rest) = match bytes.windows(2).rposition(|pair| pair == b"//") {
@@ -44,12 +43,12 @@ impl Name {
         &self.rest
     }
 
-    /// Both.
+    /// The whole path.
     pub fn path(&self) -> PathBuf {
         OsString::from_vec([self.root.as_bytes(), self.rest.as_bytes()].concat()).into()
     }
 
-    /// What sums and matches are printed with: the rest, or all of a path that begins at `/`.
+    /// The name to print with sums and matches: the rest, or the whole path if its root is `/`.
     pub fn shown(&self) -> OsString {
         if self.root == "/" { self.path().into_os_string() } else { self.rest.clone() }
     }
@@ -186,7 +185,7 @@ impl<'a> Finder<'a> {
 }
 
 fn passed_over(name: &Name, error: &io::Error) {
-    say(format_args!("{:?} is passed over: {error}", name.path()));
+    say(format_args!("skipping {:?}: {error}", name.path()));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `make-template` reads besides files: the image, and the jigdo file that is added to.
+//! The other inputs of `make-template`: the image, and the jigdo file to merge.
 
 use std::fs::File;
 use std::io::{self, BufRead};
@@ -18,12 +18,14 @@ use crate::file::Stamp;
 /// The jigdo file that `--merge` names, or an empty one.
 pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> Result<Draft, Error> {
     let Some(path) = &options.merge else { return Ok(Draft::default()) };
-    let complain = |error| say(format_args!("{}: {error}; left out", path.display()));
+    let complain = |error| say(format_args!("{}: {error}; skipped", path.display()));
     let draft = if path.as_os_str() == STANDARD {
         let is_taken =
             names.image.as_os_str() == STANDARD || options.files_from.iter().any(|list| list.as_os_str() == STANDARD);
         if is_taken {
-            return Err(Error::Usage("standard input is wanted for --merge and for something else".to_owned()));
+            return Err(Error::Usage(
+                "--merge and another option both read standard input; give one of them a file".to_owned(),
+            ));
         }
         Draft::read(input, complain)
     } else {
@@ -33,30 +35,30 @@ pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> 
     draft.map_err(|source| Error::Jigdo { path: path.clone(), source })
 }
 
-/// The files that may be parts: not the image itself, and none whose name a jigdo file cannot carry.
+/// The files that may be parts: not the image itself, and none whose name a jigdo file cannot contain.
 pub fn possible(mut found: Vec<Found>, image: &Stamp) -> Vec<Found> {
     found.retain(|found| {
         let rest = found.name.rest().to_str().filter(|rest| !rest.contains(char::is_control));
         let cause = match rest {
-            None => "its name has what a jigdo file cannot carry",
+            None => "a jigdo file cannot contain its name",
             Some(_) if (found.stamp.device, found.stamp.inode) == (image.device, image.inode) => "it is the image",
             Some(_) => return true,
         };
-        say(format_args!("{:?} is passed over: {cause}", found.name.path()));
+        say(format_args!("skipping {:?}: {cause}", found.name.path()));
         false
     });
     found
 }
 
-/// The image that is searched.
+/// The image to search.
 pub struct Image {
     pub mapped: Arc<Mapped>,
-    /// The file that has what came on standard input. It has no name, and is reached by its descriptor.
+    /// The file that holds an image from standard input. It has no name; its descriptor keeps it alive.
     _spool: Option<File>,
 }
 
 impl Image {
-    /// Opens the image. One that comes on standard input is kept in a file, as it is looked at more than once.
+    /// Opens the image. One on standard input is copied to a temporary file, because it is read more than once.
     pub fn open(names: &Names, input: &mut dyn BufRead) -> Result<Self, Error> {
         if names.image.as_os_str() == STANDARD {
             let place = spool_directory(&names.template);
@@ -75,8 +77,8 @@ impl Image {
     }
 }
 
-/// Where the image is kept that comes on standard input: where the person wants temporary files, else beside the template,
-/// where there is room for large files.
+/// Where to keep an image from standard input: in `TMPDIR` if it is set, else beside the template, where there should be
+/// room for large files.
 fn spool_directory(template: &Path) -> PathBuf {
     let beside =
         || template.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();

@@ -1,4 +1,4 @@
-//! Labels: what stands in a jigdo file for the directories that files were found in.
+//! Labels: they stand in a jigdo file for the directories in which files were found.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -9,20 +9,20 @@ use jigdo::jigdo_file::quote_simply;
 use super::Error;
 use super::options::Options;
 
-/// The labels of directories, given by `--label` or made up as they are needed.
+/// The labels of directories, given by `--label` or generated when needed.
 pub struct Labels {
     /// Directories, with a slash at the end, and their labels.
     given: Vec<(OsString, String)>,
     uris: Vec<(String, String)>,
-    made_up: HashMap<OsString, String>,
-    /// Labels that stand for something already.
+    generated: HashMap<OsString, String>,
+    /// Labels that are already used.
     taken: BTreeSet<String>,
-    /// How many labels were made up so far, taken ones included.
+    /// How many labels were generated so far, including those that were taken.
     count: usize,
 }
 
 impl Labels {
-    /// The labels that the options give. Those in `taken` are not made up.
+    /// The labels that the options give. Those in `taken` are never generated.
     pub fn new(options: &Options, mut taken: BTreeSet<String>) -> Result<Self, Error> {
         let mut given = Vec::new();
         for text in &options.labels {
@@ -40,10 +40,10 @@ impl Labels {
             Ok::<_, Error>((label.to_owned(), uri.to_owned()))
         };
         let uris = options.uris.iter().map(uri).collect::<Result<_, _>>()?;
-        Ok(Self { given, uris, made_up: HashMap::new(), taken, count: 0 })
+        Ok(Self { given, uris, generated: HashMap::new(), taken, count: 0 })
     }
 
-    /// The label that was given for a directory.
+    /// The label that the options give a directory.
     pub fn given(&self, root: &OsStr) -> Option<&str> {
         let given = self.given.iter().find(|(path, label)| path == root && !label.is_empty());
         given.map(|(_, label)| label.as_str())
@@ -51,34 +51,32 @@ impl Labels {
 
     /// The label of a directory.
     pub fn label(&mut self, root: &OsStr) -> String {
-        if let Some(label) = self.given(root).or_else(|| self.made_up.get(root).map(String::as_str)) {
+        if let Some(label) = self.given(root).or_else(|| self.generated.get(root).map(String::as_str)) {
             return label.to_owned();
         }
         let label = loop {
-            let label = made_up(self.count);
+            let label = generate(self.count);
             self.count += 1;
             if !self.taken.contains(&label) {
                 break label;
             }
         };
-        self.made_up.insert(root.to_owned(), label.clone());
+        self.generated.insert(root.to_owned(), label.clone());
         label
     }
 
-    /// What the label of a directory stands for, as it is written into a jigdo file: the first `--uri` of a label that was
-    /// given, else the directory itself.
+    /// What a directory's label stands for, as written into a jigdo file: the first `--uri` of a given label, else the
+    /// directory itself.
     ///
     /// # Errors
-    ///
-    /// The directory's name is no text.
+    /// When the directory's name is not UTF-8.
     pub fn server(&self, root: &OsStr) -> Result<String, Error> {
         let uri = self.given(root).and_then(|label| self.uris.iter().find(|(of, _)| of == label));
         if let Some((_, uri)) = uri {
             return Ok(uri.clone());
         }
-        let path = root
-            .to_str()
-            .ok_or_else(|| Error::Usage(format!("{root:?} is not UTF-8, so no label can stand for it")))?;
+        let path =
+            root.to_str().ok_or_else(|| Error::Usage(format!("{root:?} is not UTF-8, so it cannot have a label")))?;
         Ok(quote_simply(&format!("file:{path}")))
     }
 }
@@ -89,11 +87,11 @@ fn split<'a>(option: &str, text: &'a OsStr) -> Result<(&'a str, &'a OsStr), Erro
     let equals = bytes.iter().position(|&byte| byte == b'=');
     let parts =
         equals.and_then(|at| Some((std::str::from_utf8(&bytes[..at]).ok()?, OsStr::from_bytes(&bytes[at + 1..]))));
-    parts.ok_or_else(|| Error::Usage(format!("{option} wants Label=value, not {text:?}")))
+    parts.ok_or_else(|| Error::Usage(format!("{option} needs Label=value, not {text:?}")))
 }
 
-/// The label that is made up after `count` others: A to Z, then AA, BA and so on, the first letter changing the fastest.
-fn made_up(mut count: usize) -> String {
+/// The label that is generated after `count` others: A to Z, then AA, BA and so on; the first letter changes fastest.
+fn generate(mut count: usize) -> String {
     let mut label = String::new();
     loop {
         label.push(char::from(b'A' + (count % 26) as u8));
@@ -114,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_made_up_in_the_order_in_which_they_are_needed() {
+    fn labels_are_generated_in_the_order_in_which_they_are_needed() {
         let mut labels = labels(&["--label", "B=two"], &["C"]);
         let roots: Vec<String> = ["one/", "two/", "three/", "four/", "one/"].map(str::to_owned).into();
         let found: Vec<_> = roots.iter().map(|root| labels.label(OsStr::new(root))).collect();
         assert_eq!(found, ["A", "B", "D", "E", "A"]);
-        let names: Vec<_> = [25, 26, 27, 51, 52, 700, 702].map(made_up).into();
+        let names: Vec<_> = [25, 26, 27, 51, 52, 700, 702].map(generate).into();
         assert_eq!(names, ["Z", "AA", "BA", "ZA", "AB", "YZ", "AAA"]);
     }
 

@@ -1,4 +1,4 @@
-//! `list-template`: what a template, or a half-assembled image, says of its image.
+//! `list-template`: prints how a template or a half-assembled image describes its image.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
@@ -37,7 +37,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     Ok(Outcome::Done)
 }
 
-/// The description in a template or behind a half-assembled image, and of each area whether it is a part that is there.
+/// The description in a template or after a half-assembled image, and for each area whether it is a part that was
+/// written.
 fn read(path: &Path) -> Result<(Description, Vec<bool>), Error> {
     let file = File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
     match Template::read(BufReader::new(&file)) {
@@ -46,7 +47,7 @@ fn read(path: &Path) -> Result<(Description, Vec<bool>), Error> {
             Ok((template.description, written))
         }
         Err(template::Error::NotATemplate) => {
-            // Where it is neither, the message is that it is no template.
+            // If the file is neither, the error is that it is not a template.
             let tmp = Tmp::read(&file).map_err(|_| template::Error::NotATemplate);
             tmp.map(|tmp| (tmp.description, tmp.written)).map_err(|source| super::unreadable(path, source))
         }

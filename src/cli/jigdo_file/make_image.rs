@@ -1,4 +1,4 @@
-//! `make-image`: puts an image together from its template and files, in as many runs as it takes until all are there.
+//! `make-image`: rebuilds an image from its template and files, over several runs if necessary.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use crate::assemble::source::Source;
 use crate::assemble::{self, Destination, Incomplete, Order, Part, Place, assemble};
 use crate::mirror::FileId;
 
-/// Copies those files into the image that are parts of it.
+/// Copies into the image the files that are parts of it.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let names = Names::deduce(&options.image, &options.jigdo, &options.template);
     if [&names.image, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
@@ -45,17 +45,17 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let name = names.image.display().to_string();
     let report = assemble(Order { name, template: &mut template, sources: vec![&files], destination }, &*progress)?;
     cache.finish(&catalogued.catalogue);
-    tell(&report, &names, options);
+    print_result(&report, &names, options);
     match report.is_complete {
         true => Ok(Outcome::Done),
-        // A stream cannot be gone on with.
+        // A stream cannot be resumed.
         false if is_stream => Err(Error::Incomplete),
         false => Ok(Outcome::Incomplete),
     }
 }
 
-/// An error if the image is there already and must not be replaced. What stands in the way of a half-assembled image is
-/// removed if it may be.
+/// An error if the image exists and must not be replaced. With `--force`, a file in the place of the half-assembled image is
+/// removed unless it can be resumed.
 fn check_outputs(names: &Names, description: &Description, force: bool) -> Result<(), Error> {
     if !force {
         let is_there = fs::symlink_metadata(&names.image).is_ok();
@@ -64,13 +64,13 @@ fn check_outputs(names: &Names, description: &Description, force: bool) -> Resul
     let path = names.tmp();
     let Ok(file) = File::open(&path) else { return Ok(()) };
     if !Tmp::read(file).is_ok_and(|tmp| tmp.is_of(description)) {
-        say(format_args!("{} is replaced: it is not the state of this image", path.display()));
+        say(format_args!("replacing {}: it is not a half-assembled state of this image", path.display()));
         fs::remove_file(&path).map_err(|source| Error::Output { path, source })?;
     }
     Ok(())
 }
 
-/// The files that are as long as some part: no other one is ever looked into.
+/// The files that are as long as some part. No others are opened.
 fn of_right_lengths(mut found: Vec<Found>, description: &Description) -> Vec<Found> {
     let mut lengths: Vec<u64> =
         description.areas.iter().filter(|area| matches!(area, Area::Part { .. })).map(Area::length).collect();
@@ -79,7 +79,7 @@ fn of_right_lengths(mut found: Vec<Found>, description: &Description) -> Vec<Fou
     found
 }
 
-fn tell(report: &assemble::Report, names: &Names, options: &Options) {
+fn print_result(report: &assemble::Report, names: &Names, options: &Options) {
     if options.report == Report::Quiet {
         return;
     }
@@ -87,23 +87,23 @@ fn tell(report: &assemble::Report, names: &Names, options: &Options) {
     let assemble::Report { found, needed, .. } = report;
     match (report.is_complete, &report.tmp) {
         (true, _) => {
-            say(format_args!("{image} is complete, and has the right sum; {needed} parts were missing before"))
+            say(format_args!("{image} is complete and its sum is correct; {needed} parts were missing before"))
         }
         (false, Some(tmp)) => {
             let tmp = tmp.display();
             say(format_args!(
-                "{found} of {needed} missing parts found; {tmp} has what there is: run again with more files"
+                "{found} of {needed} missing parts found and written to {tmp}; run again with more files"
             ));
         }
         (false, None) => {
             say(format_args!(
-                "{found} of {needed} missing parts found; nothing was written: run again with other files"
+                "{found} of {needed} missing parts found, so nothing was written; run again with other files"
             ));
         }
     }
 }
 
-/// The files as parts: by their lengths, their first blocks, and by their sums where the cache knows these.
+/// Finds parts among files by length, by first block, and by sum if the cache knows it.
 struct Files<'a> {
     by_length: HashMap<u64, Vec<(&'a Found, Option<FileId>)>>,
     catalogued: &'a Catalogued,
@@ -113,7 +113,8 @@ impl<'a> Files<'a> {
     fn new(found: &'a [Found], catalogued: &'a Catalogued) -> Self {
         let mut by_length: HashMap<u64, Vec<_>> = HashMap::new();
         for (found, file) in found.iter().zip(&catalogued.files) {
-            // That a file cannot be read was told; one whose name is no text has no place in the catalogue.
+            // A file outside the catalogue is usable only if its name, which is not UTF-8, is the reason. Unreadable files
+            // were reported.
             if file.is_some() || found.name.rest().to_str().is_none() {
                 by_length.entry(found.stamp.size).or_default().push((found, *file));
             }
@@ -121,7 +122,7 @@ impl<'a> Files<'a> {
         Self { by_length, catalogued }
     }
 
-    /// Whether the file may be the part, as far as is known.
+    /// Whether nothing known about the file rules it out as this part.
     fn may_be(&self, file: FileId, part: &Part) -> bool {
         let catalogue = &self.catalogued.catalogue;
         let first = |block: assemble::FirstBlock| {

@@ -1,4 +1,4 @@
-//! `make-template`: finds the files that an image has inside, and writes its template and jigdo file.
+//! `make-template`: finds the files inside an image, and writes its template and jigdo file.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -28,12 +28,12 @@ use crate::make::{BuiltTemplate, Part, TemplateBuilder};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::{Event, Progress};
 
-/// The shortest block, in bytes; a shorter one that is asked for is this one.
+/// The shortest block, in bytes. Smaller values of `--min-length` are raised to it.
 const SHORTEST_BLOCK: u64 = 256;
 /// The longest block, in bytes.
 const LONGEST_BLOCK: u64 = 16 << 20;
 
-/// The length of the blocks by which files are found, in bytes.
+/// The length in bytes of the blocks by which files are found.
 pub fn block_length(options: &Options) -> Result<u32, Error> {
     match options.min_length.max(SHORTEST_BLOCK) {
         length @ ..=LONGEST_BLOCK => Ok(length as u32),
@@ -59,14 +59,14 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let known = |name: &_| cache.stamp(name);
     let found = Finder::new(&known).find(&options.files, &options.files_from, &mut input);
     if options.files.is_empty() && options.files_from.is_empty() {
-        say(format_args!("no files are named, so all of the image goes into the template"));
+        say(format_args!("no files are given, so the template will contain the whole image"));
     }
     let image = Image::open(&names, &mut input)?;
     let found = possible(found, &image.mapped.stamp());
     let progress = progress::listener(options);
     let checksums = if options.match_exec.is_empty() { vec![options.checksum] } else { Checksum::ALL.to_vec() };
     let catalogued = cache.catalogue(&found, &[block_length], &checksums, &*progress)?;
-    // Of equal files the one that was named last is recorded, as jigdo-file does it.
+    // Of equal files, the last one named is recorded, as jigdo-file does.
     let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
     let pool = thread_pool()?;
     catalogued.catalogue.engine().work_in(&pool);
@@ -107,7 +107,7 @@ fn thread_pool() -> Result<Arc<rayon::ThreadPool>, Error> {
     Ok(Arc::new(rayon::ThreadPoolBuilder::new().build().map_err(Error::Threads)?))
 }
 
-/// An error if an output is there already and must not be replaced, or is the image itself.
+/// An error if an output exists and must not be replaced, or is the image itself.
 fn check_outputs(names: &Names, options: &Options) -> Result<(), Error> {
     let image = fs::metadata(&names.image).ok().map(|found| (found.dev(), found.ino()));
     for path in [&names.jigdo, &names.template].into_iter().filter(|path| path.as_os_str() != STANDARD) {
@@ -116,7 +116,10 @@ fn check_outputs(names: &Names, options: &Options) -> Result<(), Error> {
             return Err(Error::Exists { path: path.clone() });
         }
         if image == Some((found.dev(), found.ino())) {
-            return Err(Error::Usage(format!("{} is the image, and would be written over", path.display())));
+            return Err(Error::Usage(format!(
+                "{} is the image itself and would be overwritten; name another file",
+                path.display()
+            )));
         }
     }
     let is_special = |path: &Path| path.as_os_str() == STANDARD || path.metadata().is_ok_and(|found| !found.is_file());
@@ -126,7 +129,7 @@ fn check_outputs(names: &Names, options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// The making of a set, once its files are known.
+/// Makes a set, once its files are known.
 struct Making<'a> {
     options: &'a Options,
     names: &'a Names,
@@ -141,12 +144,12 @@ impl Making<'_> {
         let bytes = builder.image.length();
         self.progress.report(Event::BatchStarted { bytes });
         self.progress.report(Event::ImageStarted { image: 0, name: &name, bytes });
-        // That one of them cannot be written is known before anything is done.
+        // Open both outputs first, so that one that cannot be written is an error before any work is done.
         let template = Output::create(&self.names.template)?;
         let jigdo = Output::create(&self.names.jigdo)?;
         let mut parts: Vec<Part> = Vec::new();
         let written = builder.build(BufWriter::with_capacity(1 << 18, template.writer()), |part| {
-            self.tell(&part, &labels)?;
+            self.report_match(&part, &labels)?;
             parts.push(part);
             Ok::<_, Error>(())
         })?;
@@ -157,7 +160,7 @@ impl Making<'_> {
             Checksum::Md5 => "1.2",
             Checksum::Sha256 => "2.0",
         };
-        // On standard output, the jigdo file stands behind the template.
+        // On standard output, the jigdo file follows the template.
         template.finish()?;
         jigdo.write(draft.to_text(version, GENERATOR).as_bytes())?;
         jigdo.finish()?;
@@ -171,13 +174,13 @@ impl Making<'_> {
         self.by_file[&part.file]
     }
 
-    /// Says that a part was found, in the way that is asked for, and runs the person's command.
-    fn tell(&self, part: &Part, labels: &Labels) -> Result<(), Error> {
+    /// Reports a part as `--report` asks, and runs the command of `--match-exec`.
+    fn report_match(&self, part: &Part, labels: &Labels) -> Result<(), Error> {
         let name = self.name_of(part);
         if self.options.report == Report::Grep {
             let line = [part.offset.to_string().as_bytes(), b" ", name.path().as_os_str().as_bytes(), b"\n"].concat();
             match io::stdout().write_all(&line).and_then(|()| io::stdout().flush()) {
-                // That nobody reads it any more is no reason not to make the set.
+                // The set is made even if the reader has closed standard output.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::Standard(error)),
                 _ => {}
             }
@@ -191,7 +194,7 @@ impl Making<'_> {
         match_exec::run(&self.options.match_exec, name, labels.given(name.root()).unwrap_or_default(), &sums)
     }
 
-    /// Says in the jigdo file what the image and the template are.
+    /// Writes the image section of the jigdo file.
     fn describe(&self, draft: &mut Draft, written: &BuiltTemplate) -> Result<(), Error> {
         if !self.options.image_section || draft.fill_template_sum(&written.template_sum) {
             return Ok(());
@@ -205,7 +208,7 @@ impl Making<'_> {
         draft.add_image(&image).map_err(|source| self.unwritable(&self.names.image, source))
     }
 
-    /// Says in the jigdo file where the parts are, those that it knows already aside.
+    /// Adds to the jigdo file the parts that it does not list yet.
     fn name_parts(&self, draft: &mut Draft, labels: &mut Labels, parts: &[Part]) -> Result<(), Error> {
         if self.options.servers_section {
             draft.need_servers();
@@ -234,7 +237,7 @@ impl Making<'_> {
         Error::Unwritable { path: path.to_owned(), source }
     }
 
-    /// An error if what was written is not the image, or the image or a part is no longer what was read.
+    /// An error if the template does not match the image, or the image or a part has changed since it was read.
     fn check(
         &self,
         builder: &TemplateBuilder<'_>,
@@ -258,5 +261,5 @@ impl Making<'_> {
 fn leaf(path: &Path) -> Result<String, Error> {
     let leaf = path.file_name().unwrap_or(path.as_os_str());
     let text = OsStr::to_str(leaf).map(str::to_owned);
-    text.ok_or_else(|| Error::Usage(format!("{leaf:?} is not UTF-8, so a jigdo file cannot carry it")))
+    text.ok_or_else(|| Error::Usage(format!("{leaf:?} is not UTF-8, so a jigdo file cannot contain it")))
 }

@@ -1,4 +1,4 @@
-//! `--match-exec`: a command of the person's own, for each file that is found in the image.
+//! `--match-exec`: runs the user's command for each file that is found in the image.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,11 +11,10 @@ use super::Error;
 use super::files::Name;
 use crate::mirror::Sums;
 
-/// Runs `command` by the shell, with what is known of the file in its environment.
+/// Runs `command` in a shell, with the file's properties in its environment.
 ///
 /// # Errors
-///
-/// It cannot be run, or fails.
+/// When the command cannot be run, or fails.
 pub fn run(command: &OsStr, name: &Name, label: &str, sums: &Sums) -> Result<(), Error> {
     let rest = name.rest().as_bytes();
     let leaf = rest.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);

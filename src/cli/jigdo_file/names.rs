@@ -1,13 +1,13 @@
-//! The names of a set's three files, of which one is usually given and the others are deduced.
+//! The names of a set's three files: usually one is given and the others are deduced.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-/// Standard input or output, where a command takes it.
+/// The name of standard input or output.
 pub const STANDARD: &str = "-";
 
-/// The files of a set. A name that is empty was not given, and cannot be deduced.
+/// The files of a set. An empty name was neither given nor deduced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub image: PathBuf,
@@ -16,8 +16,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names as given, where they are not empty; the others from the first given one that is a file's, without its
-    /// extension. A name that would be that very one's is not deduced.
+    /// The given names. Empty ones are deduced from the first given name of a file, without its extension, unless that
+    /// would be the same name again.
     pub fn deduce(image: &OsStr, jigdo: &OsStr, template: &OsStr) -> Self {
         let given = [image, jigdo, template];
         let known = given.into_iter().find(|name| !name.is_empty() && *name != STANDARD);
@@ -29,7 +29,7 @@ impl Names {
         Self { image: name(image, ""), jigdo: name(jigdo, ".jigdo"), template: name(template, ".template") }
     }
 
-    /// Where the state of the image is while it is half assembled.
+    /// Where the half-assembled image is.
     pub fn tmp(&self) -> PathBuf {
         OsString::from_vec([self.image.as_os_str().as_bytes(), b".tmp"].concat()).into()
     }
@@ -46,7 +46,7 @@ fn without_extension(path: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// What becomes of the three names, with a space between.
+    /// The three names, separated by spaces.
     fn deduced(image: &str, jigdo: &str, template: &str) -> String {
         let names = Names::deduce(OsStr::new(image), OsStr::new(jigdo), OsStr::new(template));
         [names.image, names.jigdo, names.template].map(|name| name.display().to_string()).join(" ")

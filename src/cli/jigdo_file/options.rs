@@ -1,7 +1,7 @@
-//! The command line: options anywhere, long and short, then what they mean together.
+//! The command line: parses options, which may stand anywhere, and fills in defaults.
 //!
-//! Options are told apart as the system's own `getopt_long` does it, because that is what scripts are written for: a long
-//! name may be cut where it stays unique, short ones may be bundled, `--` ends them.
+//! The syntax is that of `getopt_long`, which scripts rely on: a long name may be abbreviated while it stays unique, short
+//! options may be bundled, `--` ends the options.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -12,7 +12,7 @@ use jigdo::template::Compression;
 
 use super::{Error, values};
 
-/// What the program is asked to do.
+/// The command to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     MakeTemplate,
@@ -25,7 +25,7 @@ pub enum Command {
     Sum(Checksum),
 }
 
-/// The commands, each with its long and its short name.
+/// The commands with their long and short names.
 const COMMANDS: [(Command, &str, &str); 9] = [
     (Command::MakeTemplate, "make-template", "mt"),
     (Command::MakeImage, "make-image", "mi"),
@@ -44,25 +44,25 @@ impl Command {
         known.map(|&(command, ..)| command).ok_or_else(|| {
             let names: Vec<_> = COMMANDS.iter().flat_map(|(_, long, short)| [*long, *short]).collect();
             let name = name.to_string_lossy();
-            Error::Usage(format!("there is no command {name:?}; the commands are {}", names.join(", ")))
+            Error::Usage(format!("unknown command {name:?}; the commands are {}", names.join(", ")))
         })
     }
 }
 
-/// How much is said, and how.
+/// What to print, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
     /// Everything, with progress bars on a terminal.
     Default,
     /// The same without the bars.
     NoProgress,
-    /// What went wrong.
+    /// Errors and warnings only.
     Quiet,
-    /// What went wrong; matches are printed for other programs.
+    /// Errors and warnings; matches are printed for other programs.
     Grep,
 }
 
-/// What is printed in the place of all work.
+/// Information to print instead of running a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Information {
     pub version: bool,
@@ -76,7 +76,7 @@ pub struct Information {
 #[derive(Debug, Clone)]
 pub struct Options {
     pub information: Information,
-    /// The first argument that is no option, and what follows it.
+    /// The first argument that is not an option.
     command: Option<OsString>,
     pub files: Vec<OsString>,
     pub files_from: Vec<PathBuf>,
@@ -91,7 +91,7 @@ pub struct Options {
     pub cache_expiry: u64,
     pub checksum: Checksum,
     pub hex: bool,
-    /// Whether what the names were deduced to be is told.
+    /// Whether to print the deduced names.
     pub debug: bool,
     /// As given: `Label=path`.
     pub labels: Vec<OsString>,
@@ -175,16 +175,16 @@ enum Sets {
     MatchExec,
     CheckFiles(bool),
     ScanWholeFile(bool),
-    /// An amount of bytes that concerns jigdo-file's insides, and nothing here.
+    /// A number of bytes that configures jigdo-file's internals, and has no effect here.
     Bytes,
-    /// Nothing: what it chooses between does not exist here.
+    /// Nothing: there is no such choice here.
     Nothing,
     Help,
     HelpAll,
     Version,
 }
 
-/// All options that have a long name: the name, the short one, what follows, what it sets.
+/// All options with a long name: the long name, the short one, the kind of argument, and what the option sets.
 const OPTIONS: &[(&str, Option<u8>, Argument, Sets)] = &[
     ("image", Some(b'i'), Argument::Required, Sets::Image),
     ("jigdo", Some(b'j'), Argument::Required, Sets::Jigdo),
@@ -227,7 +227,7 @@ const OPTIONS: &[(&str, Option<u8>, Argument, Sets)] = &[
 ];
 
 impl Options {
-    /// The options in what follows the program's name.
+    /// Parses the arguments that follow the program's name.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
@@ -246,11 +246,11 @@ impl Options {
 
     /// The command.
     pub fn command(&self) -> Result<Command, Error> {
-        let name = self.command.as_ref().ok_or_else(|| Error::Usage("no command is given".to_owned()))?;
+        let name = self.command.as_ref().ok_or_else(|| Error::Usage("no command given".to_owned()))?;
         Command::parse(name)
     }
 
-    /// Takes an argument that is no option.
+    /// Takes an argument that is not an option.
     fn take(&mut self, argument: OsString) {
         if self.command.is_none() {
             self.command = Some(argument);
@@ -259,7 +259,7 @@ impl Options {
         }
     }
 
-    /// Takes a long option, without the dashes, and with its argument if there is one in the same word.
+    /// Takes a long option, without its dashes. Its argument may be in the same word or in `rest`.
     fn long(&mut self, word: &[u8], rest: &mut impl Iterator<Item = OsString>) -> Result<(), Error> {
         let equals = word.iter().position(|&byte| byte == b'=');
         let (name, given) = word.split_at(equals.unwrap_or(word.len()));
@@ -270,13 +270,13 @@ impl Options {
             (Argument::Required, None) => {
                 rest.next().ok_or_else(|| Error::Usage(format!("option --{name} needs an argument")))?
             }
-            // Nothing at all is what `--debug` says alone.
+            // `--debug` alone has no argument.
             (_, given) => given.unwrap_or_default(),
         };
         self.set(name, sets, value)
     }
 
-    /// Takes a word of short options, without the dash.
+    /// Takes a bundle of short options, without its dash.
     fn short(&mut self, bundle: &[u8], rest: &mut impl Iterator<Item = OsString>) -> Result<(), Error> {
         for (at, &letter) in bundle.iter().enumerate() {
             if letter.is_ascii_digit() {
@@ -285,8 +285,7 @@ impl Options {
             }
             let shown = char::from(letter);
             let known = OPTIONS.iter().find(|(_, short, ..)| *short == Some(letter));
-            let &(name, _, argument, sets) =
-                known.ok_or_else(|| Error::Usage(format!("there is no option -{shown}")))?;
+            let &(name, _, argument, sets) = known.ok_or_else(|| Error::Usage(format!("unknown option -{shown}")))?;
             if argument == Argument::None {
                 self.set(name, sets, OsString::new())?;
                 continue;
@@ -344,7 +343,7 @@ impl Options {
         Ok(())
     }
 
-    /// Takes the names of units whose debugging output is wanted, or after `~` not.
+    /// Takes the names of units to debug, or, after `~`, not to debug.
     fn set_debug(&mut self, units: &OsStr) -> Result<(), Error> {
         let units = units.to_string_lossy();
         for unit in if units.is_empty() { "all" } else { &units }.split(',') {
@@ -352,23 +351,27 @@ impl Options {
                 ("help", false) => self.information.debug = true,
                 ("all" | "general", is_off) => self.debug = !is_off,
                 ("assert" | "make-template", _) => {}
-                _ => return Err(Error::Usage(format!("there is no unit {unit:?} to debug; --debug=help lists all"))),
+                _ => {
+                    return Err(Error::Usage(format!(
+                        "there is no unit {unit:?} to debug; --debug=help lists the units"
+                    )));
+                }
             }
         }
         Ok(())
     }
 }
 
-/// The option that this is the name of, or the beginning of its name and of no other's.
+/// The option with this name or this unique abbreviation.
 fn find_long(name: &[u8]) -> Result<&'static (&'static str, Option<u8>, Argument, Sets), Error> {
     let begins: Vec<_> = OPTIONS.iter().filter(|(long, ..)| long.as_bytes().starts_with(name)).collect();
     let shown = String::from_utf8_lossy(name);
     match begins[..] {
-        [] => Err(Error::Usage(format!("there is no option --{shown}"))),
+        [] => Err(Error::Usage(format!("unknown option --{shown}"))),
         [only] => Ok(only),
         _ => begins.iter().copied().find(|(long, ..)| long.as_bytes() == name).ok_or_else(|| {
             let names: Vec<_> = begins.iter().map(|(long, ..)| format!("--{long}")).collect();
-            Error::Usage(format!("option --{shown} could be any of {}", names.join(", ")))
+            Error::Usage(format!("option --{shown} is ambiguous: it could be any of {}", names.join(", ")))
         }),
     }
 }
@@ -377,7 +380,7 @@ fn one_of<T: Copy>(name: &str, value: &OsStr, choices: &[(&str, T)]) -> Result<T
     let chosen = choices.iter().find(|(word, _)| value == *word);
     chosen.map(|&(_, choice)| choice).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        Error::Usage(format!("--{name} is one of {}, not {:?}", words.join(", "), value.to_string_lossy()))
+        Error::Usage(format!("--{name} must be one of {}, not {:?}", words.join(", "), value.to_string_lossy()))
     })
 }
 

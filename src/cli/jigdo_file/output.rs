@@ -1,4 +1,4 @@
-//! Where a command writes a file of a set: beside its place until it is whole, or on standard output.
+//! A file of a set that a command writes: a staged file, or standard output.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use super::Error;
 use super::names::STANDARD;
 use crate::output::StagedFile;
 
-/// Where a file of the set goes.
+/// Where a file of the set is written.
 pub enum Output {
     Standard,
     File(StagedFile, PathBuf),
 }
 
 impl Output {
-    /// Begins the file that is to be at `path`.
+    /// Opens the output for the destination `path`.
     pub fn create(path: &Path) -> Result<Self, Error> {
         if path.as_os_str() == STANDARD {
             return Ok(Self::Standard);
@@ -23,7 +23,7 @@ impl Output {
         Ok(Self::File(file, path.to_owned()))
     }
 
-    /// Where what was written can be read back; `None` if it cannot.
+    /// Where the written bytes can be read back; `None` if they cannot.
     pub fn staged(&self) -> Option<&Path> {
         match self {
             Self::Standard => None,
@@ -50,7 +50,7 @@ impl Output {
         }
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its destination.
     pub fn finish(self) -> Result<(), Error> {
         match self {
             Self::Standard => Ok(()),

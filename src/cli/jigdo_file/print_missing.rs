@@ -1,4 +1,4 @@
-//! `print-missing` and `print-missing-all`: where the parts can be had that an image still lacks.
+//! `print-missing` and `print-missing-all`: where to get the parts that an image still lacks.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use super::{Error, Outcome, say, standard_input};
 /// The highest version of the format whose jigdo files are read.
 const MAX_VERSION: u32 = 2;
 
-/// How many complaints about one jigdo file are told.
+/// How many warnings about one jigdo file are printed.
 const MAX_COMPLAINTS: usize = 10;
 
 /// How many of a part's locations are printed.
@@ -26,7 +26,7 @@ const MAX_COMPLAINTS: usize = 10;
 pub enum Locations {
     /// The first.
     First,
-    /// All, with an empty line behind them.
+    /// All, followed by an empty line.
     All,
 }
 
@@ -64,7 +64,7 @@ pub fn run(options: &Options, locations: Locations) -> Result<Outcome, Error> {
     Ok(Outcome::Done)
 }
 
-/// The sums of the parts that the image lacks, each once, sorted.
+/// The sums of the missing parts, sorted, without duplicates.
 fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
     let path = &names.template;
     let file = File::open(path).map_err(|source| Error::Input { path: path.clone(), source })?;
@@ -82,25 +82,25 @@ fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
     Ok(missing)
 }
 
-/// The state of the half-assembled image at `path`, if there is one, and `is_right` takes it.
+/// The half-assembled image at `path`, if there is one and `is_right` accepts it.
 fn half_assembled(path: &Path, is_right: impl Fn(&Tmp) -> bool) -> Option<Tmp> {
     let file = File::open(path).ok()?;
-    let passed_over = |cause: &dyn std::fmt::Display| say(format_args!("{} is passed over: {cause}", path.display()));
+    let skip = |cause: &dyn std::fmt::Display| say(format_args!("skipping {}: {cause}", path.display()));
     match Tmp::read(file) {
-        Err(error) => passed_over(&error),
+        Err(error) => skip(&error),
         Ok(tmp) if is_right(&tmp) => return Some(tmp),
-        Ok(_) => passed_over(&"it belongs to another image or template"),
+        Ok(_) => skip(&"it belongs to another image or template"),
     }
     None
 }
 
-/// The jigdo file at `path`, or on standard input. Lines that are malformed are told and passed over.
+/// Reads the jigdo file at `path`, or on standard input. Malformed lines are reported and skipped.
 fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
     let mut complaints = 0;
     let complain = |error: jigdo_file::Error| {
         complaints += 1;
         if complaints <= MAX_COMPLAINTS {
-            say(format_args!("{}: {error}; passed over", path.display()));
+            say(format_args!("{}: {error}; skipped", path.display()));
         }
     };
     let jigdo = if path.as_os_str() == STANDARD {
@@ -117,7 +117,7 @@ fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
     Ok(jigdo)
 }
 
-/// The server that a `--uri` names; those that name none are of no effect.
+/// The server that a `--uri` names; `None` if it names none.
 fn server(text: &OsString) -> Option<(String, Server)> {
     let (label, value) = text.to_str()?.split_once('=')?;
     let url = split(value).ok()?.into_iter().next().unwrap_or_default();
@@ -133,17 +133,17 @@ fn by_sum(jigdo: &Jigdo) -> BTreeMap<Sum, Vec<&Location>> {
     by_sum
 }
 
-/// Where a part can be had: at its locations, then below the label that stands for all parts by their sums.
+/// The URLs of a part: those of its locations, then those of the label for parts by sum.
 fn urls(jigdo: &Jigdo, locations: &[&Location], sum: &Sum) -> Vec<String> {
     let label = format!("{}Sum", Algorithm::from(sum.checksum()).name());
     let last = Location { label, path: base64::encode(sum.as_bytes()) };
     let resolve = |location: &Location| {
         jigdo.urls(location).unwrap_or_else(|error| {
-            say(format_args!("{location} is printed as it is: {error}"));
+            say(format_args!("{location} is printed unresolved: {error}"));
             vec![location.to_string()]
         })
     };
     let urls = locations.iter().copied().chain([&last]).flat_map(resolve);
-    // A `file:` URL is a path for whoever reads this.
+    // A `file:` URL is printed as a path.
     urls.map(|url| url.strip_prefix("file:").map_or(url.clone(), str::to_owned)).collect()
 }

@@ -1,4 +1,4 @@
-//! `scan`: reads files into the cache, so that later commands need not.
+//! `scan`: reads files into the cache, so that later commands need not read them.
 
 use jigdo::Checksum;
 
@@ -7,10 +7,10 @@ use super::files::Finder;
 use super::options::Options;
 use super::{Error, Outcome, make_template, progress, standard_input};
 
-/// Remembers the files' first blocks, and all their sums if they are to be scanned whole.
+/// Caches the files' first blocks, and all their sums with `--scan-whole-file`.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     if options.cache.is_none() {
-        return Err(Error::Usage("scan needs a file to remember what it reads: give --cache".to_owned()));
+        return Err(Error::Usage("scan needs a cache file: use --cache=FILE".to_owned()));
     }
     let cache = Cache::open(options)?;
     let found = Finder::new(&|_| None).find(&options.files, &options.files_from, &mut standard_input());

@@ -1,4 +1,4 @@
-//! `md5sum` and `sha256sum`: the sums of files, as the coreutils print them, but in base64 where not asked otherwise.
+//! `md5sum` and `sha256sum`: print the sums of files in the format of coreutils, but in base64 by default.
 
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -26,7 +26,7 @@ pub fn run(options: &Options, checksum: Checksum) -> Result<Outcome, Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     for (found, files) in found.chunks(AT_ONCE).zip(catalogued.files.chunks(AT_ONCE)) {
         let ids: Vec<FileId> = files.iter().flatten().copied().collect();
-        // Of files that cannot be read the listener was told.
+        // Files that cannot be read were reported.
         catalogued.catalogue.sums(&ids, &*progress);
         for (found, file) in found.iter().zip(files) {
             if let Some(sum) = sum_of(found, *file, &catalogued, checksum) {
@@ -39,13 +39,13 @@ pub fn run(options: &Options, checksum: Checksum) -> Result<Outcome, Error> {
     Ok(Outcome::Done)
 }
 
-/// The file's sum, from the catalogue if it is there.
+/// The file's sum, from the catalogue if the file is in it.
 fn sum_of(found: &Found, file: Option<FileId>, catalogued: &Catalogued, checksum: Checksum) -> Option<Sum> {
     if let Some(file) = file {
         return Some(catalogued.catalogue.known_sums(file)?.part(checksum)?.sum);
     }
     let path = found.name.path();
-    // In the catalogue it has no place because its name is no text, or because it could not be read, as was told.
+    // It is not in the catalogue because its name is not UTF-8, or because it could not be read, which was reported.
     if path.to_str().is_some() {
         return None;
     }

@@ -1,10 +1,10 @@
-//! The values of options that have a notation of their own: amounts of bytes and of time.
+//! Option values with units: numbers of bytes, and durations.
 
 use std::ffi::OsStr;
 
 use super::Error;
 
-/// An amount of bytes: a number, and perhaps `k`, `M` or `G` in either case, for so many powers of 1024. No digits are 0.
+/// A number of bytes, optionally followed by `k`, `M` or `G` in either case, for powers of 1024. No digits mean 0.
 pub fn bytes(text: &OsStr) -> Result<u64, Error> {
     let unit = |letter| match letter {
         'k' => Some(1 << 10),
@@ -15,8 +15,8 @@ pub fn bytes(text: &OsStr) -> Result<u64, Error> {
     amount(text, unit).ok_or_else(|| Error::Bytes { text: text.to_string_lossy().into_owned() })
 }
 
-/// A time in seconds: a number, and perhaps `h`, `d`, `w`, `m` or `y` in either case, for hours, days, weeks, months of 30
-/// days or years of 365; or `off`, which is 0.
+/// A duration in seconds: a number, optionally followed by `h`, `d`, `w`, `m` or `y` in either case for hours, days, weeks,
+/// months of 30 days or years of 365 days; or `off`, which is 0.
 pub fn seconds(text: &OsStr) -> Result<u64, Error> {
     const DAY: u64 = 24 * 60 * 60;
     let unit = |letter| match letter {

@@ -1,4 +1,4 @@
-//! `verify`: is an image the one that its template describes?
+//! `verify`: checks whether an image is the one that its template describes.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     if options.report != Report::Quiet {
         say(format_args!("{image} is the template's image: {name} {}", shown(&described.sum)));
         if described.sum.checksum() == Checksum::Md5 {
-            say(format_args!("it could be another one all the same, by somebody's design: an MD5 does not prove more"));
+            say(format_args!("an MD5 cannot rule out a deliberate forgery"));
         }
     }
     Ok(Outcome::Done)
@@ -45,7 +45,7 @@ fn read_template(path: &Path) -> Result<ImageEntry, Error> {
     Ok(template.description.image)
 }
 
-/// The image's sum; `None` if its length alone shows that it is another one.
+/// The image's sum; `None` if its length already differs.
 fn sum_of_image(path: &Path, described: &ImageEntry) -> Result<Option<Sum>, Error> {
     let checksum = described.sum.checksum();
     let sum = || {
