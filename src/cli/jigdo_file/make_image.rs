@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io;
 
-use jigdo::template::{Area, Description, Template, Tmp};
+use jigdo::template::{Area, Description, Tmp};
 
 use super::cache::{Cache, Catalogued};
 use super::files::{Finder, Found};
@@ -18,14 +18,9 @@ use crate::mirror::FileId;
 /// Copies into the image the files that are parts of it.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let names = Names::deduce(&options.image, &options.jigdo, &options.template);
-    if [&names.image, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
-        let message = "make-image needs the names of image and template, of which one cannot be deduced";
-        return Err(Error::Usage(message.to_owned()));
-    }
+    names.require("make-image")?;
     let is_stream = names.image.as_os_str() == STANDARD;
-    let path = &names.template;
-    let file = File::open(path).map_err(|source| Error::Input { path: path.clone(), source })?;
-    let mut template = Template::read(BufReader::new(file)).map_err(|source| super::unreadable(path, source))?;
+    let mut template = super::open_template(&names.template)?;
     if !is_stream {
         check_outputs(&names, &template.description, options.force)?;
     }

@@ -44,11 +44,7 @@ pub fn block_length(options: &Options) -> Result<u32, Error> {
 /// Makes the set of one image.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let names = Names::deduce(&options.image, &options.jigdo, &options.template);
-    if [&names.image, &names.jigdo, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
-        let message =
-            "make-template needs the names of image, jigdo file and template, of which some cannot be deduced";
-        return Err(Error::Usage(message.to_owned()));
-    }
+    names.require_all("make-template")?;
     check_outputs(&names, options)?;
     let mut input = standard_input();
     let draft = read_draft(options, &names, &mut input)?;

@@ -24,6 +24,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -176,6 +177,12 @@ fn printed(outcome: Result<Outcome, Error>) -> Result<Outcome, Error> {
         Err(Error::Standard(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
         outcome => outcome,
     }
+}
+
+/// Opens a template and reads its description.
+fn open_template(path: &Path) -> Result<template::Template<io::BufReader<File>>, Error> {
+    let file = File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
+    template::Template::read(io::BufReader::new(file)).map_err(|source| unreadable(path, source))
 }
 
 /// An error about a template; an I/O error is reported as for any other file.

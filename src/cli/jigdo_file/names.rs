@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
+use super::Error;
+
 /// The name of standard input or output.
 pub const STANDARD: &str = "-";
 
@@ -29,9 +31,31 @@ impl Names {
         Self { image: name(image, ""), jigdo: name(jigdo, ".jigdo"), template: name(template, ".template") }
     }
 
+    /// An error unless the image and the template have names.
+    pub fn require(&self, command: &str) -> Result<(), Error> {
+        require(command, &[("--image", &self.image), ("--template", &self.template)])
+    }
+
+    /// An error unless all three files have names.
+    pub fn require_all(&self, command: &str) -> Result<(), Error> {
+        require(command, &[("--image", &self.image), ("--jigdo", &self.jigdo), ("--template", &self.template)])
+    }
+
     /// Where the half-assembled image is.
     pub fn tmp(&self) -> PathBuf {
         OsString::from_vec([self.image.as_os_str().as_bytes(), b".tmp"].concat()).into()
+    }
+}
+
+fn require(command: &str, names: &[(&str, &PathBuf)]) -> Result<(), Error> {
+    let missing: Vec<&str> =
+        names.iter().filter(|(_, name)| name.as_os_str().is_empty()).map(|(option, _)| *option).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "{command} needs {}, which cannot be deduced from the other names",
+            missing.join(" and ")
+        ))),
     }
 }
 

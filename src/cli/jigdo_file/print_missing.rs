@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use jigdo::base64;
 use jigdo::jigdo_file::{self, Jigdo, Location, Server, split};
-use jigdo::template::{Area, Template, Tmp};
+use jigdo::template::{Area, Tmp};
 use jigdo::{Algorithm, Sum};
 
 use super::names::{Names, STANDARD};
@@ -33,11 +33,7 @@ pub enum Locations {
 /// Prints the URLs of each part that is missing, in the order of their sums.
 pub fn run(options: &Options, locations: Locations) -> Result<Outcome, Error> {
     let names = Names::deduce(&options.image, &options.jigdo, &options.template);
-    if [&names.image, &names.jigdo, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
-        let message =
-            "print-missing needs the names of image, jigdo file and template, of which some cannot be deduced";
-        return Err(Error::Usage(message.to_owned()));
-    }
+    names.require_all("print-missing")?;
     if names.image.exists() {
         return Ok(Outcome::Done);
     }
@@ -66,10 +62,7 @@ pub fn run(options: &Options, locations: Locations) -> Result<Outcome, Error> {
 
 /// The sums of the missing parts, sorted, without duplicates.
 fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
-    let path = &names.template;
-    let file = File::open(path).map_err(|source| Error::Input { path: path.clone(), source })?;
-    let template = Template::read(BufReader::new(file)).map_err(|source| super::unreadable(path, source))?;
-    let description = template.description;
+    let description = super::open_template(&names.template)?.description;
     let written = half_assembled(&names.tmp(), |tmp| tmp.is_of(&description)).map_or_else(Vec::new, |tmp| tmp.written);
     let is_written = written.into_iter().chain(std::iter::repeat(false));
     let sum = |(area, is_written): (&Area, bool)| match area {

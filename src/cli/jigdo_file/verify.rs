@@ -1,11 +1,10 @@
 //! `verify`: checks whether an image is the one that its template describes.
 
 use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use jigdo::base64;
-use jigdo::template::{ImageEntry, Template};
+use jigdo::template::ImageEntry;
 use jigdo::{Algorithm, Checksum, Sum};
 
 use super::names::{Names, STANDARD};
@@ -16,12 +15,8 @@ use crate::digest;
 /// Compares the image's sum with the template's.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let names = Names::deduce(&options.image, &options.jigdo, &options.template);
-    if [&names.image, &names.template].iter().any(|name| name.as_os_str().is_empty()) {
-        return Err(Error::Usage(
-            "verify needs the names of image and template, of which one cannot be deduced".to_owned(),
-        ));
-    }
-    let described = read_template(&names.template)?;
+    names.require("verify")?;
+    let described = super::open_template(&names.template)?.description.image;
     let found = sum_of_image(&names.image, &described)?;
     let (name, image) = (Algorithm::from(described.sum.checksum()).name(), names.image.display());
     let shown = |sum: &Sum| if options.hex { sum.to_string() } else { base64::encode(sum.as_bytes()) };
@@ -37,12 +32,6 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         }
     }
     Ok(Outcome::Done)
-}
-
-fn read_template(path: &Path) -> Result<ImageEntry, Error> {
-    let file = File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
-    let template = Template::read(BufReader::new(file)).map_err(|source| super::unreadable(path, source))?;
-    Ok(template.description.image)
 }
 
 /// The image's sum; `None` if its length already differs.
