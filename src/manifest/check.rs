@@ -1,5 +1,5 @@
-//! The manifest as it is typed to a release: variables, mirrors and settings here, images in `images`.
-//! Checking goes on after a mistake; what depends on it is left out, so that nothing is reported twice.
+//! Checks the manifest as typed: variables, mirrors and settings here, images in `images`.
+//! Checking continues after a mistake, but whatever depends on it is skipped, so that nothing is reported twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,11 @@ use super::shape::{OneOf, Placed, Text};
 use super::yaml::Key;
 use super::{Filter, Mirror, Server, Settings};
 
-/// Names that mean something of their own in texts and selectors.
+/// Names with a special meaning in texts and selectors.
 pub(super) const RESERVED: [&str; 6] = ["release", "stem", "file", "name", "image", "exclude"];
 
-/// A manifest never has more mirrors than this: each may lead to each other, and time must not grow with the cube.
+/// The most mirrors that a manifest may have. Each may lead to all others, so the time to check them could grow with the
+/// cube of their number.
 const MAX_MIRRORS: usize = 1000;
 
 /// What every check needs.
@@ -32,20 +33,20 @@ pub(super) struct Context<'a, 'f> {
 }
 
 impl Context<'_, '_> {
-    /// The text with its variables replaced; `None` if that failed, which then has been reported.
+    /// The text with its variables replaced; `None` if that failed and was reported.
     pub fn expand(&mut self, text: &Text, syntax: Syntax, variables: &Variables) -> Option<String> {
         expand(&text.value, syntax, self.environment, variables)
             .map_err(|message| self.problems.add(text.place, message))
             .ok()
     }
 
-    /// Like [`expand`](Self::expand), for a text that must not be empty and goes onto one line.
+    /// Like [`expand`](Self::expand), for a text that must be a single non-empty line.
     pub fn line(&mut self, text: &Text, what: &str, syntax: Syntax, variables: &Variables) -> Option<String> {
         let line = self.expand(text, syntax, variables)?;
         if line.is_empty() {
             self.problems.add(text.place, format!("{what} is empty"));
         } else if line.contains(char::is_control) {
-            self.problems.add(text.place, format!("{what} has a line break or another control character in it"));
+            self.problems.add(text.place, format!("{what} contains a line break or another control character"));
         } else {
             return Some(line);
         }
@@ -56,7 +57,7 @@ impl Context<'_, '_> {
     pub fn url(&mut self, text: &Text, variables: &Variables) -> Option<String> {
         let url = self.line(text, "the URL", Syntax::Plain, variables)?;
         if url.contains(char::is_whitespace) {
-            self.problems.add(text.place, format!("the URL {url:?} has white space in it; write %20 for a space"));
+            self.problems.add(text.place, format!("the URL {url:?} contains white space; write %20 for a space"));
             return None;
         }
         Some(url)
@@ -69,8 +70,7 @@ impl Context<'_, '_> {
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
         };
         if RESERVED.contains(&key.text.as_str()) {
-            self.problems
-                .add(key.place, format!("\"{}\" cannot be a variable: the name has a meaning already", key.text));
+            self.problems.add(key.place, format!("\"{}\" cannot be a variable: the name is reserved", key.text));
         } else if !valid(&key.text) {
             let message = format!("\"{}\" cannot be a variable: use letters, digits, \"_\" and \"-\"", key.text);
             self.problems.add(key.place, message);
@@ -84,15 +84,15 @@ impl Context<'_, '_> {
         variables.insert("release".into(), release.clone().unwrap_or_default());
         for (key, text) in manifest.vars.iter().flat_map(|vars| &vars.0) {
             self.check_variable_name(key);
-            // A variable that is wrong is known all the same, lest every use of it be reported too.
+            // A variable with a mistake is defined all the same, so that its uses are not reported too.
             let value = self.expand(text, Syntax::Plain, &variables).unwrap_or_default();
             variables.insert(key.text.clone(), value);
         }
         (release, variables)
     }
 
-    /// The mirrors, in the manifest's order; whether their trees exist is left to
-    /// [`check_tree`](Self::check_tree). Mirrors with mistakes are there too, so that indices and labels hold.
+    /// The mirrors, in the manifest's order. Mirrors with mistakes are included, so that indices and labels stay valid.
+    /// [`check_trees`](Self::check_trees) checks whether their trees exist.
     pub fn mirrors(&mut self, manifest: &raw::Manifest, variables: &Variables) -> Vec<Mirror> {
         let raw = &manifest.mirrors.value.0;
         if raw.is_empty() {
@@ -123,7 +123,7 @@ impl Context<'_, '_> {
         mirrors
     }
 
-    /// Reports labels that `[Parts]` and `[Servers]` cannot carry.
+    /// Reports labels that cannot be written in `[Parts]` and `[Servers]`.
     fn check_label(&mut self, key: &Key) {
         let label = key.text.as_str();
         let valid = label.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -135,11 +135,11 @@ impl Context<'_, '_> {
             );
             self.problems.add(key.place, message);
         } else if is_scheme(label) {
-            self.problems.add(key.place, format!("the label {label:?} would be taken for the scheme of a URL"));
+            self.problems.add(key.place, format!("the label {label:?} looks like the scheme of a URL; choose another"));
         }
     }
 
-    /// A path, relative ones being relative to the manifest.
+    /// A path. Relative ones are relative to the manifest.
     pub fn path(&mut self, text: &Text, what: &str, variables: &Variables) -> Option<PathBuf> {
         self.line(text, what, Syntax::Plain, variables).map(|path| self.directory.join(path))
     }
@@ -150,10 +150,10 @@ impl Context<'_, '_> {
         if mirror.include.as_ref().is_some_and(Vec::is_empty) {
             self.problems.add(
                 mirror.path.place,
-                "\"include\" is an empty list, which leaves no file; leave the key out for every file",
+                "\"include\" is an empty list, which matches no file; to include every file, leave the key out",
             );
         }
-        // Each pattern has been compiled before; together they can only be too large.
+        // Each pattern compiles on its own; together they can only be too large.
         Filter::new(include, exclude).unwrap_or_else(|error| {
             self.problems.add(mirror.path.place, format!("include and exclude: {error}"));
             Filter::everything()
@@ -179,7 +179,7 @@ impl Context<'_, '_> {
         patterns
     }
 
-    /// A server's URL, which ends in a slash: the path of a part is appended as it is. A URL with a query is kept.
+    /// A server's URL. It ends in a slash, because the paths of parts are appended, unless it has a query.
     fn server(&mut self, server: &raw::Server, labels: &[&str], variables: &Variables) -> Option<Server> {
         let (text, try_last) = match server {
             raw::Server::Url(url) => (url, false),
@@ -201,7 +201,7 @@ impl Context<'_, '_> {
                 self.problems.add(text.place, format!("\"{url}\": mirror \"{label}\" is not defined{hint}"));
                 return None;
             }
-            // A label alone: the paths below the other mirror are the same.
+            // A label alone: the paths in the other mirror are the same.
             Some((_, "")) => return Some(Server { url, try_last }),
             _ => {}
         }
@@ -233,7 +233,7 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Reports those of the mirrors that are in use whose trees are not there.
+    /// Reports the mirrors in use whose trees do not exist.
     pub fn check_trees(&mut self, manifest: &raw::Manifest, mirrors: &[Mirror], in_use: impl Fn(usize) -> bool) {
         let trees = manifest.mirrors.value.0.iter().zip(mirrors).enumerate();
         for (_, ((_, raw), mirror)) in trees.filter(|(index, _)| in_use(*index)) {
@@ -244,7 +244,7 @@ impl Context<'_, '_> {
     fn check_tree(&mut self, text: &Text, mirror: &Mirror) {
         let path = mirror.path.display();
         match std::fs::metadata(&mirror.path) {
-            // An empty path has been reported already.
+            // An empty path was reported before.
             _ if mirror.path.as_os_str().is_empty() => {}
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => self.problems.add(text.place, format!("mirror \"{}\": {path} is not a directory", mirror.label)),

@@ -1,4 +1,4 @@
-//! Sets that would overwrite each other, or an image, or each other's sums.
+//! Finds sets that would overwrite each other, an image, or each other's lines in SUMS files.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use super::problem::{Errors, Problem};
 use super::{Image, Release};
 
-/// Checks that no two images of all releases would write the same set or have the same name in a SUMS file, and that
-/// no set would overwrite an image.
+/// Checks that no two images of these releases would write the same set or have the same name in a SUMS file, and that no
+/// set would overwrite an image.
 ///
 /// # Errors
-/// Each image whose set or name is in the way, with the other's place.
+/// Every image that collides with an earlier one, with the place of both.
 pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
     let all = || releases.iter().flat_map(|release| release.images.iter().map(move |image| (release, image)));
     let images: HashMap<PathBuf, &Path> =
@@ -43,8 +43,8 @@ pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
         if image.settings.sums.is_empty() {
             continue;
         }
-        // The image need not be in the output directory, but its line is in the SUMS files there. Sets of one image
-        // have the same line.
+        // The image need not be in the output directory, but the SUMS files there list it. Sets of the same image share
+        // its line.
         let file = identity(&image.path);
         let lines = [(&set, &set), (&template, &set), (&identity(&image.output.join(&image.filename)), &file)];
         for (name, owner) in lines {
@@ -59,7 +59,7 @@ pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
     if problems.is_empty() { Ok(()) } else { Err(Errors(problems)) }
 }
 
-/// That `image` would write the set that `other` writes.
+/// The message that `image` would write the same set as `other`.
 fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
     let path = image.path.display();
     let set = image.output.join(format!("{}.jigdo", image.name));
@@ -72,13 +72,13 @@ fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
         );
     }
     format!(
-        "{path} and {} ({other_place}) would both write {set}; give their sets different names, as \"{{file}}\" does \
-         where only the extensions differ",
+        "{path} and {} ({other_place}) would both write {set}; give their sets different names, such \
+         as \"{{file}}\" where only the extensions differ",
         other.path.display()
     )
 }
 
-/// That `image` and `other` would have one name in the SUMS files of their directory.
+/// The message that `image` and `other` would have the same name in the SUMS files of their directory.
 fn both_listed(image: &Image, other_release: &Release, other: &Image) -> String {
     format!(
         "{} and {} ({}:{}) would have the same name in the SUMS files of {}; give each a \"filename\" of its own",
@@ -90,8 +90,7 @@ fn both_listed(image: &Image, other_release: &Release, other: &Image) -> String 
     )
 }
 
-/// The path by which a file is known whatever way leads to it: absolute, symbolic links and `..` resolved, as far as it
-/// exists.
+/// A canonical path: absolute, with symbolic links and `..` resolved in the part that exists.
 fn identity(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut existing = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -109,7 +108,7 @@ fn identity(path: &Path) -> PathBuf {
     }
 }
 
-/// `base` with `rest` below it; no part of `rest` exists, so `..` can be taken at its word.
+/// `base` joined with `rest`. Nothing of `rest` exists, so no symbolic link can change what `..` means.
 fn normalised<'a>(base: &Path, rest: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
     let mut path = base.to_owned();
     for component in rest.flat_map(|part| part.components()) {

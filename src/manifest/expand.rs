@@ -1,10 +1,10 @@
-//! Puts environment variables and the manifest's own variables into its texts.
+//! Expands environment variables and the manifest's own variables in its texts.
 //!
 //! | written | stands for |
 //! |---|---|
 //! | `${VAR}` | the environment variable, which must be set |
-//! | `${VAR:-default}` | the same, or the default if it is unset or empty; the default may hold variables itself |
-//! | `$$` | a dollar sign; so does a `$` before anything but a letter, `_`, `{` and `$` |
+//! | `${VAR:-default}` | the same, or the default if it is unset or empty; the default may contain variables |
+//! | `$$` | a dollar sign; so does a `$` that no letter, `_`, `{` or `$` follows |
 //! | `{variable}` | a variable of the manifest |
 //! | `{{`, `}}` | a brace |
 
@@ -19,19 +19,19 @@ pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// Variables by name.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// No text becomes longer than this, in bytes, however often variables double each other.
+/// The longest result, in bytes: nested variables could otherwise double it again and again.
 const MAX_LEN: usize = 64 << 10;
 
-/// Defaults within defaults end here.
+/// How deep braces may be nested.
 const MAX_DEPTH: usize = 8;
 
-/// What the text is, which decides how values are put into it.
+/// The kind of text, which decides how values are escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
     Plain,
-    /// A glob for file paths: what comes from variables is literal.
+    /// A glob for file paths; values of variables are literal.
     PathGlob,
-    /// The same for the files of a mirror, where `{a,b}` is an alternative rather than a variable.
+    /// A glob for the files of a mirror, in which `{a,b}` means either, and is no variable.
     TreeGlob,
 }
 
@@ -48,7 +48,7 @@ impl Syntax {
 /// Expands `text`.
 ///
 /// # Errors
-/// What is wrong with the text: the first mistake in it.
+/// The first mistake in the text.
 pub(super) fn expand(
     text: &str,
     syntax: Syntax,
@@ -103,10 +103,14 @@ impl Expansion<'_> {
     }
 
     fn check_len(&self) -> Result<(), String> {
-        if self.out.len() > MAX_LEN { Err(format!("the text becomes longer than {MAX_LEN} bytes")) } else { Ok(()) }
+        if self.out.len() > MAX_LEN {
+            Err(format!("the text is longer than {MAX_LEN} bytes when expanded"))
+        } else {
+            Ok(())
+        }
     }
 
-    /// Adds what the `${...}` at the front of `rest` stands for, and says how long it is.
+    /// Adds the value of the `${...}` at the start of `rest`, and returns the length of the expression.
     fn add_environment(&mut self, rest: &str, depth: usize) -> Result<usize, String> {
         let end = closing(&rest[1..]).ok_or("\"${\" is never closed")? + 1;
         let inner = &rest[2..end];
@@ -115,7 +119,9 @@ impl Expansion<'_> {
             None => (inner, None),
         };
         if name.is_empty() || leading_name(name) != name {
-            return Err(format!("\"${{{inner}}}\" is no environment variable; write ${{NAME}} or ${{NAME:-default}}"));
+            return Err(format!(
+                "\"${{{inner}}}\" is not an environment variable; write ${{NAME}} or ${{NAME:-default}}"
+            ));
         }
         match ((self.environment)(name), default) {
             (Some(value), None) => self.add_value(name, value)?,
@@ -137,7 +143,7 @@ impl Expansion<'_> {
         Ok(())
     }
 
-    /// Adds what the `{...}` at the front of `rest` stands for, and says how long it is.
+    /// Adds the value of the `{...}` at the start of `rest`, and returns the length of the expression.
     fn add_variable(&mut self, rest: &str, depth: usize) -> Result<usize, String> {
         let end = closing(rest).ok_or("\"{\" is never closed; write \"{{\" for a brace")?;
         let name = &rest[1..end];
@@ -164,13 +170,13 @@ impl Expansion<'_> {
     }
 }
 
-/// The letters, digits and `_` that `text` begins with.
+/// The letters, digits and `_` at the start of `text`.
 fn leading_name(text: &str) -> &str {
     let end = text.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(text.len());
     &text[..end]
 }
 
-/// Where the brace that `text` begins with is closed.
+/// The position of the brace that closes the one at the start of `text`.
 fn closing(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     text.bytes().position(|byte| {
@@ -230,7 +236,7 @@ mod tests {
                 "the environment variable UNSET is not set; set it, or write ${UNSET:-default} to give it a default",
             ),
             ("${SET", "\"${\" is never closed"),
-            ("${SET-x}", "\"${SET-x}\" is no environment variable; write ${NAME} or ${NAME:-default}"),
+            ("${SET-x}", "\"${SET-x}\" is not an environment variable; write ${NAME} or ${NAME:-default}"),
             ("$SET/x", "write ${SET} for the environment variable, or $$SET for a dollar sign"),
         ] {
             assert_eq!(expanded(text, Syntax::Plain), Err(expected.to_owned()), "{text}");
@@ -247,7 +253,7 @@ mod tests {
     fn hostile_texts_are_refused_before_they_grow() {
         let variables = [("a".to_owned(), "x".repeat(60_000))].into();
         let long = expand("{a}{a}", Syntax::Plain, &|_| None, &variables);
-        assert_eq!(long, Err("the text becomes longer than 65536 bytes".into()));
+        assert_eq!(long, Err("the text is longer than 65536 bytes when expanded".into()));
         let deep = expanded(&format!("{}{}", "${A:-".repeat(50_000), "}".repeat(50_000)), Syntax::Plain);
         assert_eq!(deep, Err("braces are nested more than 8 deep".into()));
     }

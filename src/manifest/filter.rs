@@ -1,4 +1,4 @@
-//! Which files of a mirror are parts.
+//! Decides which files of a mirror are parts.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -16,32 +16,32 @@ struct Patterns {
 }
 
 impl Filter {
-    /// A filter from its patterns: no `include` means every file.
+    /// A filter from its patterns. An empty `include` means every file.
     ///
     /// # Errors
-    /// A pattern is no glob.
+    /// When a pattern is not a glob.
     pub fn new(include: Vec<String>, exclude: Vec<String>) -> Result<Self, globset::Error> {
         Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)? })
     }
 
-    /// The filter for which every file is a part.
+    /// A filter that matches every file.
     pub fn everything() -> Self {
         let nothing = Patterns { text: Vec::new(), compiled: GlobSet::empty() };
         Self { include: nothing.clone(), exclude: nothing }
     }
 
-    /// Whether the file at this path, which is relative to the mirror's, is a part.
+    /// Whether the file at this path, relative to the mirror's, is a part.
     pub fn matches(&self, relative_path: &str) -> bool {
         let included = self.include.text.is_empty() || self.include.compiled.is_match(relative_path);
         included && !self.exclude.compiled.is_match(relative_path)
     }
 
-    /// The patterns of `include`, variables replaced; none means every file.
+    /// The patterns of `include`, with variables replaced. An empty list means every file.
     pub fn include(&self) -> &[String] {
         &self.include.text
     }
 
-    /// The patterns of `exclude`, variables replaced.
+    /// The patterns of `exclude`, with variables replaced.
     pub fn exclude(&self) -> &[String] {
         &self.exclude.text
     }

@@ -1,4 +1,4 @@
-//! Image entries to images: the combinations of the matrix, the files that the path matches, the sets' names.
+//! Turns image entries into images: combines the matrix, finds the files that the path matches, names the sets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use super::check::Context;
 use super::expand::{Syntax, Variables};
 use super::problem::{Place, did_you_mean};
 use super::raw;
-use super::selector::Selection;
+use super::selector::Selectors;
 use super::shape::{Map, Placed, Text};
 use super::yaml::Key;
 use super::{Image, Mirror, Settings};
 
-/// The entries of a manifest never stand for more combinations than this, all together.
+/// The most combinations that all entries of a manifest may have together.
 const MAX_COMBINATIONS: usize = 10_000;
 
-/// The longest file name that Linux's file systems take, in bytes, and what the set's files add to their name.
+/// The longest name of a set, in bytes: Linux's limit for file names, minus the extension.
 const MAX_NAME: usize = 255 - ".template".len();
 
 const MAX_SHORT_INFO: usize = 200;
@@ -28,13 +28,13 @@ impl Context<'_, '_> {
         manifest: &raw::Manifest,
         variables: &Variables,
         mirrors: &[Mirror],
-        selection: &mut Selection,
+        selectors: &mut Selectors,
     ) -> Vec<Image> {
         if manifest.images.value.is_empty() {
             self.problems.add(manifest.images.place, "no image is listed");
         }
         let mut images = Vec::new();
-        let mut used = vec![selection.is_everything(); mirrors.len()];
+        let mut used = vec![selectors.is_everything(); mirrors.len()];
         for entry in &manifest.images.value {
             let entry = Entry {
                 settings: self.settings(&entry.value.settings, manifest.defaults.as_ref()),
@@ -43,22 +43,22 @@ impl Context<'_, '_> {
                 mirrors,
             };
             for combination in self.combinations(&entry, variables) {
-                if !selection.combination(&combination) {
+                if !selectors.combination(&combination) {
                     continue;
                 }
                 let mut all = variables.clone();
                 all.extend(combination.clone());
                 let labels = self.labels(&entry, &all);
                 labels.iter().for_each(|&index| used[index] = true);
-                images.extend(self.combination(&entry, combination, all, labels, selection));
+                images.extend(self.combination(&entry, combination, all, labels, selectors));
             }
         }
         self.check_trees(manifest, mirrors, |mirror| used[mirror]);
         images
     }
 
-    /// Every combination of the entry's matrix that is not excluded; the first variable changes slowest. An entry
-    /// without a matrix has one combination, of no variables.
+    /// Every combination of the entry's matrix that is not excluded; the first variable changes slowest. Without a matrix
+    /// there is one combination without variables.
     fn combinations(&mut self, entry: &Entry, variables: &Variables) -> Vec<Variables> {
         let mut combinations = vec![Variables::new()];
         let Some(matrix) = &entry.raw.matrix else { return combinations };
@@ -85,7 +85,7 @@ impl Context<'_, '_> {
         self.combinations += combinations.len();
         let some = !combinations.is_empty();
         if matrix.exclude.len() > combinations.len() {
-            let message = "\"exclude\" is longer than the list of the matrix's combinations";
+            let message = "\"exclude\" has more entries than the matrix has combinations";
             self.problems.add(entry.place, message);
             return Vec::new();
         }
@@ -102,7 +102,7 @@ impl Context<'_, '_> {
     fn values(&mut self, key: &Key, texts: &[Text], variables: &Variables) -> Vec<String> {
         self.check_variable_name(key);
         if variables.contains_key(&key.text) {
-            self.problems.add(key.place, format!("the variable \"{}\" is in \"vars\" already", key.text));
+            self.problems.add(key.place, format!("the variable \"{}\" is already in \"vars\"", key.text));
         }
         if texts.is_empty() {
             self.problems.add(key.place, format!("the variable \"{}\" has no values", key.text));
@@ -119,7 +119,7 @@ impl Context<'_, '_> {
         values
     }
 
-    /// Drops the combinations that agree with `exclude`.
+    /// Drops the combinations that match `exclude`.
     fn exclude(
         &mut self,
         exclude: &Placed<Map<Text>>,
@@ -128,7 +128,8 @@ impl Context<'_, '_> {
         variables: &Variables,
     ) {
         if exclude.value.0.is_empty() {
-            self.problems.add(exclude.place, "\"exclude\" names no variable here, which would leave nothing");
+            self.problems
+                .add(exclude.place, "this entry of \"exclude\" names no variable, so it would exclude everything");
             return;
         }
         let mut dropped = Variables::new();
@@ -153,7 +154,7 @@ impl Context<'_, '_> {
     fn labels(&mut self, entry: &Entry, variables: &Variables) -> Vec<usize> {
         let Some(raw) = &entry.raw.mirrors else { return (0..entry.mirrors.len()).collect() };
         if raw.value.is_empty() {
-            self.problems.add(raw.place, "no mirror is listed; leave the key out for all of them");
+            self.problems.add(raw.place, "no mirror is listed; to use all of them, leave the key out");
         }
         let mut indices = Vec::new();
         for text in &raw.value {
@@ -179,14 +180,14 @@ impl Context<'_, '_> {
         combination: Variables,
         variables: Variables,
         mirrors: Vec<usize>,
-        selection: &mut Selection,
+        selectors: &mut Selectors,
     ) -> Vec<Image> {
         let output = self.path(&entry.raw.output, "the output directory's path", &variables);
         if let Some(output) = &output {
             self.check_output(output, entry.raw.output.place);
         }
         let paths = self.files(&entry.raw.path, &variables);
-        if paths.as_ref().is_some_and(Vec::is_empty) && !entry.raw.optional.unwrap_or(false) && !selection.is_by_image()
+        if paths.as_ref().is_some_and(Vec::is_empty) && !entry.raw.optional.unwrap_or(false) && !selectors.is_by_image()
         {
             let text = self.line(&entry.raw.path, "the path", Syntax::Plain, &variables).unwrap_or_default();
             let path = self.directory.join(text);
@@ -194,7 +195,7 @@ impl Context<'_, '_> {
         }
         let mut images = Vec::new();
         for path in paths.unwrap_or_default() {
-            if !selection.image(&path) {
+            if !selectors.image(&path) {
                 continue;
             }
             let output = output.clone().unwrap_or_default();
@@ -203,7 +204,7 @@ impl Context<'_, '_> {
         images
     }
 
-    /// The files that the path matches, sorted; `None` if it is no path.
+    /// The files that the path matches, sorted; `None` if it is not a valid path.
     fn files(&mut self, text: &Text, variables: &Variables) -> Option<Vec<PathBuf>> {
         let pattern = self.line(text, "the path", Syntax::PathGlob, variables)?;
         let Some(directory) = self.directory.to_str() else {
@@ -214,7 +215,7 @@ impl Context<'_, '_> {
         let options = glob::MatchOptions {
             case_sensitive: true,
             require_literal_separator: true,
-            // Hidden files are often files in the making.
+            // Hidden files are often incomplete.
             require_literal_leading_dot: true,
         };
         let found = glob::glob_with(&pattern.to_string_lossy(), options)
@@ -235,16 +236,16 @@ impl Context<'_, '_> {
         Some(files)
     }
 
-    /// Reports an output directory that cannot be one, because it or a directory above it is a file.
+    /// Reports an output directory that cannot be created, because it or a parent is a file.
     fn check_output(&mut self, output: &Path, place: Place) {
         let existing = output.ancestors().find(|path| path.symlink_metadata().is_ok());
         if let Some(path) = existing.filter(|path| !path.is_dir()) {
             self.problems
-                .add(place, format!("the output directory cannot be made: {} is not a directory", path.display()));
+                .add(place, format!("the output directory cannot be created: {} is not a directory", path.display()));
         }
     }
 
-    /// One image; `None` if something about it is wrong.
+    /// One image; `None` if it has a mistake.
     fn image(
         &mut self,
         entry: &Entry,
@@ -295,13 +296,13 @@ impl Context<'_, '_> {
     fn file_name(&mut self, text: &Text, what: &str, variables: &Variables) -> Option<String> {
         let name = self.line(text, what, Syntax::Plain, variables)?;
         if name.contains('/') || name == "." || name == ".." {
-            self.problems.add(text.place, format!("{what} is a file name without directories, not \"{name}\""));
+            self.problems.add(text.place, format!("{what} must be a file name without directories, not \"{name}\""));
             return None;
         }
         Some(name)
     }
 
-    /// A text for people. The line break that YAML's block texts end in is no part of it.
+    /// A text for people. White space at its end is removed: YAML's block texts end in a line break.
     fn info(&mut self, text: Option<&Text>, what: &str, max: usize, variables: &Variables) -> Option<String> {
         let text = text?;
         let info = self.expand(text, Syntax::Plain, variables)?;
@@ -309,7 +310,7 @@ impl Context<'_, '_> {
         let length = info.chars().count();
         if info.contains(char::is_control) {
             let message =
-                format!("{what} has a line break or another control character in it; after \">\", YAML joins lines");
+                format!("{what} contains a line break or another control character; after \">\", YAML joins lines");
             self.problems.add(text.place, message);
         } else if length > max {
             self.problems.add(text.place, format!("{what} is {length} characters long, at most {max} are allowed"));
@@ -318,7 +319,7 @@ impl Context<'_, '_> {
     }
 }
 
-/// An image entry, and what all its images share.
+/// An image entry, with the settings that its images share.
 struct Entry<'a> {
     raw: &'a raw::Image,
     place: Place,
@@ -327,7 +328,7 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The text as typed, or its default; mistakes in this are the entry's.
+    /// The text as typed, or the default. Mistakes in the default are reported at the entry.
     fn text(&self, typed: &Option<Text>, default: &str) -> Text {
         typed.clone().unwrap_or_else(|| Text { value: default.to_owned(), place: self.place })
     }

@@ -1,12 +1,12 @@
-//! The release manifest: YAML in, a [`Release`] out in which every path is expanded, every default resolved and every
-//! mistake has been reported with its place.
+//! The release manifest: parses YAML into a [`Release`], expands all paths, fills in all defaults, and reports every mistake
+//! with its place.
 //!
 //! | module | does |
 //! |---|---|
 //! | `yaml` | text to a tree with places |
-//! | `shape`, `raw` | the tree to the manifest as it is typed; the schema comes from the same types |
+//! | `shape`, `raw` | the tree to the manifest as typed; the schema comes from the same types |
 //! | `expand` | `${ENVIRONMENT}` and `{variable}` in texts |
-//! | `check`, `images` | the manifest as it is typed to a release |
+//! | `check`, `images` | the manifest as typed to a release |
 //! | `collisions` | sets that would overwrite each other |
 
 mod check;
@@ -38,14 +38,14 @@ use expand::Environment;
 use jigdo::template::Compression;
 use jigdo::{Algorithm, Checksum};
 use problem::Problems;
-use selector::Selection;
+use selector::Selectors;
 use shape::Read as _;
 
-/// What a manifest says, ready to be carried out.
+/// What a manifest says, checked and complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     pub name: String,
-    /// The manifest's path, as it was given.
+    /// The manifest's path, as given.
     pub manifest: PathBuf,
     /// In the manifest's order.
     pub mirrors: Vec<Mirror>,
@@ -57,7 +57,7 @@ pub struct Release {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     pub label: String,
-    /// A directory; it exists if everything was selected, or an image uses the mirror.
+    /// A directory. It exists if no selector was given or an image uses the mirror.
     pub path: PathBuf,
     pub filter: Filter,
     /// In the order in which they are listed.
@@ -77,24 +77,24 @@ impl Mirror {
 pub struct Server {
     /// Ends in a slash, unless it is a label alone (`Debian:`) or has a query. Without white space.
     pub url: String,
-    /// Only asked when all others have failed.
+    /// Only used when all others have failed.
     pub try_last: bool,
 }
 
-/// An image, and the set that is to be made of it. No text here has control characters.
+/// An image, and the set to make of it. No text here has control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// A file that existed when the manifest was read.
     pub path: PathBuf,
-    /// This combination of the matrix.
+    /// The image's combination of the matrix.
     pub variables: BTreeMap<String, String>,
-    /// The directory into which the set goes. It need not exist, but nothing else stands in its place.
+    /// The directory for the set. It need not exist, but nothing else is in its place.
     pub output: PathBuf,
     /// The set is `{name}.jigdo` and `{name}.template`. A file name.
     pub name: String,
-    /// What `Template=` says, not yet quoted.
+    /// The value of `Template=`, not yet quoted.
     pub template_url: String,
-    /// What `Filename=` says, not yet quoted. A file name.
+    /// The value of `Filename=`, not yet quoted. A file name.
     pub filename: String,
     /// At most 200 characters.
     pub short_info: Option<String>,
@@ -126,17 +126,16 @@ pub struct Settings {
 
 /// Reads a manifest.
 ///
-/// Combinations of a matrix that the selectors leave out need no files. A mirror that no selected image uses need not
-/// exist.
+/// Files of combinations that are not selected need not exist, nor do mirrors that no selected image uses.
 ///
 /// # Errors
 /// Every mistake in the manifest, and every selector that selects nothing.
 pub fn load(path: &Path, selectors: &[Selector]) -> Result<Release, Errors> {
     let mut releases = load_all(&[path], selectors)?;
-    Ok(releases.pop().expect("one path gives one release"))
+    Ok(releases.pop().expect("one path yields one release"))
 }
 
-/// Reads manifests that are carried out together: a selector must select something in one of them, and no two may
+/// Reads manifests that are published together: a selector must select something in at least one of them, and no two may
 /// write the same set.
 ///
 /// # Errors
@@ -145,16 +144,16 @@ pub fn load_all(paths: &[impl AsRef<Path>], selectors: &[Selector]) -> Result<Ve
     load_with(paths, selectors, &|name| std::env::var_os(name))
 }
 
-/// What a manifest says of mirrors, whatever its images are.
+/// A manifest's mirrors, independent of its images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirrors {
     /// In the manifest's order. All their paths are directories.
     pub mirrors: Vec<Mirror>,
-    /// The lengths below which parts are not matched, each once.
+    /// The minimum lengths of parts, each once.
     pub min_lengths: BTreeSet<u32>,
 }
 
-/// Reads what manifests say of mirrors. Their images need not be there yet.
+/// Reads the mirrors of manifests. The images need not exist yet.
 ///
 /// # Errors
 /// Every mistake in what was read.
@@ -169,7 +168,7 @@ pub fn load_mirrors(paths: &[impl AsRef<Path>]) -> Result<Vec<Mirrors>, Errors> 
     if errors.0.is_empty() { Ok(all) } else { Err(errors) }
 }
 
-/// Reads a manifest's mirrors for their servers alone: neither their trees nor the images need be there.
+/// Reads a manifest's mirrors for their servers only. Neither their trees nor the images need exist.
 ///
 /// # Errors
 /// Every mistake in what was read.
@@ -184,7 +183,7 @@ pub fn load_servers(path: &Path) -> Result<Vec<Mirror>, Errors> {
     if errors.0.is_empty() { Ok(mirrors.unwrap_or_default()) } else { Err(errors) }
 }
 
-/// What it gives is only right if there were no problems.
+/// Reads one manifest's mirrors. The result is only valid if there were no problems.
 fn read_mirrors(path: &Path, environment: Environment, problems: &mut Problems) -> Option<Mirrors> {
     let manifest = read_shape(path, problems)?;
     let mut context = context(path, environment, problems);
@@ -203,18 +202,18 @@ fn load_with(
     selectors: &[Selector],
     environment: Environment,
 ) -> Result<Vec<Release>, Errors> {
-    let mut selection = Selection::new(selectors);
+    let mut selectors = Selectors::new(selectors);
     let mut releases = Vec::new();
     let mut errors = Errors::default();
     for path in paths {
         let mut problems = Problems::new(path.as_ref());
-        let release = read(path.as_ref(), &mut selection, environment, &mut problems);
+        let release = read(path.as_ref(), &mut selectors, environment, &mut problems);
         errors.0.extend(problems.into_errors().0);
         releases.extend(release);
     }
     if releases.len() == paths.len() {
         let mut problems = Problems::new(paths.first().map_or(Path::new(""), AsRef::as_ref));
-        selection.finish(&mut problems);
+        selectors.finish(&mut problems);
         errors.0.extend(problems.into_errors().0);
     }
     if let Err(collisions) = check_collisions(&releases) {
@@ -223,22 +222,22 @@ fn load_with(
     if errors.0.is_empty() { Ok(releases) } else { Err(errors) }
 }
 
-/// Reads one manifest. What it gives is only right if there were no problems.
-fn read(path: &Path, selection: &mut Selection, environment: Environment, problems: &mut Problems) -> Option<Release> {
+/// Reads one manifest. The result is only valid if there were no problems.
+fn read(path: &Path, selectors: &mut Selectors, environment: Environment, problems: &mut Problems) -> Option<Release> {
     let manifest = read_shape(path, problems)?;
     let mut context = context(path, environment, problems);
     let (name, variables) = context.variables(&manifest);
     let mirrors = context.mirrors(&manifest, &variables);
-    let images = context.images(&manifest, &variables, &mirrors, selection);
+    let images = context.images(&manifest, &variables, &mirrors, selectors);
     Some(Release { name: name?, manifest: path.to_owned(), mirrors, images })
 }
 
-/// What it takes to check the manifest at `path`.
+/// The context in which to check the manifest at `path`.
 fn context<'a, 'f>(path: &'a Path, environment: Environment<'a>, problems: &'a mut Problems<'f>) -> Context<'a, 'f> {
     Context { directory: path.parent().unwrap_or(Path::new("")), environment, problems, combinations: 0 }
 }
 
-/// The manifest as it is typed.
+/// The manifest as typed.
 fn read_shape(path: &Path, problems: &mut Problems) -> Option<raw::Manifest> {
     let text = read_text(path, problems)?;
     let node = yaml::parse(&text, problems)?;
@@ -249,7 +248,7 @@ fn read_shape(path: &Path, problems: &mut Problems) -> Option<raw::Manifest> {
     raw::Manifest::read(&node, problems)
 }
 
-/// The manifest's text, if it is one of sensible length.
+/// The manifest's text, unless it is too long.
 fn read_text(path: &Path, problems: &mut Problems) -> Option<String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(yaml::MAX_LEN + 1).read_to_end(&mut bytes));

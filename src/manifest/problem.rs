@@ -1,4 +1,4 @@
-//! What is wrong with manifests: every mistake with its place, and what was probably meant.
+//! Mistakes in manifests, with their places and suggestions.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,9 +14,9 @@ pub struct Place {
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
-    /// The manifest, as its path was given.
+    /// The manifest's path, as given.
     pub file: PathBuf,
-    /// `None` where the whole file is meant, or the command line.
+    /// `None` if the mistake is about the whole file or the command line.
     pub place: Option<Place>,
     /// What is wrong and what to do.
     pub message: String,
@@ -33,11 +33,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every mistake that was found, in the manifests' order; never empty when it is returned as an error.
+/// All mistakes, in the manifests' order. Never empty when returned as an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Errors(pub Vec<Problem>);
 
-/// One problem a line.
+/// One problem per line.
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, problem) in self.0.iter().enumerate() {
@@ -62,7 +62,7 @@ impl<'a> Problems<'a> {
         Self { file, found: Vec::new(), known: HashSet::new() }
     }
 
-    /// Notes a mistake, once: a text that several images share would otherwise repeat it for each of them.
+    /// Adds a mistake, unless it is there already: a text that several images share would otherwise repeat it.
     pub fn add(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) {
         let (place, message) = (place.into(), message.into());
         if self.known.insert((place, message.clone())) {
@@ -70,17 +70,17 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// What was found, in the order of the file; problems without a place come last.
+    /// The mistakes, in the order of the file; those without a place come last.
     pub fn into_errors(mut self) -> Errors {
         self.found.sort_by_key(|problem| (problem.place.is_none(), problem.place));
         Errors(self.found)
     }
 }
 
-/// Longer words are not compared: that takes time and memory in proportion to both lengths.
+/// Longer words are not compared: the cost grows with the product of the lengths.
 const MAX_WORD: usize = 100;
 
-/// `; did you mean "x"?` for the one of `known` that is nearest to `word`, or nothing if none is near.
+/// `; did you mean "x"?` with the nearest of the `known` words, or an empty text if none is near.
 pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let length = word.chars().count();
     if length > MAX_WORD {

@@ -1,5 +1,5 @@
-//! The manifest as it is typed: which keys there are, what each may hold, and what editors say about it.
-//! The docs of the fields become the schema's descriptions; defaults are resolved in `check`, not here.
+//! The manifest as typed: its keys, their values, and the descriptions that editors show.
+//! The docs of the fields become the schema's descriptions; `check` fills in defaults.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::problem::Problems;
 use super::shape::{Bounded, Map, OneOf, Placed, Read, Text, Words, mappings, mismatch, report_repeated};
 use super::yaml::{Key, Node, Value};
 
-/// The longest block over which parts can be found. An index reads one block of every file, so it stays small.
+/// The longest block, in bytes. The index reads one block of every file, so this must stay small.
 pub(super) const MAX_MIN_LENGTH: u32 = 16 << 20;
 
 impl Words for Checksum {
@@ -38,9 +38,9 @@ mappings! {
         pub release: Text,
         /// Variables: `point: 12.9.0` is used as `{point}`. A value may use those above it.
         pub vars: Option<Map<Text>>,
-        /// The mirror trees, by label. Their order is the order in which they are preferred.
+        /// The mirror trees, by label, preferred ones first.
         pub mirrors: Placed<Map<Mirror>>,
-        /// Settings of all images that do not set them themselves.
+        /// Settings for all images that do not have their own.
         pub defaults: Option<Settings>,
         /// The images.
         pub images: Placed<Vec<Placed<Image>>>,
@@ -50,12 +50,12 @@ mappings! {
     pub struct Mirror {
         /// The directory that holds the tree.
         pub path: Text,
-        /// Globs below the path: only files that match one of them are parts. Default: every file.
-        /// `*` and `?` stop at slashes, `**` does not, `{a,b}` is either.
+        /// Globs relative to the path: only files that match one of them are parts. Default: every file.
+        /// `*` and `?` do not match slashes, `**` does, `{a,b}` matches either.
         pub include: Option<Vec<Text>>,
-        /// Globs below the path: files that match one of them are no parts.
+        /// Globs relative to the path: files that match one of them are not parts.
         pub exclude: Option<Vec<Text>>,
-        /// Where the label's parts can be downloaded, in order: the `[Servers]` lines.
+        /// Where to download the label's parts, in order: the `[Servers]` lines.
         pub servers: Option<Vec<Server>>,
     }
 
@@ -63,12 +63,12 @@ mappings! {
     pub struct ServerWithOptions {
         /// The URL to which the parts' paths are appended, or `Label:directory/` below another label.
         pub url: Text,
-        /// Only asked when all others have failed. Default: false.
+        /// Only use this server when all others have failed. Default: false.
         #[schemars(extend("default" = false))]
         pub try_last: Option<bool>,
     }
 
-    /// How sets are made.
+    /// How to make sets.
     pub struct Settings {
         /// The checksum of parts and image: sha256 makes format 2.0, md5 format 1.2, which jigdo-file before 0.8.0
         /// can read. Default: sha256.
@@ -77,7 +77,7 @@ mappings! {
         /// How the template's unmatched data is compressed. Default: gzip.
         #[schemars(extend("default" = "gzip"))]
         pub compression: Option<Placed<OneOf<Compression>>>,
-        /// How hard, from 0 (stored; gzip only) to 9. Default: 9.
+        /// The compression level, from 0 (stored; gzip only) to 9. Default: 9.
         #[schemars(extend("default" = 9))]
         pub level: Option<Placed<Bounded<0, 9>>>,
         /// Files shorter than this many bytes are not matched. Default: 1024.
@@ -94,11 +94,11 @@ mappings! {
 
     /// Any number of images.
     pub struct Image {
-        /// The image files: a path with variables, then a glob.
+        /// The image files: a glob, in which variables are replaced first.
         pub path: Text,
-        /// Lists of values by variable: the entry stands for each combination of them.
+        /// Lists of values by variable. The entry applies to each combination of them.
         pub matrix: Option<Matrix>,
-        /// The directory into which the sets go; created if missing.
+        /// The directory for the sets; created if missing.
         pub output: Text,
         /// The set's name: {name}.jigdo and {name}.template. `{stem}` is the image's file name without its extension,
         /// `{file}` is the name with it. Default: {stem}.
@@ -107,25 +107,25 @@ mappings! {
         /// The template's URL, absolute or relative to that of the .jigdo file. Default: {name}.template.
         #[schemars(extend("default" = "{name}.template"))]
         pub template_url: Option<Text>,
-        /// The file name under which the image is rebuilt. Default: {file}.
+        /// The file name for the rebuilt image. Default: {file}.
         #[schemars(extend("default" = "{file}"))]
         pub filename: Option<Text>,
-        /// What the image is, in at most 200 characters.
+        /// A short description of the image, at most 200 characters.
         pub short_info: Option<Text>,
-        /// What the image is, in at most 5000 characters.
+        /// A description of the image, at most 5000 characters.
         pub info: Option<Text>,
-        /// URLs of other .jigdo files for `[Include]` lines, relative ones to that of the .jigdo file.
+        /// URLs of other .jigdo files for `[Include]` lines, absolute or relative to that of the .jigdo file.
         pub include_jigdo: Option<Vec<Text>>,
-        /// The labels whose parts are matched: the first that has a part names it. Default: all, in their order.
+        /// The labels of the mirrors to search, preferred ones first. Default: all, in their order.
         pub mirrors: Option<Placed<Vec<Text>>>,
-        /// Whether the path may match no file. Default: false.
+        /// Whether it is fine if the path matches no file. Default: false.
         #[schemars(extend("default" = false))]
         pub optional: Option<bool>,
         flatten pub settings: Settings,
     }
 }
 
-/// A server: its URL alone, or with options.
+/// A server: a URL, or a URL with options.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(untagged)]
 pub enum Server {
@@ -144,7 +144,7 @@ impl Read for Server {
     }
 }
 
-/// The variables of an image entry with their values, and the combinations that are left out.
+/// The variables of an image entry with their values, and the combinations to leave out.
 #[derive(Debug, Clone)]
 pub struct Matrix {
     pub variables: Vec<(Key, Vec<Text>)>,
@@ -181,7 +181,7 @@ impl JsonSchema for Matrix {
             "type": "object",
             "properties": {
                 "exclude": {
-                    "description": "Combinations to leave out; a variable that one does not name may have any value.",
+                    "description": "Combinations to leave out. A variable that is not named may have any value.",
                     "type": "array",
                     "items": {"type": "object", "additionalProperties": text},
                 },

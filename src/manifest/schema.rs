@@ -1,11 +1,11 @@
-//! The manifest's JSON Schema, so that editors complete and check manifests while they are typed.
+//! The manifest's JSON Schema, with which editors complete and check manifests.
 
 use super::raw::Manifest;
 
 /// The schema (draft 2020-12), made from the types that the parser reads.
 ///
-/// It describes shapes: keys, types, ranges, words. [`load`](super::load) also refuses what a schema cannot see, such
-/// as labels that no mirror has.
+/// It describes keys, types, ranges and words. [`load`](super::load) also finds mistakes that a schema cannot express,
+/// such as labels that no mirror has.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Manifest).to_value()
 }
@@ -21,7 +21,7 @@ mod tests {
     use super::super::yaml;
     use super::*;
 
-    /// Whether the parser takes the text, as far as shapes go.
+    /// Whether the parser accepts the text's shape.
     fn parses(text: &str) -> bool {
         let mut problems = Problems::new(Path::new("m.yaml"));
         yaml::parse(text, &mut problems).and_then(|node| Manifest::read(&node, &mut problems)).is_some()

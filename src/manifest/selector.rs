@@ -1,4 +1,4 @@
-//! What `--only` selects: part of a release.
+//! Selects part of a release, for `--only`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,15 +10,15 @@ use globset::{GlobBuilder, GlobMatcher};
 use super::expand::Variables;
 use super::problem::{Problems, did_you_mean};
 
-/// `arch=amd64` selects the combinations in which the matrix variable has this value, `image=GLOB` the images whose
-/// file name or path matches. Selectors of one variable are alternatives; those of different ones must all hold.
+/// `arch=amd64` selects the combinations with this value of the matrix variable, `image=GLOB` the images whose file name or
+/// path matches. Of several selectors for one variable, any may match; those for different variables must all match.
 #[derive(Debug, Clone)]
 pub enum Selector {
     Variable { name: String, value: String },
     Image(GlobMatcher),
 }
 
-/// Why a text is no selector.
+/// Why a text is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
     #[error("expected VARIABLE=VALUE or image=GLOB, as in arch=amd64")]
@@ -43,7 +43,7 @@ impl FromStr for Selector {
     }
 }
 
-/// As it is typed.
+/// As typed.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -53,17 +53,17 @@ impl fmt::Display for Selector {
     }
 }
 
-/// All selectors of a run, and what they have been held against, so that one that selects nothing is noticed.
-pub(super) struct Selection<'a> {
+/// All selectors of a run. Remembers what they matched, to report those that select nothing.
+pub(super) struct Selectors<'a> {
     selectors: &'a [Selector],
     /// Every matrix variable with its values.
     seen: BTreeMap<String, BTreeSet<String>>,
     some_combination: bool,
-    /// For each selector, whether it is an image's glob that has matched.
+    /// For each selector, whether it is a glob that has matched an image.
     matched: Vec<bool>,
 }
 
-impl<'a> Selection<'a> {
+impl<'a> Selectors<'a> {
     pub fn new(selectors: &'a [Selector]) -> Self {
         Self { selectors, seen: BTreeMap::new(), some_combination: false, matched: vec![false; selectors.len()] }
     }
@@ -73,7 +73,7 @@ impl<'a> Selection<'a> {
         self.selectors.is_empty()
     }
 
-    /// Whether images are selected by their names, so that an entry without any is no mistake.
+    /// Whether images are selected by name, so that an entry without any is not a mistake.
     pub fn is_by_image(&self) -> bool {
         self.selectors.iter().any(|selector| matches!(selector, Selector::Image(_)))
     }
@@ -110,7 +110,7 @@ impl<'a> Selection<'a> {
         selected
     }
 
-    /// Reports the selectors that select nothing, once every image has been asked for.
+    /// Reports the selectors that selected nothing. Call this after all images were checked.
     pub fn finish(&self, problems: &mut Problems) {
         let mut all_known = true;
         for (selector, matched) in self.selectors.iter().zip(&self.matched) {

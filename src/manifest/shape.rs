@@ -1,6 +1,5 @@
-//! Reads YAML nodes into Rust types, and describes these types as JSON Schema, from one declaration each.
-//! Deriving serde's `Deserialize` would do the first, but stops at the first mistake; here reading goes on,
-//! so that a person sees every mistake at once.
+//! Reads YAML nodes into Rust types and describes these types as JSON Schema, both from one declaration.
+//! Serde's `Deserialize` would stop at the first mistake; here reading continues, so that people see all mistakes at once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,22 +11,22 @@ use super::yaml::{Key, Kind, Node, Value};
 
 /// A type that can be read from a YAML node.
 pub(super) trait Read: Sized {
-    /// Reads `node`; `None` if it has another shape, which then has been reported.
+    /// Reads `node`; `None` if it has the wrong shape, which was reported.
     fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
 
-    /// What stands for a key that is not there; `None` if the key is required.
+    /// The value for a missing key; `None` if the key is required.
     fn absent() -> Option<Self> {
         None
     }
 }
 
-/// Reports that `node` is not what is expected.
+/// Reports that `node` is not what was expected.
 pub(super) fn mismatch<T>(node: &Node, expected: &str, problems: &mut Problems) -> Option<T> {
     problems.add(node.place, format!("expected {expected}, found {}", node.what()));
     None
 }
 
-/// A text with its place. Numbers and booleans are taken as they are written: `12.10` stays `12.10`.
+/// A text with its place. Numbers and booleans are texts as written: `12.10` stays `12.10`.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub value: String,
@@ -88,7 +87,7 @@ impl<T: JsonSchema> JsonSchema for Placed<T> {
     }
 }
 
-/// A key that may be left out, or have no value, which is the same.
+/// A key that may be missing or, which is the same, have no value.
 impl<T: Read> Read for Option<T> {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         match node.value {
@@ -120,7 +119,7 @@ impl Read for bool {
     }
 }
 
-/// A whole number between two bounds, both included.
+/// A whole number from `MIN` to `MAX`, inclusive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounded<const MIN: u32, const MAX: u32>(pub u32);
 
@@ -151,7 +150,7 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for Bounded<MIN, MAX> {
     }
 }
 
-/// A value that is written as one of a few words.
+/// A value written as one of a few words.
 pub(super) trait Words: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
@@ -191,7 +190,7 @@ impl<T: Words> JsonSchema for OneOf<T> {
     }
 }
 
-/// A mapping whose keys are the person's own: variables, labels. It keeps their order.
+/// A mapping whose keys the user chooses, such as variables and labels. It keeps their order.
 #[derive(Debug, Clone)]
 pub(super) struct Map<T>(pub Vec<(Key, T)>);
 
@@ -219,14 +218,14 @@ impl<T: JsonSchema> JsonSchema for Map<T> {
     }
 }
 
-/// Reports the keys that occur a second time; true if there is none.
+/// Reports repeated keys. Returns true if there are none.
 pub(super) fn report_repeated(entries: &[(Key, Node)], problems: &mut Problems) -> bool {
     let mut unique = true;
     let mut lines = HashMap::new();
     for (key, _) in entries {
         if let Some(line) = lines.get(key.text.as_str()) {
             unique = false;
-            let message = format!("the key \"{}\" is here a second time; the first is in line {line}", key.text);
+            let message = format!("the key \"{}\" is repeated; it is first on line {line}", key.text);
             problems.add(key.place, message);
         } else {
             lines.insert(key.text.as_str(), key.place.line);
@@ -235,7 +234,7 @@ pub(super) fn report_repeated(entries: &[(Key, Node)], problems: &mut Problems) 
     unique
 }
 
-/// The entries of a mapping with known keys, while they are taken out one by one.
+/// The entries of a mapping with known keys, to be taken one by one.
 pub(super) struct Fields<'a, 'p, 'f> {
     place: Place,
     entries: &'a [(Key, Node)],
@@ -252,7 +251,7 @@ impl<'a, 'p, 'f> Fields<'a, 'p, 'f> {
         Some(Self { place: node.place, entries, known: Vec::new(), problems, complete })
     }
 
-    /// The value of `key`; `None` if it is wrong or missing, which then has been reported.
+    /// The value of `key`; `None` if it is wrong or missing, which was reported.
     pub fn take<T: Read>(&mut self, key: &'static str) -> Option<T> {
         self.known.push(key);
         match self.entries.iter().find(|(entry, _)| entry.text == key) {
@@ -272,7 +271,7 @@ impl<'a, 'p, 'f> Fields<'a, 'p, 'f> {
         }
     }
 
-    /// Reports the entries whose keys nothing has asked for. True if the mapping held known keys alone, each once.
+    /// Reports the entries with unknown keys. Returns true if all keys are known and none is repeated.
     pub fn finish(self) -> bool {
         let mut complete = self.complete;
         for (key, _) in self.entries {
@@ -289,13 +288,13 @@ impl<'a, 'p, 'f> Fields<'a, 'p, 'f> {
     }
 }
 
-/// Whether an unknown key would be taken for a misspelling of `key`.
+/// Whether an unknown key is probably a misspelling of `key`.
 fn near(text: &str, key: &str) -> bool {
     !did_you_mean(text, [key]).is_empty()
 }
 
 /// Declares structs that are read from mappings: each field is a key, required unless its type is an `Option`.
-/// A struct after `flatten` lends its keys to the one that holds it.
+/// The keys of a struct after `flatten` are keys of the one that contains it.
 macro_rules! mappings {
     ($(
         $(#[$meta:meta])*

@@ -301,7 +301,7 @@ fn images_that_would_write_the_same_set_are_errors() {
     std::os::unix::fs::symlink("out", site.path("link")).unwrap();
     fs::create_dir(site.path("out")).unwrap();
     let message = "m.yaml:6:5: pool.zip and pool.tar (m.yaml:5) would both write \
-                   OUT/pool.jigdo; give their sets different names, as \"{file}\" does where only the extensions differ";
+                   OUT/pool.jigdo; give their sets different names, such as \"{file}\" where only the extensions differ";
     for output in ["out", "link", "./nowhere/../out", "out/"] {
         let text = format!(
             "release: r\nmirrors:\n  Debian: {{path: mirror}}\nimages:\n  - {{path: pool.tar, output: out}}\n  - {{path: pool.zip, output: {output}}}\n"
@@ -358,7 +358,7 @@ fn every_mistake_is_reported_at_once() {
     let expected = [
         "m.yaml:1:1: unknown key \"relase\"; did you mean \"release\"?",
         "m.yaml:3:26: unknown key \"inclde\"; did you mean \"include\"?",
-        "m.yaml:4:3: the key \"Debian\" is here a second time; the first is in line 3",
+        "m.yaml:4:3: the key \"Debian\" is repeated; it is first on line 3",
         "m.yaml:4:18: expected a text, found a list",
         "m.yaml:6:39: expected a whole number from 0 to 9, found 10",
         "m.yaml:7:5: the key \"path\" is missing",
@@ -373,7 +373,7 @@ fn every_mistake_is_reported_at_once() {
         "m.yaml:4:36: \"Debain:x/\": mirror \"Debain\" is not defined; did you mean \"Debian\"?",
         "m.yaml:4:49: the URL \"http:///\" names no server",
         "m.yaml:6:12: unknown variable {x}; the variables here are {release}",
-        "m.yaml:6:27: the output directory cannot be made: a.iso is not a directory",
+        "m.yaml:6:27: the output directory cannot be created: a.iso is not a directory",
         "m.yaml:7:12: no file matches b.iso",
         "m.yaml:7:42: mirror \"Debain\" is not defined; did you mean \"Debian\"?",
     ];
@@ -402,7 +402,7 @@ fn variables_that_double_each_other_do_not_explode() {
         "release: r\nvars: {{v0: xxxx, {}}}\nmirrors: {{Debian: {{path: mirror}}}}",
         vars.join(", ")
     ));
-    assert!(site.errors(&text).contains("the text becomes longer than 65536 bytes"));
+    assert!(site.errors(&text).contains("the text is longer than 65536 bytes when expanded"));
 }
 
 /// Lines of the one image entry, and what is said of them.
@@ -419,26 +419,29 @@ fn mistakes_in_an_image_say_what_to_do() {
         ("    path:", "m.yaml:6:9: the key \"path\" has no value"),
         ("    path: {a: b}", "m.yaml:6:11: expected a text, found a mapping"),
         ("    path: mirror", "m.yaml:6:11: no file matches mirror"),
-        ("    path: \"a\\n.iso\"", "m.yaml:6:11: the path has a line break or another control character in it"),
+        ("    path: \"a\\n.iso\"", "m.yaml:6:11: the path contains a line break or another control character"),
         (
             "    path: a.iso\n    name: a/b",
-            "m.yaml:7:11: the set's name is a file name without directories, not \"a/b\"",
+            "m.yaml:7:11: the set's name must be a file name without directories, not \"a/b\"",
         ),
-        ("    path: a.iso\n    name: ..", "m.yaml:7:11: the set's name is a file name without directories, not \"..\""),
+        (
+            "    path: a.iso\n    name: ..",
+            "m.yaml:7:11: the set's name must be a file name without directories, not \"..\"",
+        ),
         ("    path: a.iso\n    name: ''", "m.yaml:7:11: the set's name is empty"),
         ("    path: a.iso\n    name: '{stm}'", "m.yaml:7:11: unknown variable {stm}; did you mean \"stem\"?"),
         (
             "    path: a.iso\n    filename: ./a",
-            "m.yaml:7:15: the image's file name is a file name without directories, not \"./a\"",
+            "m.yaml:7:15: the image's file name must be a file name without directories, not \"./a\"",
         ),
         ("    path: a.iso\n    template_url: ''", "m.yaml:7:19: the template's URL is empty"),
         (
             "    path: a.iso\n    include_jigdo: ['a b']",
-            "m.yaml:7:21: the URL \"a b\" has white space in it; write %20 for a space",
+            "m.yaml:7:21: the URL \"a b\" contains white space; write %20 for a space",
         ),
         ("    path: a.iso\n    include_jigdo: a.jigdo", "m.yaml:7:20: expected a list, found the text \"a.jigdo\""),
         ("    path: a.iso\n    optional: yes", "m.yaml:7:15: expected true or false, found the text \"yes\""),
-        ("    path: a.iso\n    mirrors: []", "m.yaml:7:14: no mirror is listed; leave the key out for all of them"),
+        ("    path: a.iso\n    mirrors: []", "m.yaml:7:14: no mirror is listed; to use all of them, leave the key out"),
         ("    path: a.iso\n    mirrors: [Debian, Debian]", "m.yaml:7:23: mirror \"Debian\" is listed twice"),
         ("    path: a.iso\n    mirrors: [Ubuntu]", "m.yaml:7:15: mirror \"Ubuntu\" is not defined"),
         (
@@ -471,7 +474,7 @@ fn mistakes_in_an_image_say_what_to_do() {
         ),
         (
             "    path: a.iso\n    info: \"a\\nb\"",
-            "m.yaml:7:11: info has a line break or another control character in it; after \">\", YAML joins lines",
+            "m.yaml:7:11: info contains a line break or another control character; after \">\", YAML joins lines",
         ),
         (
             &format!("    path: a.iso\n    name: {long}{long}"),
@@ -481,7 +484,7 @@ fn mistakes_in_an_image_say_what_to_do() {
         ("    path: '{x}.iso'\n    matrix: {x: [a, a]}", "m.yaml:7:21: \"a\" is listed twice"),
         (
             "    path: 'a.iso'\n    matrix: {image: [a]}",
-            "m.yaml:7:14: \"image\" cannot be a variable: the name has a meaning already",
+            "m.yaml:7:14: \"image\" cannot be a variable: the name is reserved",
         ),
         (
             "    path: 'a.iso'\n    matrix: {a b: [a]}",
@@ -501,7 +504,7 @@ fn mistakes_in_an_image_say_what_to_do() {
         ),
         (
             "    path: 'a.iso'\n    matrix: {x: [a], exclude: [{}]}",
-            "m.yaml:7:32: \"exclude\" names no variable here, which would leave nothing",
+            "m.yaml:7:32: this entry of \"exclude\" names no variable, so it would exclude everything",
         ),
         ("    path: 'a.iso'\n    matrix: {x: a}", "m.yaml:7:17: expected a list, found the text \"a\""),
     ] {
@@ -523,13 +526,13 @@ fn mistakes_above_the_images_say_what_to_do() {
         ),
         (
             "release: r\nvars: {stem: 1}\nmirrors: {D: {path: mirror}}",
-            "m.yaml:2:8: \"stem\" cannot be a variable: the name has a meaning already",
+            "m.yaml:2:8: \"stem\" cannot be a variable: the name is reserved",
         ),
         ("release: r\nmirrors: {D: {path: nowhere}}", "m.yaml:2:21: mirror \"D\": nowhere does not exist"),
         ("release: r\nmirrors: {D: {path: a.iso}}", "m.yaml:2:21: mirror \"D\": a.iso is not a directory"),
         (
             "release: r\nmirrors: {D: {path: mirror, include: []}}",
-            "m.yaml:2:21: \"include\" is an empty list, which leaves no file; leave the key out for every file",
+            "m.yaml:2:21: \"include\" is an empty list, which matches no file; to include every file, leave the key out",
         ),
         (
             "release: r\nmirrors: {D: {path: mirror, include: [/pool/]}}",
@@ -541,11 +544,11 @@ fn mistakes_above_the_images_say_what_to_do() {
         ),
         (
             "release: r\nmirrors: {HTTPS: {path: mirror}}",
-            "m.yaml:2:11: the label \"HTTPS\" would be taken for the scheme of a URL",
+            "m.yaml:2:11: the label \"HTTPS\" looks like the scheme of a URL; choose another",
         ),
         (
             "release: r\nmirrors: {D: {path: mirror, servers: ['http://a b/']}}",
-            "m.yaml:2:39: the URL \"http://a b/\" has white space in it; write %20 for a space",
+            "m.yaml:2:39: the URL \"http://a b/\" contains white space; write %20 for a space",
         ),
         (
             "release: r\nmirrors: {D: {path: mirror, servers: [[a]]}}",

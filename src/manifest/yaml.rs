@@ -1,6 +1,5 @@
-//! YAML text to a tree that keeps what serde's data model drops: where everything stands, the order of mappings,
-//! and scalars as they were written (`12.10` is not `12.1`).
-//! Size, depth and aliases are limited, so that a hostile manifest gives an error.
+//! Parses YAML into a tree that keeps what serde's data model drops: places, the order of mappings, and scalars as written
+//! (`12.10` is not `12.1`). Size, depth and aliases are limited, so that a hostile manifest is an error.
 
 use std::fmt;
 
@@ -10,10 +9,10 @@ use serde_yaml::{DuplicateKeyPolicy, Spanned};
 
 use super::problem::{Place, Problems};
 
-/// Manifests longer than this are not read. The longest that people write are a few dozen KiB.
+/// The longest manifest, in bytes. Real ones have a few dozen KiB at most.
 pub(super) const MAX_LEN: u64 = 4 << 20;
 
-/// A YAML node and where it stands; for an alias, where it is used.
+/// A YAML node and its place; for an alias, the place where it is used.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub place: Place,
@@ -23,7 +22,7 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Null,
-    /// What the scalar would be by YAML's rules, and its text.
+    /// The scalar's kind by YAML's rules, and its text.
     Scalar(Kind, String),
     List(Vec<Node>),
     /// In the order of the file, repeated keys included.
@@ -45,7 +44,7 @@ pub(super) struct Key {
 }
 
 impl Node {
-    /// What it is, for messages.
+    /// A description for messages.
     pub fn what(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
@@ -58,11 +57,11 @@ impl Node {
     }
 }
 
-/// Parses one YAML document. What is wrong with it as YAML goes to `problems`; only the first such thing is found.
+/// Parses one YAML document. The first syntax error is added to `problems`.
 pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let options = serde_yaml::options! {
-        // Repeated keys are reported by whoever reads the mapping: all of them, each with its name and place.
+        // The readers of mappings report repeated keys: all of them, with name and place.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         // `no` and `on` are text, as in YAML 1.2.
         strict_booleans: true,
@@ -78,7 +77,7 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     }
 }
 
-/// The error's own text, on one line and without the position that it ends in.
+/// The error's text on one line, without the position at its end.
 fn describe(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
@@ -96,7 +95,7 @@ fn place_of(location: serde_yaml::Location) -> Place {
     Place { line: location.line(), column: location.column() }
 }
 
-/// A node as serde gives it. A scalar that is no text comes as what it was taken for.
+/// A node as serde returns it. A scalar that is not a text has the text of its parsed value.
 enum Untyped {
     Null,
     Text(String),
