@@ -21,7 +21,7 @@
 //! | [`progress`] | | what all of them report while they work |
 //! | [`cli`] | arguments | exit codes, and what people read |
 
-/// What jigdo files and templates say made them, and servers are told: the program and its version.
+/// The program and its version, for jigdo files, templates and the HTTP user agent.
 pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 pub mod assemble;

@@ -1,7 +1,7 @@
 //! Turns one image into one proven template and, for a release, a jigdo file.
 //!
-//! `publish` uses [`SetBuilder`], `jigdo-file make-template` [`TemplateBuilder`]. Both run an [`ImagePass`](image_pass)
-//! over the image and prove what they wrote.
+//! `publish` uses [`SetBuilder`], `jigdo-file make-template` [`TemplateBuilder`]. Both run a
+//! pass over the image, and prove what they wrote.
 
 mod area_writer;
 mod image_pass;

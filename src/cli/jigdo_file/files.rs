@@ -70,14 +70,14 @@ pub struct Found {
     pub stamp: Stamp,
 }
 
-/// Looks for files. What cannot be used is told, and passed over.
+/// Finds files. Those that cannot be used are reported and skipped.
 pub struct Finder<'a> {
-    /// Gives the stamp that a file had which is not there, if that is of no matter; see `--no-check-files`.
+    /// Returns the known stamp of a missing file, if `--no-check-files` allows its use.
     known: &'a dyn Fn(&Name) -> Option<Stamp>,
     found: Vec<Found>,
-    /// Devices and inodes of all files and directories so far.
+    /// Devices and inodes of all files and directories found so far.
     seen: HashSet<(u64, u64)>,
-    /// Symbolic links in directories: what they lead to may be met without them.
+    /// Symbolic links in directories, to follow last: their targets may also be found without them.
     links: VecDeque<Name>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Finder<'a> {
         self.found
     }
 
-    /// Adds what the links lead to that were met so far.
+    /// Adds the targets of the links found so far.
     fn add_links(&mut self) {
         while let Some(link) = self.links.pop_front() {
             self.add(link);
@@ -185,7 +185,7 @@ impl<'a> Finder<'a> {
 }
 
 fn passed_over(name: &Name, error: &io::Error) {
-    say(format_args!("skipping {:?}: {error}", name.path()));
+    say(format_args!("{:?} is passed over: {error}", name.path()));
 }
 
 #[cfg(test)]
