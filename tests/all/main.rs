@@ -5,6 +5,7 @@ mod assemble;
 mod check;
 mod common;
 mod containers;
+mod documents;
 mod drop_in;
 mod drop_in_scripts;
 mod drop_in_table;
