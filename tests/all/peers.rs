@@ -2,16 +2,15 @@
 //! They are the oracles, so nothing here repeats what the formats are. Tests whose tools are not installed say so and
 //! pass, except where `JIGPRESS_PEERS=required`.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::sets::{BZIP2, COMBINATIONS, MD5, Release, SHA256, Set, Settings, UNUSUAL};
-use common::sets::{both_peers, check, checksum_list_line, corpus};
-use common::{imagesums, installed, jigpress, noise, repository, run, text, write};
+use crate::common::sets::{BZIP2, COMBINATIONS, MD5, Release, SHA256, Set, Settings, UNUSUAL};
+use crate::common::sets::{both_peers, check, checksum_list_line, corpus};
+use crate::common::{imagesums, installed, jigpress, repository, run, text, write};
 use jigdo::Algorithm;
+use testing::noise;
 
 fn vectors() -> Release {
     let vectors = repository().join("testdata/vectors");

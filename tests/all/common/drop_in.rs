@@ -1,7 +1,5 @@
 //! The stand-in and Debian's jigdo-file, run on the same files one after the other.
 
-#![allow(dead_code)] // Each test file uses a part of it.
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -74,11 +72,6 @@ impl Arena {
         let theirs = self.run_with(Path::new("/usr/bin/jigdo-file"), lines);
         let ours = self.run_with(&self.bin.path().join("jigdo-file"), lines);
         (theirs, ours)
-    }
-
-    /// Runs them with ours alone.
-    pub fn run_ours(&self, lines: &[&str]) -> Vec<Ran> {
-        self.run_with(&self.bin.path().join("jigdo-file"), lines)
     }
 
     fn run_with(&self, program: &Path, lines: &[&str]) -> Vec<Ran> {

@@ -1,7 +1,5 @@
 //! A release in a temporary directory: mirrors, images and manifests that tests write, and the runs over them.
 
-#![allow(dead_code)] // Each test file uses a part of it.
-
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,6 +15,8 @@ use jigpress::assemble::source::{LabelTrees, Trees};
 use jigpress::assemble::{Destination, Order, assemble};
 use jigpress::digest::Hasher;
 use jigpress::progress::Silent;
+
+use super::{files, jigpress, write};
 
 /// A directory with everything that a release needs. It goes when this goes.
 pub struct Place(tempfile::TempDir);
@@ -59,15 +59,14 @@ impl Place {
     /// Writes a file that is some seconds old.
     pub fn write_aged(&self, relative: &str, bytes: &[u8], seconds: u64) -> PathBuf {
         let path = self.path(relative);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
+        write(&path, bytes);
         age(&path, seconds);
         path
     }
 
     /// The program, as it is started here.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jigpress"));
+        let mut command = jigpress();
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command.env("JIGPRESS_INDEX", self.path("index.sqlite"));
         command
@@ -142,20 +141,6 @@ pub fn age(path: &Path, seconds: u64) {
     File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
 }
 
-/// Bytes that do not compress and occur nowhere else, unless asked for with the same seed.
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
 /// The sum of these bytes, in hexadecimal.
 pub fn sum(algorithm: Algorithm, bytes: &[u8]) -> String {
     let mut hasher = Hasher::new(algorithm);
@@ -165,7 +150,7 @@ pub fn sum(algorithm: Algorithm, bytes: &[u8]) -> String {
 
 /// Every file below a directory, with its bytes.
 pub fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    files(directory).into_iter().map(|file| (relative(&file, directory), fs::read(&file).unwrap())).collect()
+    files_if_any(directory).into_iter().map(|file| (relative(&file, directory), fs::read(&file).unwrap())).collect()
 }
 
 /// Every file below a directory, with its inode and the time at which it was modified.
@@ -174,15 +159,13 @@ pub fn stamps(directory: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
         let found = fs::metadata(file).unwrap();
         (found.ino(), found.mtime(), found.mtime_nsec())
     };
-    files(directory).into_iter().map(|file| (relative(&file, directory), stamp(&file))).collect()
+    files_if_any(directory).into_iter().map(|file| (relative(&file, directory), stamp(&file))).collect()
 }
 
 fn relative(file: &Path, directory: &Path) -> PathBuf {
     file.strip_prefix(directory).unwrap().to_owned()
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+fn files_if_any(directory: &Path) -> Vec<PathBuf> {
+    if directory.exists() { files(directory) } else { Vec::new() }
 }

@@ -1,18 +1,16 @@
 //! `jigpress servers check` from outside, against nginx on loopback and trees on the disk.
 
-mod common;
-#[path = "common/release.rs"]
-mod release;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
-use common::nginx::{Nginx, free_port};
+use crate::common::installed;
+use crate::common::nginx::{Nginx, free_port};
+use crate::common::release::{Place, Ran};
 use jigdo::jigdo_file::gzip;
-use release::{Place, Ran, noise};
 use serde_json::Value;
+use testing::noise;
 
 const PARTS: u64 = 6;
 
@@ -43,7 +41,7 @@ fn place() -> Place {
 
 /// Fails the test, or leaves it out, without nginx.
 fn has_nginx() -> bool {
-    common::installed(&["nginx"])
+    installed(&["nginx"])
 }
 
 /// nginx with the mirror at `/mirror/`, one with holes at `/holes/`, one with wrong lengths at `/short/`, one with wrong
@@ -290,7 +288,7 @@ fn certificate(place: &Place) -> bool {
 
 #[test]
 fn tls_servers_are_asked_with_http_2_if_the_system_trusts_them() {
-    if !has_nginx() || !common::installed(&["openssl"]) {
+    if !has_nginx() || !installed(&["openssl"]) {
         return;
     }
     let place = place();

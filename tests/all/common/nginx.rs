@@ -1,7 +1,5 @@
 //! nginx on loopback, with whatever behaviour a test asks of it.
 
-#![allow(dead_code)] // Each test file uses a part of it.
-
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -2,14 +2,12 @@
 //! standard output and the files that are written must be the same, but where `docs/jigdo-file-drop-in.md` says otherwise.
 //! What needs jigdo-file is skipped without it, except where `JIGPRESS_PEERS=required`.
 
-mod common;
-
 use std::fs;
 use std::process::Command;
 
-use common::drop_in::{Arena, Ran, differences};
-use common::drop_in_inputs::{generated, inputs};
-use common::{installed, repository, run};
+use crate::common::drop_in::{Arena, Ran, differences};
+use crate::common::drop_in_inputs::{generated, inputs};
+use crate::common::{installed, repository, run};
 
 /// Cases of one kind, each a few commands one after the other.
 type Cases = &'static [&'static [&'static str]];

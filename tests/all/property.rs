@@ -1,14 +1,12 @@
 //! Random mirrors and images assembled from them: what is published is rebuilt bit for bit, and no part that was cut in
 //! whole is missed.
 
-#[path = "common/release.rs"]
-mod release;
-
+use crate::common::release::Place;
 use jigpress::manifest;
 use jigpress::progress::Silent;
 use jigpress::publish::{Options, publish};
 use proptest::prelude::*;
-use release::{Place, noise};
+use testing::noise;
 
 /// A piece of an image.
 #[derive(Debug, Clone)]

@@ -1,18 +1,17 @@
 //! What the stand-in for jigdo-file does better than it, or beside it: its cache, what it leaves behind, what others make of
 //! its sets and half-assembled images.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
 
-use common::drop_in::bin;
-use common::{installed, jigpress, noise, text, write};
+use crate::common::drop_in::bin;
+use crate::common::release::age;
+use crate::common::{installed, jigpress, run, text, write};
+use testing::noise;
 
 /// A place with some files and an image of them, and the program under its other name.
 struct Place {
@@ -47,8 +46,7 @@ impl Place {
     /// Writes a file that is old enough to be remembered.
     fn put(&self, relative: &str, content: &[u8]) {
         write(&self.path(relative), content);
-        let then = SystemTime::now() - Duration::from_secs(3600);
-        File::options().write(true).open(self.path(relative)).unwrap().set_modified(then).unwrap();
+        age(&self.path(relative), 3600);
     }
 
     fn read(&self, relative: &str) -> Vec<u8> {
@@ -287,7 +285,7 @@ fn names_that_are_no_text_are_summed_and_put_into_images() {
     let odd = Path::new(std::ffi::OsStr::from_bytes(b"odd/\xff\xfe"));
     fs::create_dir(place.path("odd")).unwrap();
     fs::rename(place.path("tree/a/two"), place.place.path().join(odd)).unwrap();
-    let output = common::run(&mut place.command(&["md5sum", "odd"]));
+    let output = run(&mut place.command(&["md5sum", "odd"]));
     assert!(output.stdout.ends_with(b"  odd/\xff\xfe\n"), "{:?}", output.stdout);
     place.run_well(&["make-image", "-i", "again.iso", "-t", "disc.template", "tree", "odd"]);
     assert!(place.read("again.iso") == image());
@@ -317,10 +315,10 @@ fn a_set_is_put_together_by_jigit_mkimage_and_by_jigdo_file() {
             ]);
             let mut mkimage = Command::new("jigit-mkimage");
             mkimage.args(["-j", "disc.jigdo", "-t", "disc.template", "-m", "T=tree", "-o", "by-jigit.iso"]);
-            common::run(mkimage.current_dir(place.place.path()));
+            run(mkimage.current_dir(place.place.path()));
             let mut theirs = Command::new("jigdo-file");
             theirs.args(["make-image", "-i", "by-jigdo-file.iso", "-t", "disc.template", "tree"]);
-            common::run(theirs.current_dir(place.place.path()));
+            run(theirs.current_dir(place.place.path()));
             for made in ["by-jigit.iso", "by-jigdo-file.iso"] {
                 assert!(place.read(made) == image(), "{made}, {generation} {compression}");
                 fs::remove_file(place.path(made)).unwrap();

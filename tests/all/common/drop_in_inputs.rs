@@ -1,23 +1,17 @@
 //! What the stand-in and jigdo-file are run on, side by side.
 
-#![allow(dead_code)] // Each test file uses a part of it.
-
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
-use super::{noise, repository, write};
+use super::release::age;
+use super::{repository, write};
+use testing::noise;
 
-/// An hour old, so that a cache remembers it.
-fn age(path: &Path) {
-    let then = SystemTime::now() - Duration::from_secs(3600);
-    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
-}
-
+/// Writes a file that is an hour old, so that a cache remembers it.
 fn put(path: &Path, content: &[u8]) {
     write(path, content);
-    age(path);
+    age(path, 3600);
 }
 
 /// Copies a directory of the vectors.

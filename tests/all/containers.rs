@@ -2,8 +2,6 @@
 //! the rest is unmatched. What stands in one piece is found out here by comparing bytes; the matcher has no part in it.
 //! Tests whose tools are not installed say so and pass, except where `JIGPRESS_PEERS=required`.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
@@ -12,8 +10,9 @@ use std::process::Command;
 
 use memchr::memmem;
 
-use common::sets::{BZIP2, MD5, Release, SHA256, Set, Settings, both_peers};
-use common::{files, installed, noise, run, text, write};
+use crate::common::sets::{BZIP2, MD5, Release, SHA256, Set, Settings, both_peers};
+use crate::common::{files, installed, run, text, write};
+use testing::noise;
 
 /// A mirror, and the tree that goes into containers: what the mirror has, and files of its own.
 struct Content {

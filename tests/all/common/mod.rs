@@ -1,10 +1,9 @@
 //! What tests that run programs share: jigpress itself, its peers if they are installed, and files to work on.
 
-#![allow(dead_code)] // Each test file uses a part of it.
-
 pub mod drop_in;
 pub mod drop_in_inputs;
 pub mod nginx;
+pub mod release;
 pub mod sets;
 
 use std::fs;
@@ -74,18 +73,6 @@ fn missing(what: &str) -> bool {
 /// The root of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Bytes that no compressor makes smaller; others for each seed.
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
 }
 
 /// Bytes that compress well, as in an index; others for each seed.

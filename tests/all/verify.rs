@@ -1,14 +1,11 @@
 //! `jigpress verify` from outside: images, sets with their mirrors, and SUMS files, right and wrong.
 
-mod common;
-#[path = "common/release.rs"]
-mod release;
-
 use std::fs;
 use std::process::Command;
 
-use common::installed;
-use release::{Place, noise};
+use crate::common::installed;
+use crate::common::release::Place;
+use testing::noise;
 
 fn part(number: u64) -> Vec<u8> {
     noise(number, 30_000 + 70_001 * number as usize)

@@ -1,9 +1,6 @@
 //! The command line from outside: releases are published, published again, interrupted and broken, and what is then in
 //! the output directories is looked at and rebuilt.
 
-#[path = "common/release.rs"]
-mod release;
-
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,12 +10,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::common::release::{Mount, Place, age, contents, stamps, sum};
 use jigdo::{Algorithm, Checksum, Sum};
 use jigpress::manifest;
 use jigpress::progress::{Event, Progress, Silent};
 use jigpress::publish::report::Outcome;
 use jigpress::publish::{Options, publish};
-use release::{Mount, Place, age, contents, noise, stamps, sum};
+use testing::noise;
 
 const TREES: &[(&str, &str)] = &[("A", "a"), ("B", "b")];
 

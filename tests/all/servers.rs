@@ -1,19 +1,17 @@
 //! `jigpress servers show` and `servers set` from outside: trees of jigdo files are looked at and changed, and whatever
 //! goes wrong leaves them whole.
 
-mod common;
-#[path = "common/release.rs"]
-mod release;
-
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::common::installed;
+use crate::common::release::{Mount, Place, contents, stamps, sum};
 use jigdo::Algorithm;
 use jigdo::jigdo_file::gzip;
-use release::{Mount, Place, contents, noise, stamps, sum};
+use testing::noise;
 
 const MD5: &str = "nXb3pOcG17eayxE_uI2UCA";
 const SHA256: &str = "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg";
@@ -405,7 +403,7 @@ fn published_sets_get_the_servers_that_their_manifest_has_now() {
 
 #[test]
 fn peers_read_what_was_changed() {
-    if !common::installed(&["jigdo-file"]) {
+    if !installed(&["jigdo-file"]) {
         return;
     }
     let place = release();

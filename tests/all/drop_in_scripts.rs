@@ -2,8 +2,6 @@
 //! an nginx on the loopback interface, jigdo-mirror goes over a tree of sets. What needs them is skipped without them,
 //! except where `JIGPRESS_PEERS=required`.
 
-mod common;
-
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
@@ -11,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use common::drop_in::{bin, path_with};
-use common::nginx::Nginx;
-use common::{installed, noise, program_path, run, text, write};
+use crate::common::drop_in::{bin, path_with};
+use crate::common::nginx::Nginx;
+use crate::common::{installed, program_path, run, text, write};
 use jigdo::jigdo_file::gzip;
+use testing::noise;
 
 /// The two generations of the format.
 const GENERATIONS: [&str; 2] = ["md5", "sha256"];

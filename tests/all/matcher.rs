@@ -7,6 +7,7 @@ use jigpress::matcher::search::{Search, search};
 use jigpress::matcher::table::SignatureTable;
 use jigpress::matcher::{Area, Layout, Match, PartId, PartSum, PartSums, Signature};
 use proptest::prelude::*;
+use testing::noise;
 
 /// The block length of tests in which it does not matter, in bytes.
 const BLOCK: u32 = 256;
@@ -113,18 +114,6 @@ fn assert_consistent(layout: &Layout, parts: &Parts, image: &[u8]) {
         }
     }
     assert_eq!(at, image.len() as u64);
-}
-
-/// Pseudo-random bytes that depend on `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut byte = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| byte()).collect()
 }
 
 /// Bytes of which any four may stand in another order, or not, depending on `seed`, while every block that begins at a

@@ -1,20 +1,18 @@
 //! `jigpress snapshot` from outside: snapshots are made, completed, damaged and pruned, beside mkjigsnap where it is
 //! installed.
 
-mod common;
-#[path = "common/release.rs"]
-mod release;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::common::release::{Mount, Place, Ran, contents, stamps};
+use crate::common::{installed, run};
 use jigdo::base64;
 use jigdo::jigdo_file::gzip;
 use jigdo::{Checksum, Sum};
-use release::{Mount, Place, contents, noise, stamps};
+use testing::noise;
 
 /// A jigdo file with parts: label and path, and the content that its sum is of.
 fn jigdo(checksum: Checksum, parts: &[(&str, Vec<u8>)]) -> String {
@@ -52,7 +50,7 @@ fn place() -> Place {
 
 const SNAPSHOT: [&str; 7] = ["snapshot", "--mirror", "Debian=mirror", "--into", "snap", "--from", "sets"];
 
-fn snapshot(place: &Place, arguments: &[&str]) -> release::Ran {
+fn snapshot(place: &Place, arguments: &[&str]) -> Ran {
     place.run(&[&SNAPSHOT[..], arguments].concat())
 }
 
@@ -301,7 +299,7 @@ fn symbolic_links_in_a_mirror_lead_to_files() {
 
 #[test]
 fn mkjigsnap_makes_the_same_tree_and_misses_the_same_parts() {
-    if !common::installed(&["mkjigsnap"]) {
+    if !installed(&["mkjigsnap"]) {
         return;
     }
     let place = Place::new();
@@ -327,7 +325,7 @@ fn mkjigsnap_makes_the_same_tree_and_misses_the_same_parts() {
     command
         .args(["-J", "list", "-k", "Debian", "-f", "failed", "-b", "back", "-i", "ignore"])
         .current_dir(place.path(""));
-    common::run(&mut command);
+    run(&mut command);
     let ours = ["snapshot", "--mirror", "Debian=mirror", "--into", "snap", "--from-list", "list", "--ignore", "ignore"];
     let ran = place.run(&[&ours[..], &["--missing", "missing"]].concat()).with(1);
     assert!(contents(&place.path("snap")) == contents(&theirs), "{}", ran.err);

@@ -1,17 +1,14 @@
 //! `jigpress assemble` from outside: sets, mirrors and old images in, images and exit codes out, beside jigdo-file where
 //! that reads and writes the same.
 
-mod common;
-#[path = "common/release.rs"]
-mod release;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{installed, repository, run};
+use crate::common::release::{Place, Ran, age, contents, stamps};
+use crate::common::{installed, repository, run};
 use jigdo::jigdo_file::gzip;
-use release::{Place, age, contents, noise, stamps};
+use testing::noise;
 
 /// A mirror and sets of some images, which jigpress makes.
 fn place(checksum: &str) -> Place {
@@ -47,7 +44,7 @@ fn image(name: &str) -> Vec<u8> {
 const MIRROR: [&str; 2] = ["--mirror", "Debian=mirror"];
 
 impl Place {
-    fn assemble(&self, arguments: &[&str]) -> release::Ran {
+    fn assemble(&self, arguments: &[&str]) -> Ran {
         self.run(&[&["assemble", "--into", "out"], &MIRROR[..], arguments].concat())
     }
 

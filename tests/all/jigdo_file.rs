@@ -2,10 +2,9 @@
 //! jigpress finds more, `docs/jigdo-file-differences.md` says why, and one test here shows each kind of difference.
 //! What needs jigdo-file is skipped without it, except where `JIGPRESS_PEERS=required`.
 
-mod common;
-
-use common::sets::{MD5, Matching, Release, Settings, corpus};
-use common::{installed, noise, text};
+use crate::common::sets::{MD5, Matching, Release, Settings, corpus};
+use crate::common::{installed, text};
+use testing::noise;
 
 /// How many mirrors are generated, each with a few images; many more than by default take minutes.
 const GENERATED: &str = "JIGPRESS_GENERATED";

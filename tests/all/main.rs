@@ -1,0 +1,20 @@
+//! Everything that is tested from outside, in one program: it is linked once, and shares its helpers. All tests of one
+//! file: `cargo test --test all matcher::`.
+
+mod assemble;
+mod check;
+mod common;
+mod containers;
+mod documents;
+mod drop_in;
+mod drop_in_scripts;
+mod drop_in_table;
+mod jigdo_file;
+mod matcher;
+mod peers;
+mod property;
+mod publish;
+mod servers;
+mod snapshot;
+mod vectors;
+mod verify;
