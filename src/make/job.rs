@@ -29,12 +29,10 @@ use crate::manifest;
 use crate::matcher::{Area, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::output::{self, OutputDirectory};
-use crate::progress::Progress;
+use crate::progress::{Progress, Task};
 
 /// What the work on an image needs.
 pub struct Job<'a> {
-    /// The image's place in the run.
-    pub number: usize,
     /// What the release says of the image.
     pub planned: &'a manifest::Image,
     /// The image's mirrors, the preferred ones first, each with its tree in the catalogue.
@@ -48,6 +46,8 @@ pub struct Job<'a> {
     /// How many pieces of the template are compressed side by side.
     pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
+    /// Advances by the bytes of the image that are done.
+    pub task: &'a Task<'a>,
 }
 
 /// A template in the making: counts its bytes on their way into the file.
@@ -233,7 +233,6 @@ impl Job<'_> {
         let passage = Passage {
             image,
             path,
-            number: self.number,
             catalogue: self.catalogue,
             selection: self.selection,
             checksum: self.planned.settings.checksum,
@@ -241,6 +240,7 @@ impl Job<'_> {
             pool: self.pool,
             window: self.window,
             progress: self.progress,
+            task: self.task,
         };
         let template = self.directory.staged(&template_name(&self.planned.name));
         let areas = AreaWriter { selection: self.selection, image_path: path, template: &template };

@@ -18,7 +18,7 @@ use crate::GENERATOR;
 use crate::make;
 use crate::manifest::Release;
 use crate::mirror::{self, Index};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use plan::Plan;
 use report::{MirrorReport, Report};
 use run::Run;
@@ -74,7 +74,7 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
     let (images, nothing_could_be_written) = run.all();
     if let Err(error) = catalogue.flush() {
         // The sets are published all the same.
-        progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));
+        progress.warn(&format!("sums of mirror files will be read again next time: {error}"));
     }
     let report = Report {
         generator: GENERATOR.to_owned(),

@@ -24,7 +24,7 @@ use crate::make::{Error, Image, Job, SPARSE_WINDOW, Selection, SetReport, Staged
 use crate::mirror::{Catalogue, Index};
 use crate::output::sums::{SumsFile, file_name};
 use crate::output::{self, Change, OutputDirectory};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 
 /// How many pieces of all templates in work may wait for their compression, at least one of each: 64 MiB, or 96.
 const PIECES_IN_MEMORY: usize = 32;
@@ -130,19 +130,21 @@ impl<'a> Run<'a> {
     pub fn all(self) -> (Vec<ImageReport>, bool) {
         let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
         let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
-        self.progress.report(Event::BatchStarted { bytes: order.iter().map(length).sum() });
+        let bytes = order.iter().map(length).sum();
+        let images = Begin::bytes("images", "all images").total(bytes).children(order.len());
+        let task = Task::begin(self.progress, images);
         order.sort_by_cached_key(|image| std::cmp::Reverse(length(image)));
         let next = AtomicUsize::new(0);
         std::thread::scope(|threads| {
             for _ in 0..self.images_at_once() {
                 threads.spawn(|| {
                     while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.one(image);
+                        self.one(image, &task);
                     }
                 });
             }
         });
-        self.progress.report(Event::BatchDone);
+        drop(task);
         let unwritten = |image: &Mutex<Progressed>| matches!(lock(image).state, State::Failed { of_output: true, .. });
         let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
         let images = self.images.into_iter().map(|image| image.into_inner());
@@ -151,10 +153,11 @@ impl<'a> Run<'a> {
     }
 
     /// Does the work on one image, and publishes its output directory if it was the last one there.
-    fn one(&self, image: usize) {
+    fn one(&self, image: usize, images: &Task<'_>) {
         let name = self.plan.images[image].image.path.display().to_string();
-        let state = self.make(image, &name).unwrap_or_else(|error| State::failed(&error));
-        self.progress.report(Event::ImageDone { image, name: &name, summary: &summary(&state) });
+        let task = images.child(Begin::bytes("image", &name));
+        let state = self.make(image, &task).unwrap_or_else(|error| State::failed(&error));
+        task.end(&summary(&state));
         lock(&self.images[image]).state = state;
         let destination = &self.destinations[self.destination_of[image]];
         // All images' states were set before the last one counts down.
@@ -164,7 +167,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the image's set, or finds it made.
-    fn make(&self, number: usize, name: &str) -> Result<State, Error> {
+    fn make(&self, number: usize, task: &Task<'_>) -> Result<State, Error> {
         let planned = self.plan.images[number];
         let directory = match &self.destinations[self.destination_of[number]].directory {
             Ok(directory) => directory,
@@ -173,7 +176,7 @@ impl<'a> Run<'a> {
         let path = &planned.image.path;
         let image = Mapped::open(path).map_err(|source| Error::Image { path: path.clone(), source })?;
         lock(&self.images[number]).bytes = Some(image.length());
-        self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
+        task.set_total(image.length());
         let selection = &self.selections[self.selection_of[number]];
         let is_image_lasting = !image.stamp().is_young(now_ns());
         let is_lasting = selection.is_settled && is_image_lasting;
@@ -190,7 +193,6 @@ impl<'a> Run<'a> {
             return Ok(State::Planned);
         }
         let job = Job {
-            number,
             planned: planned.image,
             mirrors: &self.plan.mirrors_of(&planned),
             catalogue: self.catalogue,
@@ -200,6 +202,7 @@ impl<'a> Run<'a> {
             window: self.window(&image),
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
+            task,
         };
         let image = Image::new(Arc::new(image), self.recall(&known_key(&planned)), self.catalogue.engine());
         let Staged { template, jigdo, report, known } = job.run(&image)?;
@@ -290,7 +293,7 @@ impl<'a> Run<'a> {
     fn remember(&self, key: &str, value: &impl Serialize) {
         let json = serde_json::to_string(value).expect("a record is plain data");
         if let Err(error) = self.index.set_record(key, &format!("{} {json}", check_of(&json))) {
-            self.progress.report(Event::Warning(&format!("what was done will be done again next time: {error}")));
+            self.progress.warn(&format!("what was done will be done again next time: {error}"));
         }
     }
 }

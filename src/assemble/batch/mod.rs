@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::source::{LabelError, LabelTrees, MovedFiles, OldImages, Source, Trees};
 use super::{Destination, Incomplete, Order, assemble_all};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::set::{self, FileTemplate, Set};
 
 /// How many sets are looked at together: enough for all lanes, and for one walk of the trees or one search of old images.
@@ -152,7 +152,7 @@ fn look_at<'a>(job: &Job, settings: &Settings<'a>) -> Result<Looked<'a>, Error> 
     let set = Set::open(&job.set, job.template.as_deref())?;
     for url in &set.not_included {
         let what = format!("{}: {url} is on another machine, so it is not included", set.path.display());
-        settings.progress.report(Event::Warning(&what));
+        settings.progress.warn(&what);
     }
     let image = job.directory.join(&set.image_name);
     let found = fs::metadata(&image).ok();

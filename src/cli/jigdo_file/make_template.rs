@@ -26,7 +26,7 @@ use crate::file::Bytes as _;
 use crate::make;
 use crate::make::{Part, Single, Written};
 use crate::mirror::{Catalogue, FileId};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 
 /// The shortest block, in bytes; a shorter one that is asked for is this one.
 const SHORTEST_BLOCK: u64 = 256;
@@ -70,6 +70,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
     let pool = thread_pool()?;
     catalogued.catalogue.engine().work_in(&pool);
+    let name = names.image.display().to_string();
+    let task = Task::begin(&*progress, Begin::bytes("image", &name).total(image.mapped.length()));
     let single = Single {
         image: &image.mapped,
         catalogue: &catalogued.catalogue,
@@ -84,6 +86,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         template_path: &names.template,
         pool: &pool,
         progress: &*progress,
+        task: &task,
     };
     let making = Making {
         options,
@@ -97,7 +100,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         catalogue: &catalogued.catalogue,
         progress: &*progress,
     };
-    making.make(&single, draft, labels)?;
+    let summary = making.make(&single, draft, labels)?;
+    task.end(&summary);
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
 }
@@ -136,11 +140,8 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn make(&self, single: &Single<'_>, mut draft: Draft, mut labels: Labels) -> Result<(), Error> {
-        let name = self.names.image.display().to_string();
-        let bytes = single.image.length();
-        self.progress.report(Event::BatchStarted { bytes });
-        self.progress.report(Event::ImageStarted { image: 0, name: &name, bytes });
+    /// Gives what is to be said of the set.
+    fn make(&self, single: &Single<'_>, mut draft: Draft, mut labels: Labels) -> Result<String, Error> {
         // That one of them cannot be written is known before anything is done.
         let template = Output::create(&self.names.template)?;
         let jigdo = Output::create(&self.names.jigdo)?;
@@ -161,10 +162,7 @@ impl Making<'_> {
         template.finish()?;
         jigdo.write(draft.to_text(version, GENERATOR).as_bytes())?;
         jigdo.finish()?;
-        let summary = format!("{} parts, {bytes} bytes", parts.len());
-        self.progress.report(Event::ImageDone { image: 0, name: &name, summary: &summary });
-        self.progress.report(Event::BatchDone);
-        Ok(())
+        Ok(format!("{} parts, {} bytes", parts.len(), single.image.length()))
     }
 
     fn name_of(&self, part: &Part) -> &Name {
@@ -183,7 +181,7 @@ impl Making<'_> {
             }
         }
         let note = format!("at offset {}: {}", part.offset, Path::new(&name.shown()).display());
-        self.progress.report(Event::Note(&note));
+        self.progress.note(&note);
         if self.options.match_exec.is_empty() {
             return Ok(());
         }
