@@ -58,7 +58,7 @@ pub fn verify_image<R: Read + Seek + Send>(
     template: &mut Template<R>,
     progress: &dyn Progress,
 ) -> Result<Verified, Error> {
-    let unreadable = |error| Error::ReadBack { path: path.to_owned(), offset: 0, error };
+    let unreadable = |source| Error::ReadBack { path: path.to_owned(), offset: 0, source };
     let file = File::open(path).map_err(unreadable)?;
     let found_length = file.metadata().map_err(unreadable)?.len();
     let mut plan = Plan::new(&template.description, None);
@@ -102,7 +102,7 @@ fn wrong_unmatched<R: Read + Seek>(image: &Output<'_>, template: &mut Template<R
         for start in (offset..offset + length).step_by(PIECE as usize) {
             let piece = (offset + length - start).min(PIECE) as usize;
             let (theirs, ours) = (&mut theirs[..piece], &mut ours[..piece]);
-            unmatched.read_exact(theirs).map_err(|error| Error::Unmatched { offset: start, error })?;
+            unmatched.read_exact(theirs).map_err(|source| Error::Unmatched { offset: start, source })?;
             image.read(ours, start)?;
             is_right &= theirs == ours;
         }

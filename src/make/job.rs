@@ -149,6 +149,14 @@ impl Job<'_> {
                 proof: clocks.proof.stage(unmatched_bytes),
             },
         };
+        tracing::debug!(
+            image = %self.planned.path.display(),
+            matching = clocks.matching.seconds,
+            mirror = clocks.mirror.seconds,
+            sums = clocks.sums.seconds,
+            seconds = report.seconds,
+            "set made"
+        );
         let known = self.known(image, &template);
         Ok(Staged { template: template.stamp, jigdo: jigdo_stamp, report, known })
     }

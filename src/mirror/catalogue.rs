@@ -328,6 +328,7 @@ impl Catalogue {
 
     /// Has a file read for the second time, unless somebody else has.
     fn read_again(&self, content: usize, reading: &Reading) {
+        tracing::debug!(path = %self.full_path(self.names(content)[0]).display(), "changed while it was read; reading it again");
         let mut in_work = self.in_work();
         if in_work.get(&content).is_some_and(|now| Arc::ptr_eq(&now.ticket, &reading.ticket)) {
             let ticket = self.engine.sum([self.request(content)]).pop().expect("one for each request");

@@ -24,7 +24,10 @@ impl Index {
     ///
     /// An error if the file is damaged, written by a newer jigpress, or no index.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { store: Arc::new(Store::open(path)?) })
+        let store = Store::open(path)?;
+        let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
+        tracing::debug!(index = %path.display(), bytes, "index opened");
+        Ok(Self { store: Arc::new(store) })
     }
 
     /// An index that is nowhere but in memory, and goes with its last catalogue.
@@ -50,6 +53,9 @@ impl Index {
         progress: &dyn Progress,
     ) -> Result<Catalogue, Error> {
         // What was not young when the walk began was not when it was looked at.
+        for Tree { label, root, .. } in trees {
+            tracing::debug!(label, path = %root.display(), "mirror tree");
+        }
         let started = now_ns();
         let listings = walk::walk(trees, &Task::begin(progress, Begin::items("walk", "mirrors")), progress)?;
         let catalogue = self.refresh_listings(started, trees, listings, block_lengths, checksums, progress)?;
@@ -271,6 +277,8 @@ fn found(catalogue: &Catalogue, content: usize) -> usize {
 fn read_heads<'a>(catalogue: &mut Catalogue, progress: &'a dyn Progress) -> (Vec<usize>, Task<'a>) {
     let unknown: Vec<usize> =
         (0..catalogue.contents()).filter(|&content| found(catalogue, content) < needed(catalogue, content)).collect();
+    let known = catalogue.contents() - unknown.len();
+    tracing::debug!(known, unknown = unknown.len(), "mirror files looked up in the index");
     let task = Task::begin(progress, Begin::items("read", "mirrors").total(unknown.len() as u64));
     let mut left_out = Vec::new();
     // The heads of a batch are kept once more, until they are in the catalogue.

@@ -61,6 +61,7 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
     let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = Arc::new(threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?);
     let plan = Plan::new(releases);
+    tracing::debug!(threads = options.jobs, images = plan.images.len(), dry_run = options.dry_run, "publishing");
     let index = Index::open(options.index)?;
     let refresh = || index.refresh(&plan.trees(), &plan.block_lengths(), &plan.checksums(), progress);
     let catalogue = pool.install(refresh)?;

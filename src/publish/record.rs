@@ -12,7 +12,8 @@ use crate::output::OutputDirectory;
 /// A set that was staged, and perhaps published. Files keep their stamp when they are renamed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    /// The fingerprint of everything that the set depends on.
+    /// The fingerprints of everything that the set depends on, as [`Planned::fingerprint`](super::plan::Planned::fingerprint)
+    /// names them.
     pub inputs: String,
     pub template: Stamp,
     pub jigdo: Stamp,
@@ -31,6 +32,13 @@ pub enum Found {
 }
 
 impl Record {
+    /// The names of the inputs that are not what they were.
+    pub fn changed(&self, inputs: &str) -> String {
+        let was = |input: &&str| self.inputs.split(' ').any(|known| known == *input);
+        let name = |input: &str| input.split('=').next().unwrap_or_default().to_owned();
+        inputs.split(' ').filter(|input| !was(input)).map(name).collect::<Vec<_>>().join(", ")
+    }
+
     /// Where the set called `name` is now.
     pub fn find(&self, name: &str, directory: &OutputDirectory) -> Found {
         let is = |path: &Path, stamp: &Stamp| fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp);

@@ -182,8 +182,17 @@ impl<'a> Run<'a> {
         let is_lasting = selection.is_settled && is_image_lasting;
         let inputs = planned.fingerprint(&image.stamp(), selection);
         let record: Option<Record> = self.recall(&record_key(&planned));
+        let image_path = path.display();
+        match &record {
+            None => tracing::debug!(image = %image_path, "to be made: no set of it is on record"),
+            Some(record) if record.inputs != inputs => {
+                tracing::debug!(image = %image_path, changed = record.changed(&inputs), "to be made: its inputs changed");
+            }
+            Some(_) => {}
+        }
         if let Some(record) = record.filter(|record| record.inputs == inputs) {
             let found = record.find(&planned.image.name, directory);
+            tracing::debug!(image = %image_path, set = ?found, "its inputs are unchanged");
             // A dry run does not publish what a run that was killed has left staged.
             if found == Found::Published || (found == Found::Staged && !self.dry_run) {
                 return Ok(State::Made(Made { record: Box::new(record), found, is_lasting }));
