@@ -8,26 +8,27 @@ use jigdo::template;
 
 /// Why an image could not be put together, other than that parts are missing. Offsets are in bytes of the image.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    #[error("cannot read the template's unmatched data for offset {offset} of the image: {error}")]
-    Unmatched { offset: u64, error: io::Error },
+    #[error("cannot read the template's unmatched data for offset {offset} of the image: {source}")]
+    Unmatched { offset: u64, source: io::Error },
     #[error("the template's unmatched data end early, at offset {offset} of the image")]
     UnmatchedEnds { offset: u64 },
-    #[error("cannot write {path} at offset {offset}: {error}; check space and permissions there", path = .path.display())]
-    Write { path: PathBuf, offset: u64, error: io::Error },
-    #[error("cannot read {path} at offset {offset}: {error}", path = .path.display())]
-    ReadBack { path: PathBuf, offset: u64, error: io::Error },
-    #[error("cannot write the image at offset {offset}: {error}")]
-    Stream { offset: u64, error: io::Error },
-    #[error("{path}: {error}; check space and permissions there", path = .path.display())]
-    Output { path: PathBuf, error: io::Error },
+    #[error("cannot write {path} at offset {offset}: {source}; check space and permissions there", path = .path.display())]
+    Write { path: PathBuf, offset: u64, source: io::Error },
+    #[error("cannot read {path} at offset {offset}: {source}", path = .path.display())]
+    ReadBack { path: PathBuf, offset: u64, source: io::Error },
+    #[error("cannot write the image at offset {offset}: {source}")]
+    Stream { offset: u64, source: io::Error },
+    #[error("{path}: {source}; check space and permissions there", path = .path.display())]
+    Output { path: PathBuf, source: io::Error },
     #[error("another run is at work on {path}; wait for it to end", path = .path.display())]
     Locked { path: PathBuf },
     #[error(
-        "{path} is not the state of a half-assembled image ({error}); delete or rename it to begin anew",
+        "{path} is not the state of a half-assembled image ({source}); delete or rename it to begin anew",
         path = .path.display()
     )]
-    NotATmp { path: PathBuf, error: template::Error },
+    NotATmp { path: PathBuf, source: template::Error },
     #[error(
         "{path} is the state of another half-assembled image; delete or rename it to begin anew",
         path = .path.display()
@@ -43,7 +44,7 @@ pub enum Error {
     #[error("what is written does not read back as it was; check the disk")]
     Unstable,
     #[error("there is no memory: {0}")]
-    Memory(io::Error),
+    Memory(#[source] io::Error),
 }
 
 impl Error {

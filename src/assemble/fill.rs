@@ -91,7 +91,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         if window.is_empty() && self.visit == Visit::All {
             // Nothing is left of the stream, but reading on checks the end of its last piece.
             let offset = self.plan.image.length;
-            self.unmatched.read(&mut [0]).map_err(|error| Error::Unmatched { offset, error })?;
+            self.unmatched.read(&mut [0]).map_err(|source| Error::Unmatched { offset, source })?;
         }
         Ok(!window.is_empty())
     }
@@ -207,7 +207,7 @@ fn read_unmatched(unmatched: &mut impl Read, bytes: &mut [u8], offset: u64) -> R
             Ok(0) => return Err(Error::UnmatchedEnds { offset: offset + done as u64 }),
             Ok(read) => done += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Unmatched { offset: offset + done as u64, error }),
+            Err(error) => return Err(Error::Unmatched { offset: offset + done as u64, source: error }),
         }
     }
     Ok(())

@@ -72,6 +72,7 @@ impl fmt::Display for Place {
 
 /// Why the bytes at a place are not those of the part. Lengths are in bytes.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Reason {
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),

@@ -14,7 +14,7 @@ use super::part::Reason;
 use super::plan::{Plan, What};
 use super::summing::{Summed, Summing};
 use super::window::Pool;
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, Task};
 
 /// What all images in work share.
 pub(super) struct Shared<'a> {
@@ -33,9 +33,9 @@ pub(super) struct Passed {
     pub wrong: Vec<usize>,
 }
 
-/// Goes over the image whose number in the run is `image`, and settles in `plan` what was written.
+/// Goes over the image that `task` reports, and settles in `plan` what was written.
 pub(super) fn pass<R: Read + Seek>(
-    image: usize,
+    task: &Task<'_>,
     plan: &mut Plan,
     template: &mut Template<R>,
     output: &Output<'_>,
@@ -64,7 +64,7 @@ pub(super) fn pass<R: Read + Seek>(
             if to_write.send(window).is_err() {
                 break;
             }
-            shared.progress.report(Event::ImageAdvanced { image, offset });
+            task.advance_to(offset);
         }
         drop(to_write);
         writer.join().expect("writing does not panic")

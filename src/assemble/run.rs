@@ -17,7 +17,7 @@ use super::source::Source;
 use super::summing::Summing;
 use super::window::Pool;
 use super::work::{Report, Work};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 
 /// How many images are in work at once: as many as their sums have lanes.
 const AT_ONCE: usize = 16;
@@ -70,8 +70,6 @@ pub fn assemble_all<R: Read + Seek + Send>(
     threads: usize,
     progress: &dyn Progress,
 ) -> Vec<Result<Report, Error>> {
-    let bytes = orders.iter().map(|order| order.template.description.image.length).sum();
-    progress.report(Event::BatchStarted { bytes });
     let mut results: Vec<Option<Result<Report, Error>>> = orders.iter().map(|_| None).collect();
     let mut works = Vec::new();
     for (number, order) in orders.into_iter().enumerate() {
@@ -80,15 +78,18 @@ pub fn assemble_all<R: Read + Seek + Send>(
             Err(error) => results[number] = Some(Err(error)),
         }
     }
+    let bytes = works.iter().map(|work| work.plan.image.length).sum();
+    let images = Begin::bytes("images", "all images").total(bytes).children(works.len());
+    let tasks = Tasks { images: Task::begin(progress, images), between_passes: Mutex::default() };
     while !works.is_empty() {
         look_up(&mut works, shared);
         let left = Mutex::new(Vec::new());
-        let done = advance(works, shared, threads, progress, &left);
+        let done = advance(works, shared, threads, (progress, &tasks), &left);
         done.into_iter().for_each(|(number, result)| results[number] = Some(result));
         works = left.into_inner();
         works.sort_by_key(|work| work.number);
     }
-    progress.report(Event::BatchDone);
+    drop(tasks);
     results.into_iter().map(|result| result.expect("every order was carried out")).collect()
 }
 
@@ -140,39 +141,57 @@ fn ask<R>(works: &mut [Work<'_, R>], source: &dyn Source, number: impl Fn(&Work<
     }
 }
 
+/// What reports the work.
+struct Tasks<'a> {
+    images: Task<'a>,
+    /// Those of images that wait for their next pass, by the images' numbers.
+    between_passes: Mutex<HashMap<usize, Task<'a>>>,
+}
+
+impl<'a> Tasks<'a> {
+    /// The task that reports the work on an image; it begins with the first pass.
+    fn take<R>(&self, work: &Work<'_, R>) -> Task<'a> {
+        let begun = self.between_passes.lock().remove(&work.number);
+        let task = Begin::bytes("image", &work.name).total(work.plan.image.length);
+        begun.unwrap_or_else(|| self.images.child(task))
+    }
+}
+
 /// Makes a pass over each image. Gives what came of those that are done; the others are `left`.
 fn advance<'a, R: Read + Seek + Send>(
     works: Vec<Work<'a, R>>,
     sources: &[&dyn Source],
     threads: usize,
-    progress: &dyn Progress,
+    (progress, tasks): (&dyn Progress, &Tasks<'_>),
     left: &Mutex<Vec<Work<'a, R>>>,
 ) -> Vec<(usize, Result<Report, Error>)> {
-    let images = works.len().min(AT_ONCE);
+    let at_once = works.len().min(AT_ONCE);
     let threads =
-        sum_threads(threads, images, works.iter().any(|work| work.plan.image.sum.checksum() == Checksum::Sha256));
+        sum_threads(threads, at_once, works.iter().any(|work| work.plan.image.sum.checksum() == Checksum::Sha256));
     let waiting = Mutex::new(works.into_iter());
     let next = || waiting.lock().next();
     with_summing(threads, progress, |shared| {
         let drive = || {
             let mut done = Vec::new();
             while let Some(work) = next() {
-                let (image, name) = (work.number, work.name.clone());
-                let result = match step(work, sources, shared) {
+                let image = work.number;
+                let task = tasks.take(&work);
+                let result = match step(work, sources, shared, &task) {
                     Ok(Step::Left(work)) => {
+                        tasks.between_passes.lock().insert(image, task);
                         left.lock().push(*work);
                         continue;
                     }
                     Ok(Step::Done(report)) => Ok(*report),
                     Err(error) => Err(error),
                 };
-                progress.report(Event::ImageDone { image, name: &name, summary: &summary(&result) });
+                task.end(&summary(&result));
                 done.push((image, result));
             }
             done
         };
         std::thread::scope(|scope| {
-            let drivers: Vec<_> = (0..images).map(|_| scope.spawn(drive)).collect();
+            let drivers: Vec<_> = (0..at_once).map(|_| scope.spawn(drive)).collect();
             drivers.into_iter().flat_map(|driver| driver.join().expect("the work on an image does not panic")).collect()
         })
     })
@@ -216,9 +235,10 @@ fn step<'a, R: Read + Seek>(
     mut work: Work<'a, R>,
     sources: &[&dyn Source],
     shared: &Shared<'_>,
+    task: &Task<'_>,
 ) -> Result<Step<'a, R>, Error> {
     if let Some(visit) = work.next() {
-        work.pass(visit, shared)?;
+        work.pass(visit, shared, task)?;
     }
     if work.is_over(sources) { Ok(Step::Done(Box::new(work.finish()?))) } else { Ok(Step::Left(Box::new(work))) }
 }

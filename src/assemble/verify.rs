@@ -14,7 +14,7 @@ use super::part::Part;
 use super::pass::pass;
 use super::plan::{Plan, What};
 use super::run::with_summing;
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 
 /// How much unmatched data are compared at a time, in bytes.
 const PIECE: u64 = 1 << 20;
@@ -58,7 +58,7 @@ pub fn verify_image<R: Read + Seek + Send>(
     template: &mut Template<R>,
     progress: &dyn Progress,
 ) -> Result<Verified, Error> {
-    let unreadable = |error| Error::ReadBack { path: path.to_owned(), offset: 0, error };
+    let unreadable = |source| Error::ReadBack { path: path.to_owned(), offset: 0, source };
     let file = File::open(path).map_err(unreadable)?;
     let found_length = file.metadata().map_err(unreadable)?.len();
     let mut plan = Plan::new(&template.description, None);
@@ -68,10 +68,9 @@ pub fn verify_image<R: Read + Seek + Send>(
         return Ok(verified);
     }
     let name = path.display().to_string();
-    progress.report(Event::BatchStarted { bytes: length });
-    progress.report(Event::ImageStarted { image: 0, name: &name, bytes: length });
+    let task = Task::begin(progress, Begin::bytes("image", &name).total(length));
     let image = Output::Image { path: path.to_owned(), file };
-    let passed = with_summing(1, progress, |shared| pass(0, &mut plan, template, &image, Visit::Back, shared))?;
+    let passed = with_summing(1, progress, |shared| pass(&task, &mut plan, template, &image, Visit::Back, shared))?;
     verified.found_sum = passed.image;
     let wrong_part = |&area: &usize| {
         let area = &plan.areas[area];
@@ -87,8 +86,7 @@ pub fn verify_image<R: Read + Seek + Send>(
         verified.wrong.sort_by_key(|area| area.offset);
     }
     let summary = if verified.is_right() { "right" } else { "not the image that the template describes" };
-    progress.report(Event::ImageDone { image: 0, name: &name, summary });
-    progress.report(Event::BatchDone);
+    task.end(summary);
     Ok(verified)
 }
 
@@ -104,7 +102,7 @@ fn wrong_unmatched<R: Read + Seek>(image: &Output<'_>, template: &mut Template<R
         for start in (offset..offset + length).step_by(PIECE as usize) {
             let piece = (offset + length - start).min(PIECE) as usize;
             let (theirs, ours) = (&mut theirs[..piece], &mut ours[..piece]);
-            unmatched.read_exact(theirs).map_err(|error| Error::Unmatched { offset: start, error })?;
+            unmatched.read_exact(theirs).map_err(|source| Error::Unmatched { offset: start, source })?;
             image.read(ours, start)?;
             is_right &= theirs == ours;
         }

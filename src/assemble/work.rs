@@ -14,7 +14,7 @@ use super::pass::{Shared, pass};
 use super::plan::{Plan, State};
 use super::source::Source;
 use super::{Destination, Error, Incomplete, Order};
-use crate::progress::Event;
+use crate::progress::Task;
 
 /// More passes than this are of no use: then the disk gives other bytes than it was given.
 const MOST_PASSES: usize = 1000;
@@ -132,17 +132,13 @@ impl<'a, R: Read + Seek> Work<'a, R> {
     }
 
     /// Makes a pass.
-    pub fn pass(&mut self, visit: Visit, shared: &Shared<'_>) -> Result<(), Error> {
-        if self.passes == 0 {
-            let bytes = self.plan.image.length;
-            shared.progress.report(Event::ImageStarted { image: self.number, name: &self.name, bytes });
-        }
+    pub fn pass(&mut self, visit: Visit, shared: &Shared<'_>, task: &Task<'_>) -> Result<(), Error> {
         self.passes += 1;
         if self.passes > MOST_PASSES {
             return Err(Error::Unstable);
         }
         self.open(visit)?;
-        let passed = pass(self.number, &mut self.plan, self.template, &self.output, visit, shared)?;
+        let passed = pass(task, &mut self.plan, self.template, &self.output, visit, shared)?;
         if let Output::File(file) = &mut self.output {
             file.end_pass(self.plan.image.length, &passed.wrong)?;
         }
@@ -158,7 +154,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
             return Err(Error::Changed);
         }
         for refused in &passed.refused {
-            shared.progress.report(Event::Warning(&format!("{}: {refused}", self.name)));
+            shared.progress.warn(&format!("{}: {refused}", self.name));
         }
         self.refused.extend(passed.refused);
         Ok(())

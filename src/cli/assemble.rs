@@ -146,21 +146,22 @@ fn tell(images: &[ImageReport], unreadable: &[String], has_missing_file: bool) {
     /// How many missing parts are named.
     const MOST_NAMED: usize = 10;
     for problem in unreadable {
-        terminal::say(format_args!("jigpress: {problem}"));
+        terminal::error(format_args!("{problem}"));
     }
     for report in images {
         match report.outcome {
-            Outcome::Failed => terminal::say(format_args!("jigpress: {}", report.error.as_deref().unwrap_or("failed"))),
+            Outcome::Failed => terminal::error(format_args!("{}", report.error.as_deref().unwrap_or("failed"))),
             Outcome::Incomplete => {
                 let (missing, image) = (report.missing(), report.image.as_deref().unwrap_or(Path::new("")));
-                terminal::say(format_args!("jigpress: {}: {} parts are missing", image.display(), missing.len()));
+                let mut text = format!("{}: {} parts are missing", image.display(), missing.len());
                 let named = if has_missing_file { 0 } else { MOST_NAMED };
                 for part in missing.iter().take(named) {
-                    terminal::say(format_args!("  {}", part.urls.first().map_or("", String::as_str)));
+                    text += &format!("\n  {}", part.urls.first().map_or("", String::as_str));
                 }
                 if !has_missing_file && missing.len() > named {
-                    terminal::say(format_args!("  and {} more: --missing FILE lists all", missing.len() - named));
+                    text += &format!("\n  and {} more: --missing FILE lists all", missing.len() - named);
                 }
+                terminal::error(format_args!("{text}"));
             }
             Outcome::Assembled | Outcome::Unchanged => {}
         }

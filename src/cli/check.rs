@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         (Format::Json, suggested) => json(&report, suggested),
         (Format::Human, Some(section)) => {
             if !args.quiet {
-                terminal::say(format_args!("{}", told(&report).trim_end()));
+                terminal::note(format_args!("{}", told(&report).trim_end()));
             }
             section
         }
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         (Format::Human, None) => told(&report),
     };
     if args.quiet {
-        wrong(&report).lines().for_each(|line| terminal::say(format_args!("jigpress: {line}")));
+        wrong(&report).lines().for_each(|line| terminal::error(format_args!("{line}")));
     }
     super::written(std::io::stdout().write_all(text.as_bytes()))?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })

@@ -8,7 +8,7 @@ use jigdo::Checksum;
 use super::{Failure, IndexArgs, JobsArgs, terminal};
 use crate::manifest::{self, Mirror, Mirrors};
 use crate::mirror::{Index, Tree};
-use crate::progress::Event;
+use crate::progress::{Begin, Task};
 
 /// The block length for directories that are given without a manifest, in bytes.
 const DEFAULT_BLOCK_LENGTH: u32 = 1024;
@@ -43,10 +43,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let catalogue = index.refresh(&trees, &block_lengths, &Checksum::ALL, &*progress)?;
         if args.read_all {
             let files: Vec<_> = catalogue.files().collect();
-            progress.report(Event::MirrorToRead { files: files.len() as u64 });
+            let task = Task::begin(&*progress, Begin::items("read", "mirrors").total(files.len() as u64));
             for files in files.chunks(256) {
                 catalogue.sums(files, &*progress);
-                files.iter().for_each(|_| progress.report(Event::MirrorRead));
+                task.advance(files.len() as u64);
             }
             catalogue.flush()?;
         }

@@ -30,13 +30,14 @@ pub struct Args {
 
 /// Why a file cannot be shown.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    #[error("{path}: {error}", path = .path.display())]
-    Open { path: PathBuf, error: io::Error },
-    #[error("{path}: {error}", path = .path.display())]
-    Template { path: PathBuf, error: template::Error },
-    #[error("{path}: {error}", path = .path.display())]
-    Jigdo { path: PathBuf, error: jigdo_file::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Template { path: PathBuf, source: template::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Jigdo { path: PathBuf, source: jigdo_file::Error },
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
@@ -84,16 +85,16 @@ enum Content {
 
 impl Content {
     fn read(path: &Path) -> Result<Self, Error> {
-        let cannot_open = |error| Error::Open { path: path.to_owned(), error };
+        let cannot_open = |source| Error::Open { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(cannot_open)?;
         let mut start = Vec::new();
         (&mut file).take(template::MAGIC.len() as u64).read_to_end(&mut start).map_err(cannot_open)?;
         file.rewind().map_err(cannot_open)?;
         if start == template::MAGIC {
-            let template = Template::read(file).map_err(|error| Error::Template { path: path.to_owned(), error })?;
+            let template = Template::read(file).map_err(|source| Error::Template { path: path.to_owned(), source })?;
             Ok(Self::Template(TemplateView::new(&template)))
         } else {
-            let jigdo = Jigdo::read(file).map_err(|error| Error::Jigdo { path: path.to_owned(), error })?;
+            let jigdo = Jigdo::read(file).map_err(|source| Error::Jigdo { path: path.to_owned(), source })?;
             Ok(Self::Jigdo(JigdoView::new(&jigdo)))
         }
     }

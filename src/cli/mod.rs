@@ -7,6 +7,7 @@ mod description_lines;
 mod index;
 pub mod inspect;
 mod jigdo_file;
+mod logging;
 mod man;
 mod publish;
 pub mod schema;
@@ -33,6 +34,8 @@ use crate::manifest;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    logging: logging::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,8 +66,8 @@ enum Failure {
 }
 
 impl Failure {
-    fn nothing(error: impl std::fmt::Display) -> Self {
-        Self::Nothing(error.to_string())
+    fn nothing(error: impl std::error::Error) -> Self {
+        Self::Nothing(with_causes(&error))
     }
 }
 
@@ -80,7 +83,14 @@ pub fn run() -> ExitCode {
     if let Some(arguments) = jigdo_file::arguments() {
         return jigdo_file::run(arguments);
     }
-    let done = match Cli::parse().command {
+    let Cli { command, logging } = Cli::try_parse().unwrap_or_else(|error| misused(&error));
+    // jigdo-file says what it says as it says it.
+    if !matches!(command, Command::JigdoFile(_))
+        && let Err(message) = logging::begin(&logging)
+    {
+        return report(&message, USAGE);
+    }
+    let done = match command {
         Command::Publish(args) => publish::run(&args),
         Command::Assemble(args) => assemble::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -93,22 +103,45 @@ pub fn run() -> ExitCode {
         Command::Completions(args) => written(completions::run(&args)),
         Command::Man => written(man::run()),
     };
-    done.unwrap_or_else(|failure| {
-        match failure {
-            Failure::Usage(message) => report(&message, USAGE),
-            Failure::Nothing(message) => report(&message, NOTHING),
-            Failure::Manifest(errors) => {
-                // Each line begins with file, line and column: editors and CI systems look for them there.
-                terminal::say(format_args!("{errors}"));
-                ExitCode::from(USAGE)
-            }
+    done.unwrap_or_else(|failure| match failure {
+        Failure::Usage(message) => report(&message, USAGE),
+        Failure::Nothing(message) => report(&message, NOTHING),
+        Failure::Manifest(errors) => {
+            logging::manifest_error(format_args!("{errors}"));
+            ExitCode::from(USAGE)
         }
     })
 }
 
 fn report(message: &str, code: u8) -> ExitCode {
-    terminal::say(format_args!("jigpress: {message}"));
+    terminal::error(format_args!("{message}"));
     ExitCode::from(code)
+}
+
+/// Ends the program as clap does for a wrong command line, or for one that asks for help.
+fn misused(error: &clap::Error) -> ! {
+    if error.use_stderr() {
+        logging::prefer_json(std::env::args_os());
+        if logging::is_json() {
+            terminal::error(format_args!("{}", error.to_string().trim_end()));
+            std::process::exit(error.exit_code());
+        }
+    }
+    error.exit()
+}
+
+/// An error with the causes that its own text does not name.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// A reader that closes standard output early is no failure.

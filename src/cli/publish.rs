@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     drop(progress);
     let report = result.report;
     for image in report.images.iter().filter(|image| image.outcome == Outcome::Failed) {
-        terminal::say(format_args!("jigpress: {}", image.error.as_deref().unwrap_or("failed")));
+        terminal::error(format_args!("{}", image.error.as_deref().unwrap_or("failed")));
     }
     let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
     if let Some(file) = report_file {
@@ -93,10 +93,7 @@ fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     let pool = args.jobs.pool()?;
     let outcome = pool.install(|| servers::set(&tasks, &options)).map_err(super::servers::unchanged)?;
     for path in &missing {
-        terminal::say(format_args!(
-            "jigpress: {} is not published yet; run without --servers-only first",
-            path.display()
-        ));
+        terminal::error(format_args!("{} is not published yet; run without --servers-only first", path.display()));
     }
     let code = super::servers::tell(&outcome, args.dry_run, args.quiet)?;
     Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })

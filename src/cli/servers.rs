@@ -140,7 +140,7 @@ pub(super) fn unfound(error: FindError) -> Failure {
 
 fn show(args: &ShowArgs) -> Result<ExitCode, Failure> {
     let shown = args.files.work(|files| Ok(servers::show(&files)))?;
-    shown.errors.iter().for_each(|error| terminal::say(format_args!("jigpress: {error}")));
+    shown.errors.iter().for_each(|error| terminal::error(format_args!("{error}")));
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(&shown).expect("what is shown is plain data") + "\n",
         Format::Human => table(&shown),
@@ -221,19 +221,14 @@ pub(super) fn tell(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<Exit
         text += diff;
     }
     for label in &outcome.unused {
-        terminal::say(format_args!(
-            "jigpress: warning: no file knows the label \"{label}\", so its servers are nowhere"
-        ));
+        terminal::warn(format_args!("no file knows the label \"{label}\", so its servers are nowhere"));
     }
     for path in &outcome.stale_signatures {
         let now = if dry_run { "would be" } else { "is" };
-        terminal::say(format_args!(
-            "jigpress: warning: {} {now} stale: the file that it signs changed; sign that again",
-            path.display()
-        ));
+        terminal::warn(format_args!("{} {now} stale: the file that it signs changed; sign that again", path.display()));
     }
     for failure in &outcome.failures {
-        terminal::say(format_args!("jigpress: {failure}"));
+        terminal::error(format_args!("{failure}"));
     }
     if !quiet {
         let (would, sums) = (if dry_run { "would be " } else { "" }, outcome.sums.len());
@@ -244,7 +239,7 @@ pub(super) fn tell(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<Exit
         );
         if dry_run {
             // What is on standard output is a patch.
-            terminal::say(format_args!("jigpress: {summary}"));
+            terminal::note(format_args!("{summary}"));
         } else {
             text += &format!("{summary}\n");
         }

@@ -189,8 +189,8 @@ fn listed(missing: &Missing) -> String {
 fn tell(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
     const SHOWN: usize = 20;
     for missing in outcome.missing.iter().take(SHOWN) {
-        terminal::say(format_args!(
-            "jigpress: {}:{} is missing: {}; {} sets need it",
+        terminal::error(format_args!(
+            "{}:{} is missing: {}; {} sets need it",
             super::inspect::printable(&missing.label),
             super::inspect::printable(&missing.path),
             missing.reason,
@@ -199,10 +199,10 @@ fn tell(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
     }
     if outcome.missing.len() > SHOWN {
         let more = outcome.missing.len() - SHOWN;
-        terminal::say(format_args!("jigpress: and {more} more are missing; --missing FILE lists them"));
+        terminal::error(format_args!("and {more} more are missing; --missing FILE lists them"));
     }
     if let Some(reason) = &outcome.prune_refused {
-        terminal::say(format_args!("jigpress: {reason}"));
+        terminal::error(format_args!("{reason}"));
     }
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(outcome).expect("an outcome is plain data") + "\n",

@@ -1,149 +1,227 @@
-//! What a person sees while a run is at work: progress bars on a terminal, lines in a log.
+//! What a person sees while a run is at work: progress bars on a terminal, lines elsewhere.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
+mod frame;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 
-use crate::progress::{Event, Progress};
+pub use super::logging::{error, note, say, warn};
+use super::logging::{is_json, set_bars};
+use crate::progress::{Begin, Meter, Progress, Unit};
+use frame::Row;
 
-/// Writes a line to standard error. That nobody reads it any more must not end a run, as it would with `eprintln`.
-pub fn say(line: fmt::Arguments<'_>) {
-    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
-}
+/// How often bars are drawn.
+const TICK: Duration = Duration::from_millis(100);
 
-/// The listener for a run: bars if standard error is a terminal, lines if it is not; warnings only if `quiet`.
+/// The listener for a run: bars if standard error is a terminal that can move its cursor, lines if it is not; warnings
+/// only if `quiet`.
 pub fn listener(quiet: bool) -> Box<dyn Progress> {
     if quiet {
-        Box::new(Warnings)
-    } else if std::io::stderr().is_terminal() {
-        Box::new(Bars::new())
+        Box::new(Lines { has_notes: false })
+    } else if std::io::stderr().is_terminal() && has_cursor() && !is_json() {
+        Box::new(Bars::default())
     } else {
-        Box::new(Log)
+        Box::new(Lines { has_notes: true })
     }
 }
 
-/// Tells warnings, and nothing else.
-struct Warnings;
+/// Whether the terminal says that its cursor can be moved.
+fn has_cursor() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
 
-impl Progress for Warnings {
-    fn report(&self, event: Event<'_>) {
-        if let Event::Warning(text) = event {
-            say(format_args!("jigpress: warning: {text}"));
+/// A line for each warning, and for each task of which there is something to say.
+struct Lines {
+    has_notes: bool,
+}
+
+impl Progress for Lines {
+    fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
+        match self.has_notes {
+            true => Arc::new(Line(Mutex::new(task.name.to_owned()))),
+            false => Arc::new(()),
         }
     }
-}
 
-/// One line for what is done.
-struct Log;
-
-impl Progress for Log {
-    fn report(&self, event: Event<'_>) {
-        match event {
-            Event::MirrorDone { files, bytes } => {
-                say(format_args!("jigpress: mirrors: {files} files, {}", indicatif::BinaryBytes(bytes)));
-            }
-            Event::ImageDone { name, summary, .. } if !summary.is_empty() => {
-                say(format_args!("jigpress: {name}: {summary}"));
-            }
-            event => Warnings.report(event),
+    fn note(&self, text: &str) {
+        if self.has_notes {
+            note(format_args!("{text}"));
         }
     }
-}
 
-/// A bar for the mirrors; then one for all images, and one for each in work.
-struct Bars {
-    all: MultiProgress,
-    mirror: ProgressBar,
-    batch: ProgressBar,
-    images: Mutex<HashMap<usize, ProgressBar>>,
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates here are well-formed").progress_chars("━╸ ")
-}
-
-impl Bars {
-    fn new() -> Self {
-        let all = MultiProgress::new();
-        let mirror = all.add(ProgressBar::new_spinner());
-        mirror.set_style(style("{spinner} mirrors: {msg}"));
-        // It is not drawn before it gets its place, behind the mirrors.
-        let batch = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        batch.set_style(style(
-            "  {msg:<34!} {bar:30.green} {percent:>3} % {binary_bytes_per_sec:>14}, {eta} left, {total_bytes} in all",
-        ));
-        Self { all, mirror, batch, images: Mutex::default() }
-    }
-
-    fn images(&self) -> parking_lot::MutexGuard<'_, HashMap<usize, ProgressBar>> {
-        self.images.lock()
+    fn warn(&self, text: &str) {
+        warn(format_args!("{text}"));
     }
 }
+
+/// A task's name.
+struct Line(Mutex<String>);
+
+impl Meter for Line {
+    fn rename(&self, name: &str) {
+        name.clone_into(&mut self.0.lock());
+    }
+
+    fn end(&self, outcome: &str) {
+        say_outcome(&self.0.lock(), outcome);
+    }
+}
+
+fn say_outcome(name: &str, outcome: &str) {
+    if !outcome.is_empty() {
+        note(format_args!("{name}: {outcome}"));
+    }
+}
+
+/// A row for each task at work, those of tasks below another one after it.
+#[derive(Default)]
+struct Bars(Arc<Tasks>);
+
+/// The tasks at work, in the order in which they began, and the bars if there are any.
+#[derive(Default)]
+struct Tasks {
+    at_work: Mutex<Vec<Arc<Gauge>>>,
+    bars: Mutex<Option<ProgressBar>>,
+}
+
+/// How far a task is.
+struct Gauge {
+    tasks: Arc<Tasks>,
+    name: Mutex<String>,
+    unit: Unit,
+    is_child: bool,
+    children: Option<u64>,
+    begun: Instant,
+    done: AtomicU64,
+    skipped: AtomicU64,
+    /// [`UNKNOWN`] if it is not known.
+    total: AtomicU64,
+    ended: AtomicU64,
+}
+
+const UNKNOWN: u64 = u64::MAX;
 
 impl Progress for Bars {
-    fn report(&self, event: Event<'_>) {
-        match event {
-            Event::MirrorWalked { files } => {
-                self.mirror.set_message(format!("{files} files found"));
-                self.mirror.tick();
-            }
-            Event::MirrorToRead { files } => {
-                self.mirror.reset();
-                self.mirror.set_message("mirrors");
-                self.mirror.set_length(files);
-                self.mirror
-                    .set_style(style("  {msg:<34!} {bar:30.green} {percent:>3} %  {pos} of {len} files, {eta} left"));
-            }
-            Event::MirrorRead => self.mirror.inc(1),
-            Event::MirrorDone { files, bytes } => {
-                self.mirror.finish_and_clear();
-                let _ = self.all.println(format!("mirrors: {files} files, {}", indicatif::BinaryBytes(bytes)));
-            }
-            Event::BatchStarted { bytes } => {
-                self.all.add(self.batch.clone());
-                self.batch.set_message("all images");
-                self.batch.set_length(bytes);
-            }
-            Event::ImageStarted { image, name, bytes } => {
-                let bar = self.all.add(ProgressBar::new(bytes));
-                bar.set_style(style("  {msg:<34!} {bar:30} {percent:>3} % {binary_bytes_per_sec:>14}, {eta} left"));
-                bar.set_message(name.rsplit('/').next().unwrap_or(name).to_owned());
-                self.images().insert(image, bar);
-            }
-            Event::ImageAdvanced { image, offset } => {
-                if let Some(bar) = self.images().get(&image) {
-                    self.batch.inc(offset.saturating_sub(bar.position()));
-                    bar.set_position(offset);
-                }
-            }
-            Event::ImageDone { image, name, summary } => {
-                if let Some(bar) = self.images().remove(&image) {
-                    self.batch.inc(bar.length().unwrap_or(0).saturating_sub(bar.position()));
-                    bar.finish_and_clear();
-                }
-                if !summary.is_empty() {
-                    let _ = self.all.println(format!("{name}: {summary}"));
-                }
-            }
-            Event::BatchDone => self.batch.finish_and_clear(),
-            Event::Note(text) => {
-                let _ = self.all.println(text);
-            }
-            Event::PartsToCheck { parts } => {
-                self.mirror.reset();
-                self.mirror.set_message("parts");
-                self.mirror.set_length(parts);
-                self.mirror
-                    .set_style(style("  {msg:<34!} {bar:30} {percent:>3} %  {pos} of {len} asked for, {eta} left"));
-            }
-            Event::PartChecked => self.mirror.inc(1),
-            Event::CheckDone => self.mirror.finish_and_clear(),
-            Event::Warning(text) => {
-                let _ = self.all.println(format!("warning: {text}"));
-            }
+    fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
+        let gauge = Arc::new(Gauge {
+            tasks: Arc::clone(&self.0),
+            name: Mutex::new(task.name.to_owned()),
+            unit: task.unit,
+            is_child: task.is_child,
+            children: task.children,
+            begun: Instant::now(),
+            done: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            total: AtomicU64::new(task.total.unwrap_or(UNKNOWN)),
+            ended: AtomicU64::new(0),
+        });
+        self.0.add(Arc::clone(&gauge));
+        gauge
+    }
+
+    fn note(&self, text: &str) {
+        note(format_args!("{text}"));
+    }
+
+    fn warn(&self, text: &str) {
+        warn(format_args!("{text}"));
+    }
+}
+
+impl Tasks {
+    /// Adds a task, and shows bars if there are none. They draw themselves.
+    fn add(self: &Arc<Self>, gauge: Arc<Gauge>) {
+        let mut bars = self.bars.lock();
+        self.at_work.lock().push(gauge);
+        if bars.is_some() {
+            return;
         }
+        let tasks = Arc::downgrade(self);
+        let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            if let Some(tasks) = tasks.upgrade() {
+                let (height, width) = console_size();
+                let _ = out.write_str(&tasks.frame(width, height).join("\n"));
+            }
+        };
+        let style = ProgressStyle::with_template("{frame}").expect("the template is well-formed");
+        let shown = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        shown.set_style(style.with_key("frame", draw));
+        shown.enable_steady_tick(TICK);
+        set_bars(Some(shown.clone()));
+        *bars = Some(shown);
+    }
+
+    fn frame(&self, width: usize, height: usize) -> Vec<String> {
+        let rows: Vec<Row> = self.at_work.lock().iter().map(|gauge| gauge.row()).collect();
+        frame::frame(&rows, width, height)
+    }
+
+    /// Takes a task away, and the bars if it was the last one.
+    fn remove(&self, gauge: &Gauge) {
+        let mut bars = self.bars.lock();
+        let is_last = {
+            let mut at_work = self.at_work.lock();
+            at_work.retain(|other| !std::ptr::eq(&**other, gauge));
+            at_work.is_empty()
+        };
+        if let Some(bars) = bars.take_if(|_| is_last) {
+            set_bars(None);
+            bars.finish_and_clear();
+        }
+    }
+}
+
+/// Rows and columns of the terminal.
+fn console_size() -> (usize, usize) {
+    let (height, width) = console::Term::stderr().size();
+    (height.into(), width.into())
+}
+
+impl Gauge {
+    fn row(&self) -> Row {
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Row {
+            name: self.name.lock().clone(),
+            unit: self.unit,
+            is_child: self.is_child,
+            done: load(&self.done),
+            skipped: load(&self.skipped),
+            total: Some(load(&self.total)).filter(|&total| total != UNKNOWN),
+            children: self.children.map(|children| (load(&self.ended), children)),
+            elapsed: self.begun.elapsed(),
+        }
+    }
+}
+
+impl Meter for Gauge {
+    fn advance(&self, by: u64) {
+        self.done.fetch_add(by, Ordering::Relaxed);
+    }
+
+    fn skip(&self, by: u64) {
+        self.skipped.fetch_add(by, Ordering::Relaxed);
+    }
+
+    fn set_total(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn rename(&self, name: &str) {
+        name.clone_into(&mut self.name.lock());
+    }
+
+    fn child_ended(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, outcome: &str) {
+        self.tasks.remove(self);
+        let name = self.name.lock().clone();
+        say_outcome(&name, outcome);
     }
 }

@@ -37,7 +37,11 @@ pub fn streams_for_free(algorithm: Algorithm) -> usize {
     fn of<H: BlockHash>() -> usize {
         free_lanes(H::kernels(), H::START, H::BLOCK)
     }
-    static STREAMS: LazyLock<[usize; 3]> = LazyLock::new(|| [of::<Md5>(), of::<Sha256>(), of::<Sha512>()]);
+    static STREAMS: LazyLock<[usize; 3]> = LazyLock::new(|| {
+        let [md5, sha256, sha512] = [of::<Md5>(), of::<Sha256>(), of::<Sha512>()];
+        tracing::debug!(md5, sha256, sha512, "streams that are summed in the time of one");
+        [md5, sha256, sha512]
+    });
     match algorithm {
         Algorithm::Md5 => STREAMS[0],
         Algorithm::Sha1 => 1,

@@ -80,6 +80,7 @@ impl Mapped {
     /// or its path now leads to another one.
     pub fn intact(&self) -> io::Result<()> {
         if self.map.as_ref().is_some_and(Watched::has_lost_pages) {
+            tracing::debug!(path = %self.path.display(), "pages of a mapped file were lost (SIGBUS)");
             return Err(io::Error::other("it shrank, or its disk failed, while it was read"));
         }
         let changed = |metadata: std::fs::Metadata| Stamp::of(&metadata) != self.stamp;

@@ -17,7 +17,7 @@ use crate::file::Bytes as _;
 use crate::matcher::search::Search;
 use crate::matcher::{Area, Layout};
 use crate::mirror::Catalogue;
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, Task};
 
 /// How many windows the image's sums may be ahead of the search for its parts, or behind it.
 const AHEAD: u64 = 1;
@@ -31,8 +31,6 @@ pub struct ImagePass<'a> {
     pub image: &'a KnownImage<'a>,
     /// The image's name in error messages.
     pub path: &'a Path,
-    /// The image's place in the run.
-    pub number: usize,
     pub catalogue: &'a Catalogue,
     pub selection: &'a Selection,
     /// The algorithm of the parts' sums.
@@ -43,6 +41,8 @@ pub struct ImagePass<'a> {
     /// How much of the image is processed at a time, in bytes.
     pub window: u64,
     pub progress: &'a dyn Progress,
+    /// Advances by the bytes of the image that are done.
+    pub task: &'a Task<'a>,
 }
 
 /// What a pass finds out, and the cost of its stages.
@@ -99,7 +99,7 @@ impl ImagePass<'_> {
             let summed = streams.position().unwrap_or(window.end);
             image.mapped.let_go(0..offset.saturating_sub(AHEAD * self.window).min(summed));
             offset = window.end;
-            self.progress.report(Event::ImageAdvanced { image: self.number, offset });
+            self.task.advance_to(offset);
             if offset == image.length() {
                 break;
             }

@@ -25,7 +25,7 @@ use crate::file::Mapped;
 use crate::matcher::{Area, Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Progress, Task};
 
 /// How much of the image is processed at a time, in bytes, unless it is sparse.
 const WINDOW: u64 = 64 << 20;
@@ -44,6 +44,8 @@ pub struct TemplateBuilder<'a> {
     pub template_path: &'a Path,
     pub pool: &'a ThreadPool,
     pub progress: &'a dyn Progress,
+    /// Advances by the bytes of the image that are done.
+    pub task: &'a Task<'a>,
 }
 
 /// A part that was found.
@@ -80,7 +82,6 @@ impl TemplateBuilder<'_> {
         let pass = ImagePass {
             image: &image,
             path: self.image_path,
-            number: 0,
             catalogue: self.catalogue,
             selection: &selection,
             checksum,
@@ -88,6 +89,7 @@ impl TemplateBuilder<'_> {
             pool: self.pool,
             window: if self.image.is_sparse() { SPARSE_WINDOW } else { WINDOW },
             progress: self.progress,
+            task: self.task,
         };
         let out = HashingWriter { out, hasher: Hasher::new(checksum.into()) };
         let mut writer = template::Writer::with_workers(out, self.options.clone(), PoolWorkers).map_err(failed)?;

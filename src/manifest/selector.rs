@@ -20,6 +20,7 @@ pub enum Selector {
 
 /// Why a text is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelectorError {
     #[error("expected VARIABLE=VALUE or image=GLOB, as in arch=amd64")]
     NoValue,

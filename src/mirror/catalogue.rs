@@ -24,7 +24,7 @@ use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::{Stamp, now_ns};
 use crate::matcher::head::Marks;
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
@@ -320,7 +320,7 @@ impl Catalogue {
         let is_first = self.sums[content].set(result).is_ok();
         self.in_work().remove(&content);
         if let Some(warning) = warning.filter(|_| is_first) {
-            progress.report(Event::Warning(&warning));
+            progress.warn(&warning);
         } else if is_first && !stamp.is_young(reading.started) {
             self.note_unsaved(content, progress);
         }
@@ -328,6 +328,7 @@ impl Catalogue {
 
     /// Has a file read for the second time, unless somebody else has.
     fn read_again(&self, content: usize, reading: &Reading) {
+        tracing::debug!(path = %self.full_path(self.names(content)[0]).display(), "changed while it was read; reading it again");
         let mut in_work = self.in_work();
         if in_work.get(&content).is_some_and(|now| Arc::ptr_eq(&now.ticket, &reading.ticket)) {
             let ticket = self.engine.sum([self.request(content)]).pop().expect("one for each request");
@@ -343,7 +344,7 @@ impl Catalogue {
             if is_due { unsaved.take() } else { Vec::new() }
         };
         if let Err(error) = self.save(&batch) {
-            progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));
+            progress.warn(&format!("sums of mirror files will be read again next time: {error}"));
         }
     }
 

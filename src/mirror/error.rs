@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// A mirror or the index cannot be used at all.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     #[error("mirror \"{label}\": {path}: {source}; create the directory, or correct the mirror's path", path = .path.display())]
     Root { label: String, path: PathBuf, source: io::Error },
@@ -51,6 +52,7 @@ impl Error {
 
 /// A mirror file cannot be used in this run.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// It is not the file that the walk saw: its size, mtime or inode differs, or changed while it was read.
     #[error("{path} changed during this run, so it is left out; run again once the mirror is at rest", path = .path.display())]

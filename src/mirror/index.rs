@@ -12,7 +12,7 @@ use super::store::{HeadRow, Reader, Store, Writer};
 use super::walk::Listing;
 use super::{Error, FileError, FileId, NamedTree, Tree, walk};
 use crate::file::{Stamp, now_ns};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Binary, Progress, Task};
 
 /// An index file. Any number of processes and threads may use it at once.
 pub struct Index {
@@ -24,7 +24,10 @@ impl Index {
     ///
     /// An error if the file is damaged, written by a newer jigpress, or no index.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { store: Arc::new(Store::open(path)?) })
+        let store = Store::open(path)?;
+        let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
+        tracing::debug!(index = %path.display(), bytes, "index opened");
+        Ok(Self { store: Arc::new(store) })
     }
 
     /// An index that is nowhere but in memory, and goes with its last catalogue.
@@ -50,8 +53,11 @@ impl Index {
         progress: &dyn Progress,
     ) -> Result<Catalogue, Error> {
         // What was not young when the walk began was not when it was looked at.
+        for Tree { label, root, .. } in trees {
+            tracing::debug!(label, path = %root.display(), "mirror tree");
+        }
         let started = now_ns();
-        let listings = walk::walk(trees, progress)?;
+        let listings = walk::walk(trees, &Task::begin(progress, Begin::items("walk", "mirrors")), progress)?;
         let catalogue = self.refresh_listings(started, trees, listings, block_lengths, checksums, progress)?;
         for (at, tree) in trees.iter().enumerate() {
             if catalogue.files_of(at).len() == 0 {
@@ -97,14 +103,14 @@ impl Index {
 
         let mut known = self.store.read(|reader| Known::load(reader, &mut catalogue, trees))?;
         known.gone.retain(|gone| is_complete[gone.tree]);
-        let left_out = read_heads(&mut catalogue, progress);
+        let (left_out, reading) = read_heads(&mut catalogue, progress);
         self.remember(&catalogue, &known, started)?;
 
         if !left_out.is_empty() {
             catalogue.leave_out(&left_out);
         }
         let bytes = catalogue.files().map(|file| catalogue.length(file)).sum();
-        progress.report(Event::MirrorDone { files: catalogue.len() as u64, bytes });
+        reading.end(&format!("{} files, {}", catalogue.len(), Binary(bytes)));
         Ok(catalogue)
     }
 
@@ -267,11 +273,13 @@ fn found(catalogue: &Catalogue, content: usize) -> usize {
 }
 
 /// Reads the heads that are not known, in the order of inodes, which is nearly the order on disk. Gives the contents
-/// that cannot be used.
-fn read_heads(catalogue: &mut Catalogue, progress: &dyn Progress) -> Vec<usize> {
+/// that cannot be used, and the task, which is over once the index is up to date.
+fn read_heads<'a>(catalogue: &mut Catalogue, progress: &'a dyn Progress) -> (Vec<usize>, Task<'a>) {
     let unknown: Vec<usize> =
         (0..catalogue.contents()).filter(|&content| found(catalogue, content) < needed(catalogue, content)).collect();
-    progress.report(Event::MirrorToRead { files: unknown.len() as u64 });
+    let known = catalogue.contents() - unknown.len();
+    tracing::debug!(known, unknown = unknown.len(), "mirror files looked up in the index");
+    let task = Task::begin(progress, Begin::items("read", "mirrors").total(unknown.len() as u64));
     let mut left_out = Vec::new();
     // The heads of a batch are kept once more, until they are in the catalogue.
     for batch in unknown.chunks(100_000) {
@@ -283,7 +291,7 @@ fn read_heads(catalogue: &mut Catalogue, progress: &dyn Progress) -> Vec<usize> 
                     let (path, stamp) =
                         (catalogue.full_path(catalogue.names(content)[0]), catalogue.content_stamp(content));
                     let result = heads::read_heads(&path, stamp, catalogue.block_lengths(), buffer);
-                    progress.report(Event::MirrorRead);
+                    task.advance(1);
                     result
                 },
             )
@@ -292,11 +300,11 @@ fn read_heads(catalogue: &mut Catalogue, progress: &dyn Progress) -> Vec<usize> 
             match result {
                 Ok(heads) => catalogue.heads_of_mut(content).copy_from_slice(&heads),
                 Err(error) => {
-                    progress.report(Event::Warning(&error.to_string()));
+                    progress.warn(&error.to_string());
                     left_out.push(content);
                 }
             }
         }
     }
-    left_out
+    (left_out, task)
 }

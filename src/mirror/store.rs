@@ -27,6 +27,9 @@ const APPLICATION_ID: i64 = 0x6a69_6770;
 /// How long to wait for another process's lock. Storing a million new rows takes several seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A wait for a lock that is worth a line in the log.
+const LONG_WAIT: Duration = Duration::from_millis(100);
+
 /// An open index file.
 pub struct Store {
     path: PathBuf,
@@ -102,7 +105,12 @@ impl Store {
         let mut connection = self.connection();
         let write = || {
             // A transaction that only later asks for the write lock fails at once if another has it.
+            let asked = Instant::now();
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if asked.elapsed() >= LONG_WAIT {
+                let seconds = asked.elapsed().as_secs_f64();
+                tracing::debug!(index = %self.path.display(), seconds, "waited for another process's lock");
+            }
             let mut writer = Writer::new(&transaction)?;
             work(&mut writer)?;
             writer.finish()?;

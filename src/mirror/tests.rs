@@ -5,17 +5,17 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jigdo::{Checksum, Rsync64, Sum};
-use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::*;
 use crate::matcher::PartSum;
 use crate::matcher::anchors::Anchors;
 use crate::matcher::head::{Head, HeadFinder, Marks};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Meter, Progress, Recorder};
 
 /// A directory with a mirror and an index.
 struct Place {
@@ -67,9 +67,9 @@ impl Place {
     }
 
     fn refresh(&self) -> (Catalogue, Seen) {
-        let log = Log::default();
+        let log = Recorder::default();
         let catalogue = self.index().refresh(&self.trees(), &[256, 1024], &Checksum::ALL, &log).unwrap();
-        (catalogue, log.0.into_inner())
+        (catalogue, Seen::of(&log))
     }
 
     /// What one column of the index says, row by row.
@@ -81,25 +81,20 @@ impl Place {
     }
 }
 
-/// Counts what the core reports.
-#[derive(Default)]
-struct Log(Mutex<Seen>);
-
-#[derive(Default)]
+/// What the core reported: its warnings, and the files that it was to read and has read.
 struct Seen {
     warnings: Vec<String>,
-    read: usize,
+    read: u64,
     to_read: u64,
 }
 
-impl Progress for Log {
-    fn report(&self, event: Event<'_>) {
-        let mut seen = self.0.lock();
-        match event {
-            Event::Warning(text) => seen.warnings.push(text.into()),
-            Event::MirrorRead => seen.read += 1,
-            Event::MirrorToRead { files } => seen.to_read = files,
-            _ => {}
+impl Seen {
+    fn of(log: &Recorder) -> Self {
+        let reads = log.tasks_of("read");
+        Self {
+            warnings: log.warnings(),
+            read: reads.iter().map(|task| task.advanced).sum(),
+            to_read: reads.iter().filter_map(|task| task.total).sum(),
         }
     }
 }
@@ -117,10 +112,10 @@ fn find(catalogue: &Catalogue, path: &str) -> FileId {
 }
 
 fn sums(catalogue: &Catalogue) -> (Vec<Result<Sums, FileError>>, Vec<String>) {
-    let log = Log::default();
+    let log = Recorder::default();
     let files: Vec<_> = catalogue.files().collect();
     let sums = catalogue.sums(&files, &log);
-    (sums, log.0.into_inner().warnings)
+    (sums, log.warnings())
 }
 
 #[test]
@@ -147,7 +142,7 @@ fn a_catalogue_says_of_each_file_what_its_bytes_say() {
         assert_eq!(catalogue.marks(file, 1024), bytes.get(..1024).and_then(marks));
         assert_eq!(catalogue.marks(file, 512), None);
         assert_eq!(catalogue.known_sums(file), None);
-        let sums = catalogue.sums(&[file], &Log::default())[0].clone().unwrap();
+        let sums = catalogue.sums(&[file], &Recorder::default())[0].clone().unwrap();
         for checksum in Checksum::ALL {
             assert_eq!(sums.part(checksum), Some(PartSum::of(checksum, bytes)));
         }
@@ -185,14 +180,14 @@ fn a_new_block_length_reads_heads_again_and_keeps_sums() {
     let (first, _) = place.refresh();
     sums(&first);
     drop(first);
-    let log = Log::default();
+    let log = Recorder::default();
     let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
-    assert_eq!(log.0.lock().read, 1);
+    assert_eq!(Seen::of(&log).read, 1);
     assert!(catalogue.marks(FileId(0), 2048).is_some());
     assert!(catalogue.known_sums(FileId(0)).is_some());
     assert_eq!(place.query("SELECT block_length || '' FROM file_heads").len(), 3);
     place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
-    assert_eq!(log.0.lock().read, 1);
+    assert_eq!(Seen::of(&log).read, 1);
 }
 
 #[test]
@@ -203,9 +198,9 @@ fn only_the_sums_that_are_wanted_are_read_and_the_index_keeps_those_of_other_run
     for (wanted, known_before) in
         [(&[Checksum::Md5][..], false), (&[Checksum::Md5], true), (&[Checksum::Sha256], false), (&Checksum::ALL, true)]
     {
-        let catalogue = place.index().refresh(&place.trees(), &[256], wanted, &Log::default()).unwrap();
+        let catalogue = place.index().refresh(&place.trees(), &[256], wanted, &Recorder::default()).unwrap();
         assert_eq!(catalogue.known_sums(FileId(0)).is_some(), known_before, "{wanted:?}");
-        let sums = catalogue.sums(&[FileId(0)], &Log::default())[0].clone().unwrap();
+        let sums = catalogue.sums(&[FileId(0)], &Recorder::default())[0].clone().unwrap();
         assert!(wanted.iter().all(|&checksum| sums.part(checksum) == Some(PartSum::of(checksum, &bytes))));
     }
 }
@@ -271,7 +266,7 @@ fn links_to_files_and_directories_are_followed_and_each_file_is_read_once() {
     assert_eq!(paths(&catalogue), ["pool/a", "pool/hard", "pool/soft", "stable/a", "stable/hard", "stable/soft"]);
     assert_eq!((seen.read, seen.warnings), (1, vec![]));
     assert!(catalogue.files().all(|file| catalogue.content(file) == 0 && catalogue.marks(file, 1024).is_some()));
-    catalogue.sums(&[FileId(3)], &Log::default());
+    catalogue.sums(&[FileId(3)], &Recorder::default());
     assert!(catalogue.files().all(|file| catalogue.known_sums(file).is_some()));
     drop(catalogue);
     let (catalogue, seen) = place.refresh();
@@ -343,10 +338,10 @@ fn a_filter_hides_files_and_their_warnings_and_leaves_their_rows_alone() {
     place.link("missing", "dists/nowhere");
     drop(place.refresh());
     let only_pool = [Tree { filter: Box::new(|path| path.starts_with("pool/")), ..Tree::new("Debian", place.root()) }];
-    let log = Log::default();
+    let log = Recorder::default();
     let catalogue = place.index().refresh(&only_pool, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert_eq!(paths(&catalogue), ["pool/a"]);
-    assert_eq!(log.0.into_inner().warnings, [""; 0]);
+    assert_eq!(log.warnings(), [""; 0]);
     assert_eq!(place.refresh().1.read, 0);
 }
 
@@ -356,7 +351,7 @@ fn several_trees_may_overlap_and_keep_their_order() {
     place.write("pool/a", &noise(1, 2000));
     place.write("pool/b", &noise(2, 2000));
     let trees = [Tree::new("Whole", place.root()), Tree::new("Pool", place.root().join("pool"))];
-    let log = Log::default();
+    let log = Recorder::default();
     let catalogue = place.index().refresh(&trees, &[256], &Checksum::ALL, &log).unwrap();
     let listed: Vec<_> = catalogue
         .files()
@@ -367,7 +362,7 @@ fn several_trees_may_overlap_and_keep_their_order() {
         [("Whole", "pool/a"), ("Whole", "pool/b"), ("Pool", "a"), ("Pool", "b")]
     );
     assert_eq!((listed[0].2, listed[1].2), (listed[2].2, listed[3].2));
-    assert_eq!(log.0.into_inner().read, 2);
+    assert_eq!(Seen::of(&log).read, 2);
     assert!(catalogue.files_of(1).eq([FileId(2), FileId(3)]));
 }
 
@@ -376,7 +371,7 @@ fn trees_with_one_root_share_what_is_remembered() {
     let place = Place::new();
     place.write("pool/a", &noise(1, 2000));
     let trees = [Tree::new("One", place.root()), Tree::new("Two", place.root())];
-    let log = Log::default();
+    let log = Recorder::default();
     drop(place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap());
     // Were any row written again, this would refuse it.
     let connection = rusqlite::Connection::open(place.index_path()).unwrap();
@@ -385,14 +380,15 @@ fn trees_with_one_root_share_what_is_remembered() {
         .unwrap();
     let catalogue = place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap();
     assert!(catalogue.files().all(|file| catalogue.marks(file, 1024).is_some()));
-    assert_eq!((catalogue.len(), log.0.into_inner().read), (2, 1));
+    assert_eq!((catalogue.len(), Seen::of(&log).read), (2, 1));
 }
 
 #[test]
 fn a_root_may_be_a_link_but_not_missing_empty_or_a_file() {
     let place = Place::new();
-    let refresh =
-        |root: PathBuf| place.index().refresh(&[Tree::new("Debian", root)], &[256], &Checksum::ALL, &Log::default());
+    let refresh = |root: PathBuf| {
+        place.index().refresh(&[Tree::new("Debian", root)], &[256], &Checksum::ALL, &Recorder::default())
+    };
     let text = |root: &str| refresh(place.root().join(root)).err().unwrap().to_string();
     assert!(matches!(refresh(place.root()), Err(Error::Empty { .. })));
     place.write("pool/a", &noise(1, 2000));
@@ -451,23 +447,31 @@ fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it
     }
     fs::hard_link(place.root().join("b"), place.root().join("d")).unwrap();
     // Changes "b" between the walk, which reports this event, and the reading of heads.
-    struct Meddler<'a>(&'a Place, Log);
+    struct Meddler<'a>(&'a Place, Recorder);
     impl Progress for Meddler<'_> {
-        fn report(&self, event: Event<'_>) {
-            if matches!(event, Event::MirrorToRead { .. }) {
+        fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
+            if task.kind == "read" {
                 self.0.write_young("b", b"other");
             }
-            self.1.report(event);
+            self.1.begin(task)
+        }
+
+        fn note(&self, text: &str) {
+            self.1.note(text);
+        }
+
+        fn warn(&self, text: &str) {
+            self.1.warn(text);
         }
     }
-    let meddler = Meddler(&place, Log::default());
+    let meddler = Meddler(&place, Recorder::default());
     let catalogue = place.index().refresh(&place.trees(), &[256], &Checksum::ALL, &meddler).unwrap();
     assert_eq!(paths(&catalogue), ["a", "c"]);
-    assert_eq!(meddler.1.0.into_inner().warnings.len(), 1);
+    assert_eq!(meddler.1.warnings().len(), 1);
     for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
         let file = find(&catalogue, name);
         assert_eq!(catalogue.marks(file, 256).unwrap().first, Rsync64::of(&bytes[..256]));
-        let md5 = catalogue.sums(&[file], &Log::default())[0].clone().unwrap().part(Checksum::Md5);
+        let md5 = catalogue.sums(&[file], &Recorder::default())[0].clone().unwrap().part(Checksum::Md5);
         assert_eq!(md5, Some(PartSum::of(Checksum::Md5, &bytes)));
     }
 }
@@ -522,12 +526,12 @@ fn tasks_of_one_pool_that_ask_for_sums_of_the_same_files_do_not_wait_for_each_ot
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     for round in 0..50 {
-        let catalogue = place.index().refresh(&place.trees(), &[256], &[Checksum::Md5], &Log::default()).unwrap();
+        let catalogue = place.index().refresh(&place.trees(), &[256], &[Checksum::Md5], &Recorder::default()).unwrap();
         let files: Vec<_> = catalogue.files().collect();
         pool.install(|| {
             (0..12usize).into_par_iter().with_max_len(1).for_each(|task| {
                 let asked: Vec<_> = files.iter().copied().cycle().skip(task * 7 + round).take(40).collect();
-                assert!(catalogue.sums(&asked, &Log::default()).iter().all(Result::is_ok));
+                assert!(catalogue.sums(&asked, &Recorder::default()).iter().all(Result::is_ok));
             });
         });
         drop(catalogue);
@@ -541,8 +545,8 @@ fn a_file_that_is_no_index_a_damaged_one_and_a_newer_one_are_told_apart() {
     place.write("a", &noise(1, 2000));
     let path = place.index_path();
     let failure = || {
-        let result =
-            Index::open(&path).and_then(|index| index.refresh(&place.trees(), &[256], &Checksum::ALL, &Log::default()));
+        let result = Index::open(&path)
+            .and_then(|index| index.refresh(&place.trees(), &[256], &Checksum::ALL, &Recorder::default()));
         let error = result.err().unwrap();
         assert!(error.to_string().contains(path.to_str().unwrap()) && error.to_string().contains("delete"), "{error}");
         error

@@ -9,14 +9,13 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::{Error, Tree};
 use crate::file::Stamp;
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, Task};
 
 /// The usable files of a tree.
 pub struct Listing {
@@ -68,10 +67,9 @@ impl Span {
 }
 
 /// The files of all trees, in the trees' order. What was left out is reported as warnings.
-pub fn walk(trees: &[Tree], progress: &dyn Progress) -> Result<Vec<Listing>, Error> {
-    let walked = AtomicU64::new(0);
+pub fn walk(trees: &[Tree], task: &Task<'_>, progress: &dyn Progress) -> Result<Vec<Listing>, Error> {
     let walkers =
-        trees.iter().map(|tree| Walker::new(tree, progress, &walked)).collect::<Result<Vec<Walker<'_>>, Error>>()?;
+        trees.iter().map(|tree| Walker::new(tree, progress, task)).collect::<Result<Vec<Walker<'_>>, Error>>()?;
     rayon::scope(|scope| {
         for walker in &walkers {
             scope.spawn(|scope| walker.list(ROOT, String::new(), scope));
@@ -85,8 +83,8 @@ struct Walker<'a> {
     tree: &'a Tree,
     root: PathBuf,
     progress: &'a dyn Progress,
-    /// The files found in all trees so far.
-    walked: &'a AtomicU64,
+    /// Advances by the files found in all trees.
+    task: &'a Task<'a>,
     found: Mutex<Found>,
 }
 
@@ -129,7 +127,7 @@ impl Entry {
 const BATCH: usize = 512;
 
 impl<'a> Walker<'a> {
-    fn new(tree: &'a Tree, progress: &'a dyn Progress, walked: &'a AtomicU64) -> Result<Self, Error> {
+    fn new(tree: &'a Tree, progress: &'a dyn Progress, task: &'a Task<'a>) -> Result<Self, Error> {
         let label = || tree.label.clone();
         let root = fs::canonicalize(&tree.root).map_err(|source| Error::Root {
             label: label(),
@@ -141,7 +139,7 @@ impl<'a> Walker<'a> {
         }
         // A root that cannot be listed is an error, a directory below it is a warning.
         fs::read_dir(&root).map_err(|source| Error::Root { label: label(), path: tree.root.clone(), source })?;
-        Ok(Self { tree, root, progress, walked, found: Mutex::new(Found::new()) })
+        Ok(Self { tree, root, progress, task, found: Mutex::new(Found::new()) })
     }
 
     /// Lists a directory, and then those in it.
@@ -149,8 +147,7 @@ impl<'a> Walker<'a> {
         let mut entries = self.entries(&directory);
         entries.sort_unstable_by(|a, b| a.path().cmp(b.path()));
         let (files, below) = self.found(|found| found.add(number, entries));
-        let files = self.walked.fetch_add(files, Ordering::Relaxed) + files;
-        self.progress.report(Event::MirrorWalked { files });
+        self.task.advance(files);
         // A thread takes what it spawned last first.
         for (number, directory) in below.into_iter().rev() {
             scope.spawn(move |scope| self.list(number, directory, scope));
@@ -227,7 +224,7 @@ impl<'a> Walker<'a> {
         let mut found = self.found.into_inner();
         found.warnings.sort_unstable();
         for warning in &found.warnings {
-            self.progress.report(Event::Warning(warning));
+            self.progress.warn(warning);
         }
         let (label, path) = (self.tree.label.clone(), self.tree.root.clone());
         if found.too_many {

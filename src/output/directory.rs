@@ -43,7 +43,10 @@ impl OutputDirectory {
                 directory.finish_commit()?;
                 Ok(directory)
             }
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                tracing::debug!(path = %path.display(), "locked by another run");
+                Err(Error::Locked { path: path.to_owned() })
+            }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
@@ -120,6 +123,7 @@ impl OutputDirectory {
             }
             Err(error) => return Err(failed(error)),
         };
+        tracing::debug!(path = %self.path.display(), "finishing what a killed run had begun to publish");
         let changes = Change::parse_list(&text);
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it is not a list of changes; delete it");
         self.apply_needed(&changes.ok_or_else(malformed).map_err(failed)?)
@@ -149,10 +153,11 @@ impl OutputDirectory {
                 Change::Remove(name) => (name, fs::remove_file(self.published(name))),
             };
             match result {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Write { path: self.published(name), source });
+                Ok(()) => {
+                    tracing::debug!(path = %self.published(name).display(), change = change.verb(), "output changed")
                 }
-                _ => {}
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Write { path: self.published(name), source }),
             }
         }
         self.sync()?;
@@ -169,6 +174,7 @@ impl OutputDirectory {
         }
         let is_same = same_bytes(&staged, &published).map_err(failed)?;
         if is_same {
+            tracing::debug!(path = %published.display(), "output unchanged: the new file has the same bytes");
             fs::remove_file(&staged).map_err(failed)?;
         }
         Ok(!is_same)
@@ -188,10 +194,16 @@ impl OutputDirectory {
 }
 
 impl Change {
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Publish(_) => "publish",
+            Self::Remove(_) => "remove",
+        }
+    }
+
     fn list(changes: &[Self]) -> String {
         let line = |change: &Self| match change {
-            Self::Publish(name) => format!("publish {name}\n"),
-            Self::Remove(name) => format!("remove {name}\n"),
+            Self::Publish(name) | Self::Remove(name) => format!("{} {name}\n", change.verb()),
         };
         changes.iter().map(line).collect()
     }

@@ -20,7 +20,7 @@ use crate::GENERATOR;
 use crate::make;
 use crate::manifest::Release;
 use crate::mirror::{self, Index};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use plan::Plan;
 use report::{MirrorReport, Report};
 use run::Run;
@@ -63,6 +63,7 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
     let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = Arc::new(threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?);
     let plan = Plan::new(releases);
+    tracing::debug!(threads = options.jobs, images = plan.images.len(), dry_run = options.dry_run, "publishing");
     let index = Index::open(options.index)?;
     let refresh = || index.refresh(&plan.trees(), &plan.block_lengths(), &plan.checksums(), progress);
     let catalogue = pool.install(refresh)?;
@@ -76,7 +77,7 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
     let (images, nothing_could_be_written) = run.process_all();
     if let Err(error) = catalogue.flush() {
         // The sets are published all the same.
-        progress.report(Event::Warning(&format!("sums of mirror files will be read again next time: {error}")));
+        progress.warn(&format!("sums of mirror files will be read again next time: {error}"));
     }
     let report = Report {
         generator: GENERATOR.to_owned(),

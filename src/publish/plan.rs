@@ -103,8 +103,14 @@ impl<'a> PlannedImage<'a> {
         let Image { name, template_url, filename, short_info, info, include_jigdo, settings, .. } = self.image;
         let servers: Vec<_> = self.mirrors().map(|mirror| (&mirror.label, &mirror.servers)).collect();
         let texts = (name, template_url, filename, short_info, info, include_jigdo);
-        let inputs = (env!("CARGO_PKG_VERSION"), stamp, selection.fingerprint(), texts, settings, servers);
-        hex(&Sha256::digest(format!("{inputs:?}")))
+        let sum = |input: String| hex(&Sha256::digest(input));
+        let inputs = [
+            ("program", env!("CARGO_PKG_VERSION").to_owned()),
+            ("image", sum(format!("{stamp:?}"))),
+            ("mirrors", sum(format!("{:?}", selection.fingerprint()))),
+            ("manifest", sum(format!("{:?}", (texts, settings, servers)))),
+        ];
+        inputs.map(|(name, sum)| format!("{name}={sum}")).join(" ")
     }
     /// The key of the set's record in the index.
     pub fn record_key(&self) -> String {

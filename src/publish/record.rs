@@ -16,7 +16,8 @@ use crate::output::OutputDirectory;
 /// A set that was staged, and perhaps published. Files keep their stamps when they are renamed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    /// The fingerprint of everything that the set depends on.
+    /// The fingerprints of everything that the set depends on, as [`PlannedImage::fingerprint`](super::plan::PlannedImage::fingerprint)
+    /// names them.
     pub inputs: String,
     pub template: Stamp,
     pub jigdo: Stamp,
@@ -35,6 +36,13 @@ pub enum SetStatus {
 }
 
 impl Record {
+    /// The names of the inputs that are not what they were.
+    pub fn changed(&self, inputs: &str) -> String {
+        let was = |input: &&str| self.inputs.split(' ').any(|known| known == *input);
+        let name = |input: &str| input.split('=').next().unwrap_or_default().to_owned();
+        inputs.split(' ').filter(|input| !was(input)).map(name).collect::<Vec<_>>().join(", ")
+    }
+
     /// Where the set called `name` is now.
     pub fn status(&self, name: &str, directory: &OutputDirectory) -> SetStatus {
         let is = |path: &Path, stamp: &Stamp| fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp);

@@ -18,7 +18,7 @@ use crate::file::Mapped;
 use crate::file::now_ns;
 use crate::make::{Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, StagedSet};
 use crate::mirror::{Catalogue, Index};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 
 /// How many pieces of templates, over all images, may wait for compression; at least one per image: 64 MiB, or 96.
 const PIECES_IN_MEMORY: usize = 32;
@@ -71,19 +71,21 @@ impl<'a> Run<'a> {
     pub fn process_all(self) -> (Vec<ImageReport>, bool) {
         let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
         let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
-        self.progress.report(Event::BatchStarted { bytes: order.iter().map(length).sum() });
+        let bytes = order.iter().map(length).sum();
+        let images = Begin::bytes("images", "all images").total(bytes).children(order.len());
+        let task = Task::begin(self.progress, images);
         order.sort_by_cached_key(|image| std::cmp::Reverse(length(image)));
         let next = AtomicUsize::new(0);
         std::thread::scope(|threads| {
             for _ in 0..self.images_at_once() {
                 threads.spawn(|| {
                     while let Some(&image) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.process(image);
+                        self.process(image, &task);
                     }
                 });
             }
         });
-        self.progress.report(Event::BatchDone);
+        drop(task);
         let unwritten =
             |image: &Mutex<ImageProgress>| matches!(image.lock().state, State::Failed { of_output: true, .. });
         let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
@@ -93,10 +95,11 @@ impl<'a> Run<'a> {
     }
 
     /// Processes one image, and publishes its output directory if this was the last image there.
-    fn process(&self, image: usize) {
+    fn process(&self, image: usize, images: &Task<'_>) {
         let name = self.plan.images[image].image.path.display().to_string();
-        let state = self.make_set(image, &name).unwrap_or_else(|error| State::failed(&error));
-        self.progress.report(Event::ImageDone { image, name: &name, summary: &state.summary() });
+        let task = images.child(Begin::bytes("image", &name));
+        let state = self.make_set(image, &task).unwrap_or_else(|error| State::failed(&error));
+        task.end(&state.summary());
         self.images[image].lock().state = state;
         let output = &self.outputs[self.output_of[image]];
         // Every image's state is set before the counter reaches zero.
@@ -106,7 +109,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the image's set, unless it is already there.
-    fn make_set(&self, number: usize, name: &str) -> Result<State, Error> {
+    fn make_set(&self, number: usize, task: &Task<'_>) -> Result<State, Error> {
         let planned = self.plan.images[number];
         let directory = match &self.outputs[self.output_of[number]].directory {
             Ok(directory) => directory,
@@ -115,14 +118,23 @@ impl<'a> Run<'a> {
         let path = &planned.image.path;
         let image = Mapped::open(path).map_err(|source| Error::Image { path: path.clone(), source })?;
         self.images[number].lock().bytes = Some(image.length());
-        self.progress.report(Event::ImageStarted { image: number, name, bytes: image.length() });
+        task.set_total(image.length());
         let selection = &self.selections[self.selection_of[number]];
         let is_image_settled = !image.stamp().is_young(now_ns());
         let is_settled = selection.is_settled && is_image_settled;
         let inputs = planned.fingerprint(&image.stamp(), selection);
         let record: Option<Record> = record::load(self.index, &planned.record_key());
+        let image_path = path.display();
+        match &record {
+            None => tracing::debug!(image = %image_path, "to be made: no set of it is on record"),
+            Some(record) if record.inputs != inputs => {
+                tracing::debug!(image = %image_path, changed = record.changed(&inputs), "to be made: its inputs changed");
+            }
+            Some(_) => {}
+        }
         if let Some(record) = record.filter(|record| record.inputs == inputs) {
             let status = record.status(&planned.image.name, directory);
+            tracing::debug!(image = %image_path, set = ?status, "its inputs are unchanged");
             // A dry run does not publish what a killed run left staged.
             if status == SetStatus::Published || (status == SetStatus::Staged && !self.dry_run) {
                 return Ok(State::Ready(ReadySet { record: Box::new(record), status, is_settled }));
@@ -132,7 +144,6 @@ impl<'a> Run<'a> {
             return Ok(State::Planned);
         }
         let builder = SetBuilder {
-            number,
             spec: planned.image,
             mirrors: &self.plan.mirrors_of(&planned),
             catalogue: self.catalogue,
@@ -142,6 +153,7 @@ impl<'a> Run<'a> {
             window: self.window(&image),
             pieces_at_once: self.pieces_at_once(),
             progress: self.progress,
+            task,
         };
         let image =
             KnownImage::new(Arc::new(image), record::load(self.index, &planned.facts_key()), self.catalogue.engine());
@@ -213,7 +225,7 @@ impl<'a> Run<'a> {
     /// Stores something for the next run.
     fn remember(&self, key: &str, value: &impl Serialize) {
         if let Err(error) = record::store(self.index, key, value) {
-            self.progress.report(Event::Warning(&format!("what was done will be done again next time: {error}")));
+            self.progress.warn(&format!("the next run will do this work again: {error}"));
         }
     }
 }

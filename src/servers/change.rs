@@ -46,6 +46,7 @@ pub struct Change {
 
 /// Why a file cannot be changed. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChangeError {
     #[error("{0}")]
     Text(#[from] jigdo_file::Error),

@@ -51,6 +51,7 @@ pub(super) fn read_regular(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
 
 /// Why files cannot be found.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FindError {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },

@@ -40,6 +40,7 @@ pub struct LabelledServer {
 
 /// Why a text is no label with a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadServer {
     #[error("write it as Label=URL, or as 'Label=URL --try-last'")]
     NoUrl,

@@ -67,6 +67,7 @@ pub struct Changed {
 
 /// Why nothing was changed at all.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SetError {
     #[error("{}", told(.0))]
     Files(Vec<(PathBuf, FileError)>),
@@ -76,6 +77,7 @@ pub enum SetError {
 
 /// Why a file cannot be changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     #[error("{0}")]
     Change(#[from] ChangeError),

@@ -50,6 +50,6 @@ fn identity(path: &Path) -> PathBuf {
 }
 
 fn read_one(path: &Path) -> Result<Jigdo, Error> {
-    let file = File::open(path).map_err(|error| Error::Io { path: path.to_owned(), error })?;
-    Jigdo::read(file).map_err(|error| Error::Jigdo { path: path.to_owned(), error })
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Jigdo::read(file).map_err(|source| Error::Jigdo { path: path.to_owned(), source })
 }

@@ -45,11 +45,12 @@ pub struct Names {
 
 /// Why a set cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    #[error("{path}: {error}", path = .path.display())]
-    Io { path: PathBuf, error: io::Error },
-    #[error("{path}: {error}", path = .path.display())]
-    Jigdo { path: PathBuf, error: jigdo_file::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Jigdo { path: PathBuf, source: jigdo_file::Error },
     #[error("{path}: it includes itself", path = .path.display())]
     IncludesItself { path: PathBuf },
     #[error("{path}: more than {limit} jigdo files are included", path = .path.display())]
@@ -64,8 +65,8 @@ pub enum Error {
         path = .path.display()
     )]
     NoTemplate { path: PathBuf, looked_for: Vec<PathBuf> },
-    #[error("{path}: {error}", path = .path.display())]
-    Template { path: PathBuf, error: template::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Template { path: PathBuf, source: template::Error },
     #[error(
         "{path}: it has another sum than {jigdo} says, {found:?} instead of {expected:?}; get it again",
         path = .path.display(), jigdo = .jigdo.display()
@@ -110,7 +111,7 @@ impl Set {
     /// Compares the template's sum with the one that the jigdo file says, if it says one.
     pub fn check_template_sum(&self) -> Result<(), Error> {
         let Some(expected) = self.image.template_sum else { return Ok(()) };
-        let failed = |error| Error::Io { path: self.template.clone(), error };
+        let failed = |source| Error::Io { path: self.template.clone(), source };
         let file = File::open(&self.template).map_err(failed)?;
         let found = digest::sum_of_reader(expected.checksum(), file).map_err(failed)?;
         let (path, jigdo) = (self.template.clone(), self.path.clone());
@@ -144,8 +145,8 @@ impl Set {
 /// # Errors
 /// It cannot be read, or is no template.
 pub fn read_template(path: &Path) -> Result<FileTemplate, Error> {
-    let file = File::open(path).map_err(|error| Error::Io { path: path.to_owned(), error })?;
-    Template::read(BufReader::new(file)).map_err(|error| Error::Template { path: path.to_owned(), error })
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Template::read(BufReader::new(file)).map_err(|source| Error::Template { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

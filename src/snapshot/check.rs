@@ -9,7 +9,7 @@ use super::Error;
 use super::wanted::Wanted;
 use crate::file::Stamp;
 use crate::mirror::{Catalogue, FileError, FileId, Index, Sums, Tree};
-use crate::progress::{Event, Progress, Silent};
+use crate::progress::{Begin, Progress, Silent, Task};
 
 /// What is known of the targets; nothing if they were not checked.
 #[derive(Default)]
@@ -125,10 +125,10 @@ impl<'a> Look<'a> {
     /// Has the sums of these files read, as far as they are not known.
     fn learn(&self, files: impl Iterator<Item = FileId>, progress: &dyn Progress) {
         let unread: Vec<FileId> = files.filter(|&file| !self.catalogue.is_read(file)).collect();
-        progress.report(Event::MirrorToRead { files: unread.len() as u64 });
+        let task = Task::begin(progress, Begin::items("read", "parts").total(unread.len() as u64));
         for files in unread.chunks(AT_ONCE) {
             self.catalogue.sums(files, progress);
-            files.iter().for_each(|_| progress.report(Event::MirrorRead));
+            task.advance(files.len() as u64);
         }
     }
 

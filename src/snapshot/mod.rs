@@ -89,6 +89,7 @@ pub struct Missing {
 
 /// Why a snapshot cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },

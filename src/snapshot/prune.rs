@@ -52,6 +52,7 @@ fn walk(directory: &Path, relative: &str, needed: &HashSet<&str>, found: &mut Fo
 /// Removes files, and the directories above them that are empty then, up to the trees' roots.
 pub fn remove(files: &[PathBuf], roots: &[PathBuf]) -> Result<(), Error> {
     for file in files {
+        tracing::debug!(path = %file.display(), "pruned: no set needs it");
         fs::remove_file(file).map_err(|source| output::Error::Write { path: file.clone(), source })?;
         for directory in file.ancestors().skip(1).take_while(|above| !roots.iter().any(|root| root == above)) {
             // One that has other files stays.

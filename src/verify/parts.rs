@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 
 use jigdo::template::{Area, Description, ImageEntry, MAX_LENGTH, Template};
 use jigdo::{Checksum, Sum};
 
 use crate::assemble::{Destination, Order, Part, Place, Reason, assemble_all};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Meter, Progress};
 
 /// How many parts are read side by side.
 const SIDE_BY_SIDE: usize = 16;
@@ -117,19 +118,37 @@ fn template(parts: &[Part]) -> Template<io::Empty> {
     Template::without_data(Description { areas: parts.iter().map(area).collect(), image })
 }
 
-/// Passes on how far the work is, but neither what is only a share of it, nor what is told in the end.
+/// Passes on how far the work is, but neither what is only a share of it, nor what is said in the end.
 struct Quiet<'a>(&'a dyn Progress);
 
 impl Progress for Quiet<'_> {
-    fn report(&self, event: Event<'_>) {
-        match event {
-            Event::BatchStarted { .. } | Event::BatchDone => self.0.report(event),
-            Event::ImageAdvanced { image, offset } => self.0.report(Event::ImageAdvanced { image, offset }),
-            Event::ImageStarted { image, bytes, .. } => {
-                self.0.report(Event::ImageStarted { image, name: "parts", bytes });
-            }
-            Event::ImageDone { image, .. } => self.0.report(Event::ImageDone { image, name: "", summary: "" }),
-            _ => {}
-        }
+    fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
+        let name = if task.is_child { "parts" } else { task.name };
+        Arc::new(Mute(self.0.begin(&Begin { name, ..*task })))
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, _: &str) {}
+}
+
+/// A task of which is not said how it went.
+struct Mute<'a>(Arc<dyn Meter + 'a>);
+
+impl Meter for Mute<'_> {
+    fn advance(&self, by: u64) {
+        self.0.advance(by);
+    }
+
+    fn skip(&self, by: u64) {
+        self.0.skip(by);
+    }
+
+    fn child_ended(&self) {
+        self.0.child_ended();
+    }
+
+    fn end(&self, _: &str) {
+        self.0.end("");
     }
 }

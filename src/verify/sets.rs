@@ -109,7 +109,7 @@ fn read(path: &Path, settings: &Settings<'_>) -> Read {
 /// The template's description, if its unmatched data can be read to their end.
 fn read_through(set: &Set) -> Result<Description, set::Error> {
     let mut template = set.read_template()?;
-    let failed = |error| set::Error::Io { path: set.template.clone(), error };
+    let failed = |source| set::Error::Io { path: set.template.clone(), source };
     io::copy(&mut template.unmatched(), &mut io::sink()).map_err(failed)?;
     Ok(template.description)
 }

@@ -201,7 +201,7 @@ fn what_is_missing_is_listed_with_its_urls() {
     let ran = place.assemble(&[&sets[..], &["--missing", "missing"]].concat()).with(1);
     assert!(ran.err.contains("out/one.iso: 1 parts are missing"), "{}", ran.err);
     // The part that is wrong, where it was looked for, and where it should have gone.
-    let refused = ran.err.lines().find(|line| line.contains("warning")).unwrap();
+    let refused = ran.err.lines().find(|line| line.contains(" WARN ")).unwrap();
     assert!(refused.contains("out/") && refused.contains("mirror/pool/2.deb is not part MD5:"), "{refused}");
     assert!(refused.contains("at offset "), "{refused}");
     let line = |number| {

@@ -7,13 +7,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::release::{Mount, Place, age, contents, stamps, sum};
 use jigdo::{Algorithm, Checksum, Sum};
 use jigpress::manifest;
-use jigpress::progress::{Event, Progress, Silent};
+use jigpress::progress::{Begin, Meter, Progress, Silent};
 use jigpress::publish::report::Outcome;
 use jigpress::publish::{Options, publish};
 use testing::noise;
@@ -404,13 +405,28 @@ fn two_manifests_publish_into_one_directory_in_one_run() {
     assert_eq!(fs::read_to_string(place.path("out/SHA256SUMS")).unwrap().lines().count(), 6);
 }
 
-/// Does something when an event of interest comes.
-struct On<F: Fn(&Event<'_>) + Sync>(F);
+/// Does something whenever the work on an image advances, which is told by its name.
+struct On<F: Fn(&str) + Sync + Send>(F);
 
-impl<F: Fn(&Event<'_>) + Sync> Progress for On<F> {
-    fn report(&self, event: Event<'_>) {
-        (self.0)(&event);
+struct OnImage<'a, F>(&'a F, String);
+
+impl<F: Fn(&str) + Sync + Send> Meter for OnImage<'_, F> {
+    fn advance(&self, _: u64) {
+        (self.0)(&self.1);
     }
+}
+
+impl<F: Fn(&str) + Sync + Send> Progress for On<F> {
+    fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
+        match task.kind {
+            "image" => Arc::new(OnImage(&self.0, task.name.to_owned())),
+            _ => Arc::new(()),
+        }
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, _: &str) {}
 }
 
 /// Publishes through the library; gives each image's outcome and error.
@@ -451,8 +467,8 @@ fn an_image_that_vanished_fails_alone_and_its_old_set_stays() {
 #[test]
 fn a_part_that_changes_under_its_image_fails_that_image_only() {
     let place = place();
-    let change = |event: &Event<'_>| {
-        if matches!(event, Event::ImageAdvanced { image: 0, .. }) {
+    let change = |image: &str| {
+        if image.ends_with("img/one.iso") {
             place.write_aged("a/pool/part2.deb", &noise(99, 100), 500);
         }
     };
@@ -861,7 +877,7 @@ fn names_with_awkward_characters_survive_the_round_trip() {
     place.write("img/o'ne #1 \\é.iso", &image(&numbers, 1));
     place.write("release.yaml", b"release: r\nmirrors: {A: {path: a}}\nimages: [{path: img/*.iso, output: out put}]\n");
     let ran = place.publish(&[]).with(0);
-    assert!(ran.err.contains("warning") && ran.err.contains("not UTF-8"), "{}", ran.err);
+    assert!(ran.err.contains(" WARN ") && ran.err.contains("not UTF-8"), "{}", ran.err);
     let name = "o'ne #1 \\é";
     assert_eq!(place.rebuilt("out put", name, TREES), fs::read(place.path(&format!("img/{name}.iso"))).unwrap());
     let mut found: Vec<_> = place.jigdo("out put", name).parts.into_iter().map(|(_, at)| at.path).collect();
@@ -883,7 +899,7 @@ fn a_mirror_with_loops_of_links_is_searched_with_a_warning() {
     std::os::unix::fs::symlink("itself", place.path("a/itself")).unwrap();
     std::os::unix::fs::symlink("part1.deb", place.path("a/pool/again.deb")).unwrap();
     let ran = place.publish(&[]).with(0);
-    assert!(ran.err.contains("warning") && ran.err.contains("links back to"), "{}", ran.err);
+    assert!(ran.err.contains(" WARN ") && ran.err.contains("links back to"), "{}", ran.err);
     assert_whole(&place, &["one", "two", "three"]);
 }
 

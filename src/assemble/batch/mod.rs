@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::source::{LabelError, LabelTrees, MovedFiles, OldImages, Source, Trees};
 use super::{Destination, Incomplete, Order, assemble_all};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::set::{self, FileTemplate, Set};
 
 /// How many sets are looked at together: enough for all lanes, and for one walk of the trees or one search of old images.
@@ -55,17 +55,17 @@ pub struct Settings<'a> {
 enum Error {
     #[error(transparent)]
     Set(#[from] set::Error),
-    #[error("{path}: {error}", path = .path.display())]
-    Labels { path: PathBuf, error: LabelError },
-    #[error("{path}: {error}; check the directory and its permissions", path = .path.display())]
-    Directory { path: PathBuf, error: io::Error },
+    #[error("{path}: {source}", path = .path.display())]
+    Labels { path: PathBuf, source: LabelError },
+    #[error("{path}: {source}; check the directory and its permissions", path = .path.display())]
+    Directory { path: PathBuf, source: io::Error },
     #[error(
         "{path}: {other} makes {image} too; assemble one of them somewhere else",
         path = .path.display(), other = .other.display(), image = .image.display()
     )]
     SameImage { path: PathBuf, other: PathBuf, image: PathBuf },
-    #[error("{image}: {error}", image = .image.display())]
-    Assemble { image: PathBuf, error: super::Error },
+    #[error("{image}: {source}", image = .image.display())]
+    Assemble { image: PathBuf, source: super::Error },
 }
 
 /// Assembles the images of some sets. Gives what came of each, in the order of `jobs`.
@@ -139,7 +139,7 @@ fn assemble_together(
             }
             Err(error) => {
                 let of_output = error.is_of_output();
-                let error = Error::Assemble { image: image.clone(), error };
+                let error = Error::Assemble { image: image.clone(), source: error };
                 ImageReport::failed(&set.path, Some(image), &error, of_output)
             }
         });
@@ -152,19 +152,20 @@ fn look_at<'a>(job: &Job, settings: &Settings<'a>) -> Result<Looked<'a>, Error> 
     let set = Set::open(&job.set, job.template.as_deref())?;
     for url in &set.not_included {
         let what = format!("{}: {url} is on another machine, so it is not included", set.path.display());
-        settings.progress.report(Event::Warning(&what));
+        settings.progress.warn(&what);
     }
     let image = job.directory.join(&set.image_name);
     let found = fs::metadata(&image).ok();
     if !settings.rebuilds_all && found.as_ref().is_some_and(|found| !is_older(found, &set)) {
+        tracing::debug!(image = %image.display(), "unchanged: it is not older than its set");
         return Ok(Looked::Unchanged(Box::new(set), image));
     }
-    let failed = |error| Error::Labels { path: set.path.clone(), error };
+    let failed = |source| Error::Labels { path: set.path.clone(), source };
     let labels = LabelTrees::new(&set.jigdo, &settings.trees).map_err(failed)?;
     let (template, sum) = rayon::join(|| set.read_template(), || set.check_template_sum());
     let template = template?;
     sum?;
-    let failed = |error| Error::Directory { path: job.directory.clone(), error };
+    let failed = |source| Error::Directory { path: job.directory.clone(), source };
     fs::create_dir_all(&job.directory).map_err(failed)?;
     let is_there = found.is_some_and(|found| found.is_file() && found.len() > 0);
     let earlier = is_there.then(|| OldImages::new(vec![image.clone()], settings.progress));

@@ -102,7 +102,7 @@ impl Clones {
         let planned = std::mem::take(&mut self.lock().planned);
         for clone in planned.into_iter().filter(|clone| !wrong.contains(&clone.area)) {
             let offset = clone.blocks.start;
-            let failed = |error| Error::Write { path: self.path.clone(), offset, error };
+            let failed = |source| Error::Write { path: self.path.clone(), offset, source };
             clone.carry_out(image).map_err(failed)?;
         }
         Ok(())

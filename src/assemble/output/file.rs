@@ -42,7 +42,7 @@ impl ImageFile {
         let working = beside(path, ".", ".jigpress");
         let file = lock(&working, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
         // What a run that was killed has left is of no use.
-        file.set_len(0).map_err(|error| Error::Output { path: working.clone(), error })?;
+        file.set_len(0).map_err(|source| Error::Output { path: working.clone(), source })?;
         let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&working).ok();
         Ok(Self {
             image: path.to_owned(),
@@ -65,10 +65,10 @@ impl ImageFile {
     pub fn resume(path: &Path, template: &Description) -> Result<Option<(Self, Tmp)>, Error> {
         let working = tmp_path(path);
         let file = match lock(&working, OpenOptions::new().read(true).write(true)) {
-            Err(Error::Output { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(Error::Output { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let tmp = Tmp::read(&file).map_err(|error| Error::NotATmp { path: working.clone(), error })?;
+        let tmp = Tmp::read(&file).map_err(|source| Error::NotATmp { path: working.clone(), source })?;
         if !tmp.is_of(template) {
             return Err(Error::OtherTmp { path: working });
         }
@@ -117,7 +117,7 @@ impl ImageFile {
             self.write_blocks(&bytes[range], offset).map_err(|error| Error::Write {
                 path: self.working.clone(),
                 offset,
-                error,
+                source: error,
             })?;
         }
         Ok(())
@@ -143,7 +143,7 @@ impl ImageFile {
                 self.file.write_all_at(&window[segment.at.clone()], segment.offset).map_err(|error| Error::Write {
                     path: self.working.clone(),
                     offset: segment.offset,
-                    error,
+                    source: error,
                 })?;
             }
         }
@@ -154,7 +154,7 @@ impl ImageFile {
     /// bytes were not right.
     pub fn end_pass(&mut self, length: u64, wrong: &[usize]) -> Result<(), Error> {
         if self.is_new {
-            let failed = |error| Error::Output { path: self.working.clone(), error };
+            let failed = |source| Error::Output { path: self.working.clone(), source };
             self.clones.carry_out(&self.file, wrong)?;
             self.file.set_len(length).map_err(failed)?;
             self.is_new = false;
@@ -164,14 +164,14 @@ impl ImageFile {
 
     /// Gives the file the image's name, now that all of it is there.
     pub fn finish(&mut self, length: u64) -> Result<(), Error> {
-        let failed = |error| Error::Output { path: self.working.clone(), error };
+        let failed = |source| Error::Output { path: self.working.clone(), source };
         self.file.set_len(length).and_then(|()| self.file.sync_all()).map_err(failed)?;
         self.rename_to(&self.image.clone())
     }
 
     /// Leaves the file as the state of a half-assembled image, and says where.
     pub fn leave(&mut self, tmp: &Tmp) -> Result<PathBuf, Error> {
-        let failed = |error| Error::Output { path: self.working.clone(), error };
+        let failed = |source| Error::Output { path: self.working.clone(), source };
         // What is marked as written must be on the disk before the marks are.
         self.file.sync_all().map_err(failed)?;
         let length = tmp.description.image.length;
@@ -188,7 +188,7 @@ impl ImageFile {
     }
 
     fn rename_to(&mut self, path: &Path) -> Result<(), Error> {
-        let failed = |error| Error::Output { path: path.to_owned(), error };
+        let failed = |source| Error::Output { path: path.to_owned(), source };
         if self.working != path {
             fs::rename(&self.working, path).map_err(failed)?;
         }
@@ -221,7 +221,7 @@ fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
 
 /// Opens a file that no other run may be at work on.
 fn lock(path: &Path, options: &OpenOptions) -> Result<File, Error> {
-    let failed = |error| Error::Output { path: path.to_owned(), error };
+    let failed = |source| Error::Output { path: path.to_owned(), source };
     loop {
         let file = options.open(path).map_err(failed)?;
         match file.try_lock() {

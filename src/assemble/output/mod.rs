@@ -37,7 +37,7 @@ impl Output<'_> {
             Self::File(file) => file.write(window),
             Self::Stream(out) => {
                 let mut out = out.lock();
-                out.write_all(window).map_err(|error| Error::Stream { offset: window.offset(), error })
+                out.write_all(window).map_err(|source| Error::Stream { offset: window.offset(), source })
             }
         }
     }
@@ -49,6 +49,6 @@ impl Output<'_> {
             Self::Image { file, path } => (file, &**path),
             Self::Nowhere | Self::Stream(_) => unreachable!("only what is in a file is read back"),
         };
-        file.read_exact_at(buffer, offset).map_err(|error| Error::ReadBack { path: path.to_owned(), offset, error })
+        file.read_exact_at(buffer, offset).map_err(|source| Error::ReadBack { path: path.to_owned(), offset, source })
     }
 }

@@ -28,6 +28,7 @@ pub struct LeavesTree {
 
 /// Why a jigdo file's parts cannot be looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LabelError {
     #[error(transparent)]
     LeavesTree(#[from] LeavesTree),

@@ -11,7 +11,7 @@ use super::Source;
 use super::named::begins_like;
 use crate::assemble::{Part, Place};
 use crate::mirror::{Catalogue, Error, FileId, Index, Tree};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 
 /// All files of some trees, whatever their names; the index knows the sums of those that were read before.
 pub struct MovedFiles<'a> {
@@ -33,7 +33,7 @@ impl<'a> MovedFiles<'a> {
         self.catalogues.get_or_init(|| {
             let warn = |error: Error| {
                 let what = format!("files that were renamed or moved are not looked for: {error}");
-                self.progress.report(Event::Warning(&what));
+                self.progress.warn(&what);
             };
             let index = match Index::open(&self.index) {
                 Ok(index) => index,

@@ -20,7 +20,7 @@ use crate::matcher::head::{Head, Marks, period, repetition};
 use crate::matcher::scan::Hits;
 use crate::matcher::table::SignatureTable;
 use crate::matcher::{PartId, Signature};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 
 /// How much of an image a thread looks at together, in bytes.
 const STRETCH: u64 = 16 << 20;
@@ -70,7 +70,7 @@ impl Source for OldImages<'_> {
                     }),
                     Err(error) => {
                         let what = format!("no parts are looked for in {}: {error}", path.display());
-                        self.progress.report(Event::Warning(&what));
+                        self.progress.warn(&what);
                     }
                 }
             }

@@ -26,7 +26,7 @@ use crate::file::Bytes as _;
 use crate::make;
 use crate::make::{BuiltTemplate, Part, TemplateBuilder};
 use crate::mirror::{Catalogue, FileId};
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 
 /// The shortest block, in bytes. Smaller values of `--min-length` are raised to it.
 const SHORTEST_BLOCK: u64 = 256;
@@ -66,6 +66,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
     let pool = thread_pool()?;
     catalogued.catalogue.engine().work_in(&pool);
+    let name = names.image.display().to_string();
+    let task = Task::begin(&*progress, Begin::bytes("image", &name).total(image.mapped.length()));
     let builder = TemplateBuilder {
         image: &image.mapped,
         catalogue: &catalogued.catalogue,
@@ -80,6 +82,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         template_path: &names.template,
         pool: &pool,
         progress: &*progress,
+        task: &task,
     };
     let making = Making {
         options,
@@ -93,7 +96,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         catalogue: &catalogued.catalogue,
         progress: &*progress,
     };
-    making.make(&builder, draft, labels)?;
+    let summary = making.make(&builder, draft, labels)?;
+    task.end(&summary);
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
 }
@@ -135,11 +139,8 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn make(&self, builder: &TemplateBuilder<'_>, mut draft: Draft, mut labels: Labels) -> Result<(), Error> {
-        let name = self.names.image.display().to_string();
-        let bytes = builder.image.length();
-        self.progress.report(Event::BatchStarted { bytes });
-        self.progress.report(Event::ImageStarted { image: 0, name: &name, bytes });
+    /// Makes the set, and returns a summary of it.
+    fn make(&self, builder: &TemplateBuilder<'_>, mut draft: Draft, mut labels: Labels) -> Result<String, Error> {
         // Open both outputs first, so that one that cannot be written is an error before any work is done.
         let template = Output::create(&self.names.template)?;
         let jigdo = Output::create(&self.names.jigdo)?;
@@ -160,10 +161,7 @@ impl Making<'_> {
         template.finish()?;
         jigdo.write(draft.to_text(version, GENERATOR).as_bytes())?;
         jigdo.finish()?;
-        let summary = format!("{} parts, {bytes} bytes", parts.len());
-        self.progress.report(Event::ImageDone { image: 0, name: &name, summary: &summary });
-        self.progress.report(Event::BatchDone);
-        Ok(())
+        Ok(format!("{} parts, {} bytes", parts.len(), builder.image.length()))
     }
 
     fn name_of(&self, part: &Part) -> &Name {
@@ -182,7 +180,7 @@ impl Making<'_> {
             }
         }
         let note = format!("at offset {}: {}", part.offset, Path::new(&name.shown()).display());
-        self.progress.report(Event::Note(&note));
+        self.progress.note(&note);
         if self.options.match_exec.is_empty() {
             return Ok(());
         }

@@ -69,7 +69,7 @@ enum Error {
     #[error("{path}: {source}; check space and permissions there", path = .path.display())]
     Output { path: PathBuf, source: io::Error },
     #[error("cannot write the output: {0}")]
-    Standard(io::Error),
+    Standard(#[source] io::Error),
     #[error("{path}: {source}", path = .path.display())]
     Template { path: PathBuf, source: template::Error },
     #[error("{path}: {source}", path = .path.display())]
@@ -87,7 +87,7 @@ enum Error {
     #[error(transparent)]
     Make(#[from] make::Error),
     #[error("cannot start a thread for every core: {0}")]
-    Threads(rayon::ThreadPoolBuildError),
+    Threads(#[source] rayon::ThreadPoolBuildError),
     #[error("the command of --match-exec {0}; no set was written")]
     MatchExec(String),
 }

@@ -1,11 +1,12 @@
 //! What a command tells while it works.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use super::options::{Options, Report};
 use super::say;
 use crate::cli::terminal;
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Meter, Progress};
 
 /// The listener that `--report` asks for: bars where they are wanted and standard error is a terminal, else lines.
 pub fn listener(options: &Options) -> Box<dyn Progress> {
@@ -22,11 +23,17 @@ struct Lines {
 }
 
 impl Progress for Lines {
-    fn report(&self, event: Event<'_>) {
-        match event {
-            Event::Warning(text) => say(format_args!("{text}")),
-            Event::Note(text) if self.has_notes => say(format_args!("{text}")),
-            _ => {}
+    fn begin<'a>(&'a self, _: &Begin<'_>) -> Arc<dyn Meter + 'a> {
+        Arc::new(())
+    }
+
+    fn note(&self, text: &str) {
+        if self.has_notes {
+            say(format_args!("{text}"));
         }
+    }
+
+    fn warn(&self, text: &str) {
+        say(format_args!("{text}"));
     }
 }

@@ -23,13 +23,11 @@ use crate::manifest;
 use crate::matcher::{Layout, Match};
 use crate::mirror::{Catalogue, FileId};
 use crate::output::OutputDirectory;
-use crate::progress::Progress;
+use crate::progress::{Progress, Task};
 use template_file::ProvenTemplate;
 
 /// Builds the set of one image.
 pub struct SetBuilder<'a> {
-    /// The image's index in the run.
-    pub number: usize,
     /// The image's entry in the release.
     pub spec: &'a manifest::Image,
     /// The image's mirrors, preferred ones first.
@@ -43,6 +41,8 @@ pub struct SetBuilder<'a> {
     /// How many pieces of the template are compressed in parallel.
     pub pieces_at_once: usize,
     pub progress: &'a dyn Progress,
+    /// Advances by the bytes of the image that are done.
+    pub task: &'a Task<'a>,
 }
 
 /// A mirror, and its tree's index in the catalogue.
@@ -114,6 +114,14 @@ impl SetBuilder<'_> {
                 proof: clocks.proof.stage(unmatched_bytes),
             },
         };
+        tracing::debug!(
+            image = %self.spec.path.display(),
+            matching = clocks.matching.seconds,
+            mirror = clocks.mirror.seconds,
+            sums = clocks.sums.seconds,
+            seconds = report.seconds,
+            "set made"
+        );
         let image = self.facts(image, &template);
         Ok(StagedSet { template: template.stamp, jigdo: jigdo_stamp, report, image })
     }

@@ -128,7 +128,6 @@ impl SetBuilder<'_> {
         let pass = ImagePass {
             image,
             path,
-            number: self.number,
             catalogue: self.catalogue,
             selection: self.selection,
             checksum: self.spec.settings.checksum,
@@ -136,6 +135,7 @@ impl SetBuilder<'_> {
             pool: self.pool,
             window: self.window,
             progress: self.progress,
+            task: self.task,
         };
         let template = self.directory.staged(&template_name(&self.spec.name));
         let areas = AreaWriter { selection: self.selection, image_path: path, template: &template };

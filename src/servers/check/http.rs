@@ -41,6 +41,7 @@ const MAX_REDIRECTS: usize = 10;
 
 /// Why web servers cannot be asked at all.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     #[error(
         "cannot make requests: {0}; see that certificates are installed (ca-certificates), and which proxy the environment names"
@@ -147,6 +148,7 @@ impl Http {
                         if is_final {
                             break;
                         }
+                        tracing::debug!(%url, attempt, why, "request failed");
                         self.pause(&host, attempt, None).await;
                     }
                 }
@@ -183,6 +185,8 @@ impl Http {
                     return answer;
                 }
                 Attempt::Again { why, after } => {
+                    let retry_after = after.map(|after| after.as_secs());
+                    tracing::debug!(url = %request.url, attempt, why, retry_after, "request failed");
                     host.failed(&why);
                     last = why;
                     if let Some(after) = after.filter(|after| *after > self.manners.longest_wait) {
@@ -351,6 +355,7 @@ impl Host {
         let mut state = self.state();
         state.failures_in_a_row += 1;
         if state.failures_in_a_row >= GIVE_UP_AFTER && state.given_up.is_none() {
+            tracing::debug!(why, failures = GIVE_UP_AFTER, "a server is not asked any more");
             state.given_up = Some(format!("given up after {GIVE_UP_AFTER} failures in a row: {why}"));
         }
     }

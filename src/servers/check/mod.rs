@@ -28,7 +28,7 @@ pub use http::{ClientError, Manners};
 pub use report::{Lacking, PartReport, Report, ServerReport, SetReport};
 
 use super::Found;
-use crate::progress::{Event, Progress};
+use crate::progress::{Begin, Progress, Task};
 use answer::Answer;
 use http::{Http, Request};
 use jigdo::Checksum;
@@ -93,11 +93,11 @@ impl<'a> Web<'a> {
 
 /// The answers to all probes.
 fn ask(plan: &Plan, options: &Options, web: &Web<'_>, progress: &dyn Progress) -> Result<Vec<Answer>, ClientError> {
-    progress.report(Event::PartsToCheck { parts: plan.probes.len() as u64 });
+    let task = Task::begin(progress, Begin::items("check", "parts").total(plan.probes.len() as u64));
     let answers: Vec<Mutex<Option<Answer>>> = plan.probes.iter().map(|_| Mutex::new(None)).collect();
     let take = |number: usize, answer: Answer| {
         *answers[number].lock() = Some(answer);
-        progress.report(Event::PartChecked);
+        task.advance(1);
     };
     let sums = |probe: &Probe| if options.deep { probe.checksums() } else { Vec::<Checksum>::new() };
     let mut hosts: BTreeMap<String, Vec<Request>> = BTreeMap::new();
@@ -120,7 +120,7 @@ fn ask(plan: &Plan, options: &Options, web: &Web<'_>, progress: &dyn Progress) -
         let hosts = hosts.into_values().map(|requests| http.ask(requests, &take)).collect();
         http.block_on(http::ask_all(hosts));
     }
-    progress.report(Event::CheckDone);
+    drop(task);
     let answer = |answer: Mutex<Option<Answer>>| answer.into_inner();
     Ok(answers.into_iter().map(|it| answer(it).unwrap_or(Answer::Missing)).collect())
 }

@@ -14,6 +14,7 @@ pub enum Place {
 
 /// Why a text leads nowhere that can be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadPlace {
     #[error("no server is known for label \"{0}\"")]
     Label(String),

@@ -10,11 +10,12 @@ use crate::{Algorithm, Checksum, Sum};
 
 /// What is wrong with a jigdo file. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    #[error("line {line}: {error}")]
-    Io { line: u64, error: io::Error },
-    #[error("line {line}: the gzip-compressed data are corrupt: {error}")]
-    Corrupt { line: u64, error: io::Error },
+    #[error("line {line}: {source}")]
+    Io { line: u64, source: io::Error },
+    #[error("line {line}: the gzip-compressed data are corrupt: {source}")]
+    Corrupt { line: u64, source: io::Error },
     #[error("the text is longer than {MAX_TEXT} bytes")]
     TooLong,
     #[error("line {line}: the line is longer than {MAX_LINE} bytes")]
@@ -34,7 +35,11 @@ pub enum Error {
     #[error("line {line}: {text:?} is not an entry: it has no =")]
     NotAnEntry { line: u64, text: String },
     #[error("line {line}: {reason}")]
-    BadQuoting { line: u64, reason: BadQuoting },
+    BadQuoting {
+        line: u64,
+        #[source]
+        reason: BadQuoting,
+    },
     #[error("line {line}: {key:?} is not the base64 of an MD5 (22 characters) or a SHA-256 (43 characters)")]
     BadSum { line: u64, key: String },
     #[error("line {line}: {value:?} is not the base64 of a {name} sum", name = Algorithm::from(*.checksum).name())]

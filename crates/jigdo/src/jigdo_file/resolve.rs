@@ -14,6 +14,7 @@ const MAX_URL: usize = 64 << 10;
 
 /// Why a location has no list of URLs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResolveError {
     #[error("[Servers] has a loop of labels: {}", .0.join(" -> "))]
     Loop(Vec<String>),

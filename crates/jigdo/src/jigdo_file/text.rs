@@ -23,7 +23,7 @@ pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The input cannot be read or inflated, the text or a line is too long, and whatever `take` gives.
 pub fn for_each_line(input: impl Read, mut take: impl FnMut(u64, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let mut bytes = Vec::new();
-    input.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|error| Error::Io { line: 1, error })?;
+    input.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|source| Error::Io { line: 1, source })?;
     if bytes.len() as u64 > MAX_TEXT {
         return Err(Error::TooLong);
     }
@@ -35,7 +35,7 @@ pub fn for_each_line(input: impl Read, mut take: impl FnMut(u64, &[u8]) -> Resul
         let read = (&mut text)
             .take(MAX_LINE + 1)
             .read_until(b'\n', &mut line)
-            .map_err(|error| Error::Corrupt { line: number, error })? as u64;
+            .map_err(|source| Error::Corrupt { line: number, source })? as u64;
         length += read;
         if read == 0 {
             break;

@@ -111,7 +111,7 @@ fn inflate<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], Error> {
     let mut decoder = flate2::bufread::GzDecoder::new(bytes);
     let left = (MAX_TEXT + 1).saturating_sub(text.len() as u64);
     let inflated = (&mut decoder).take(left).read_to_end(text);
-    inflated.map_err(|error| Error::Corrupt { line: line_at(text, text.len()), error })?;
+    inflated.map_err(|source| Error::Corrupt { line: line_at(text, text.len()), source })?;
     Ok(decoder.into_inner())
 }
 

@@ -2,6 +2,7 @@
 
 /// Why a value cannot be split into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadQuoting {
     #[error("the {0} quote is never closed")]
     Open(char),

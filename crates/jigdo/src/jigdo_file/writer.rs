@@ -26,6 +26,7 @@ const MAX_INFO: usize = 5000;
 
 /// What a jigdo file cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     #[error("{what} {text:?} has a control character, which a jigdo file cannot hold")]
     ControlCharacter { what: &'static str, text: String },

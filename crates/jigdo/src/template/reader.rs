@@ -17,6 +17,7 @@ const LONGEST_REMEMBERED: u64 = 2 << 20;
 
 /// What is wrong with a template. Offsets are in bytes from the template's start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     #[error("{0}")]
     Io(#[from] io::Error),

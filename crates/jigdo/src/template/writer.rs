@@ -68,6 +68,7 @@ impl Options {
 
 /// What cannot be written into a template. [`Writer`] gives it inside an [`io::Error`] of kind `InvalidInput`.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     #[error("compression level {0} is not one of 0 to 9")]
     Level(u8),

@@ -1,0 +1,214 @@
+//! What the bars look like: a row for each task, in the width and height of the terminal.
+
+use std::time::Duration;
+
+use console::{Alignment, pad_str, truncate_str};
+
+use crate::progress::{Binary, Unit};
+
+/// Speed and time left are not known before a task has been at work for this long.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// A task, as it is now. Lengths are in its unit.
+pub struct Row {
+    pub name: String,
+    pub unit: Unit,
+    pub is_child: bool,
+    pub done: u64,
+    pub skipped: u64,
+    pub total: Option<u64>,
+    /// How many of how many tasks below it are over.
+    pub children: Option<(u64, u64)>,
+    pub elapsed: Duration,
+}
+
+/// Columns of a row's parts, in characters.
+struct Columns {
+    name: usize,
+    bar: usize,
+    /// All that a row may have: the last column stays free, because some terminals go to the next line after it.
+    all: usize,
+}
+
+impl Columns {
+    fn of(width: usize) -> Self {
+        let (name, bar) = match width {
+            100.. => (34, 30),
+            75.. => (24, 14),
+            60.. => (20, 8),
+            40.. => (14, 0),
+            _ => (width / 3, 0),
+        };
+        Self { name, bar, all: width.saturating_sub(1) }
+    }
+}
+
+/// The lines for these tasks.
+pub fn frame(rows: &[Row], width: usize, height: usize) -> Vec<String> {
+    let columns = Columns::of(width);
+    // One line stays free for the cursor.
+    let room = height.saturating_sub(1).max(1);
+    let shown = if rows.len() <= room { rows.len() } else { room - 1 };
+    let mut lines: Vec<String> = rows[..shown].iter().map(|row| row.line(&columns)).collect();
+    if shown < rows.len() {
+        lines.push(cut(&format!("    and {} more", rows.len() - shown), columns.all));
+    }
+    lines
+}
+
+fn cut(text: &str, width: usize) -> String {
+    truncate_str(text.trim_end(), width, "…").into_owned()
+}
+
+impl Row {
+    fn line(&self, columns: &Columns) -> String {
+        let indent = if self.is_child { "    " } else { "  " };
+        // Children have a name that is shorter by what they are moved to the right.
+        let room = (columns.name + 2).saturating_sub(indent.len());
+        let mut line = format!("{indent}{}", pad_str(&self.title(), room, Alignment::Left, Some("…")));
+        let bar = self.bar(columns.bar);
+        let left = self.left().map(|left| format!("{} left", time(left)));
+        let speed = self.speed().map(|speed| format!("{}/s", Binary(speed)));
+        for piece in [bar, self.position(), left, speed.filter(|_| self.unit == Unit::Bytes)].into_iter().flatten() {
+            let with = format!("{line}  {piece}");
+            if console::measure_text_width(&with) <= columns.all {
+                line = with;
+            }
+        }
+        cut(&line, columns.all)
+    }
+
+    /// Its name, or how many of its children are over.
+    fn title(&self) -> String {
+        match self.children {
+            Some((ended, children)) => format!("{ended} of {children} images"),
+            None => self.name.rsplit('/').next().unwrap_or(&self.name).to_owned(),
+        }
+    }
+
+    fn share(&self) -> Option<f64> {
+        let total = self.total.filter(|&total| total > 0)?;
+        Some(((self.done + self.skipped) as f64 / total as f64).min(1.0))
+    }
+
+    fn bar(&self, width: usize) -> Option<String> {
+        let share = self.share().filter(|_| width > 0)?;
+        let full = (share * width as f64) as usize;
+        let head = if full < width { "╸" } else { "" };
+        let rest = " ".repeat(width - full - head.chars().count());
+        Some(format!("{}{head}{rest}", "━".repeat(full)))
+    }
+
+    /// How much of it is done.
+    fn position(&self) -> Option<String> {
+        let done = self.done + self.skipped;
+        match (self.unit, self.total) {
+            (Unit::Bytes, _) => Some(format!("{:>3} %", (self.share()? * 100.0) as u64)),
+            (Unit::Items, Some(0)) => None,
+            (Unit::Items, Some(total)) => Some(format!("{done} of {total}")),
+            (Unit::Items, None) => Some(format!("{done} found")),
+        }
+    }
+
+    /// What is done of it in a second.
+    fn speed(&self) -> Option<u64> {
+        let is_known = self.elapsed >= SETTLED && self.done > 0;
+        is_known.then(|| (self.done as f64 / self.elapsed.as_secs_f64()) as u64)
+    }
+
+    /// How long the rest will take. Rows of children do not say it: there is one answer for all of them.
+    fn left(&self) -> Option<Duration> {
+        let speed = self.speed().filter(|&speed| speed > 0 && !self.is_child)?;
+        let rest = self.total?.saturating_sub(self.done + self.skipped);
+        Some(Duration::from_secs(rest / speed))
+    }
+}
+
+/// A time as people read it.
+fn time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let images = Row {
+            name: "all images".into(),
+            unit: Unit::Bytes,
+            is_child: false,
+            done: 10 << 30,
+            skipped: 0,
+            total: Some(40 << 30),
+            children: Some((3, 40)),
+            elapsed: Duration::from_secs(100),
+        };
+        let image = |name: &str| Row {
+            name: name.into(),
+            is_child: true,
+            done: 300 << 20,
+            total: Some(650 << 20),
+            children: None,
+            elapsed: Duration::from_secs(3),
+            ..images_like(&images)
+        };
+        let (short, long) = (image("a"), image("x/debian-13.1.0-amd64-with-a-very-long-name-DVD-1.iso"));
+        vec![images, short, long]
+    }
+
+    fn images_like(row: &Row) -> Row {
+        Row { name: row.name.clone(), ..*row }
+    }
+
+    #[test]
+    fn rows_fit_every_width() {
+        for width in [1, 20, 39, 40, 60, 79, 80, 100, 120, 300] {
+            for line in frame(&rows(), width, 24) {
+                assert!(console::measure_text_width(&line) < width.max(2), "{width}: {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_say_what_matters_at_each_width() {
+        let first = |width| frame(&rows(), width, 24).remove(0);
+        let wide = format!(
+            "  3 of 40 images{}  {}╸{}   25 %  5m 00s left  102.40 MiB/s",
+            " ".repeat(20),
+            "━".repeat(7),
+            " ".repeat(22)
+        );
+        assert_eq!(first(120), wide);
+        assert_eq!(
+            first(80),
+            format!("  3 of 40 images{}  ━━━╸{}   25 %  5m 00s left  102.40 MiB/s", " ".repeat(10), " ".repeat(10))
+        );
+        assert_eq!(first(40), "  3 of 40 images   25 %  5m 00s left");
+        let images = frame(&rows(), 80, 24);
+        assert_eq!(images[1], format!("    a{}  ━━━━━━╸{}   46 %  100.00 MiB/s", " ".repeat(21), " ".repeat(7)));
+        assert!(images[2].starts_with("    debian-13.1.0-amd64-w…  ━"), "{}", images[2]);
+    }
+
+    #[test]
+    fn nothing_is_said_before_it_is_known() {
+        let row = Row { done: 0, elapsed: Duration::from_secs(9), ..images_like(&rows()[0]) };
+        let lines = frame(&[row], 80, 24);
+        assert!(lines[0].ends_with("0 %") && !lines[0].contains("/s"), "{lines:?}");
+        let young = Row { elapsed: Duration::from_millis(300), ..images_like(&rows()[0]) };
+        assert!(frame(&[young], 80, 24)[0].ends_with("25 %"));
+        let empty = Row { done: 0, total: Some(0), children: None, ..images_like(&rows()[0]) };
+        assert_eq!(frame(&[empty], 80, 24), ["  all images"]);
+    }
+
+    #[test]
+    fn more_tasks_than_lines_are_counted() {
+        let many: Vec<Row> = (0..30).map(|_| images_like(&rows()[1])).collect();
+        let lines = frame(&many, 80, 24);
+        assert_eq!((lines.len(), lines.last().unwrap().as_str()), (23, "    and 8 more"));
+    }
+}
