@@ -46,17 +46,17 @@ impl Session {
 
     fn ran(&self, arguments: &[&str]) -> Ran {
         let mut command = self.place.command(arguments);
-        // The index has no path of its own here, which help would show. Lines are as long on every terminal.
-        command.env("JIGPRESS_INDEX", "index.sqlite").env("COLUMNS", "100").env("NO_COLOR", "1");
+        // Help shows what the variable is set to. Lines are as long on every terminal.
+        command.env_remove("JIGPRESS_INDEX").env("XDG_CACHE_HOME", ".cache").env("COLUMNS", "100").env("NO_COLOR", "1");
         Ran::of(&mut command)
     }
 
     /// Runs `jigpress` with these arguments, which are separated by spaces.
     fn run(&mut self, arguments: &str) -> &mut Self {
         let ran = self.ran(&arguments.split_whitespace().collect::<Vec<_>>());
-        self.text += &format!("$ jigpress {arguments}\n{}", without_seconds(&ran.out));
+        self.text += &format!("$ jigpress {arguments}\n{}", self.redacted(&ran.out));
         if !ran.err.is_empty() {
-            self.text += &format!("[standard error]\n{}", without_seconds(&ran.err));
+            self.text += &format!("[standard error]\n{}", self.redacted(&in_order(&ran.err)));
         }
         if ran.code != Some(0) {
             self.text += &format!("[exit code {}]\n", ran.code.unwrap());
@@ -65,9 +65,27 @@ impl Session {
         self
     }
 
+    fn redacted(&self, text: &str) -> String {
+        without_seconds(&text.replace(self.place.path("").to_str().unwrap(), "[PLACE]/"))
+    }
+
     fn assert(&self, name: &str) {
         assert_snapshot(name, &self.text);
     }
+}
+
+/// The messages in the order of their texts: images are done in any. What follows a message's first line stays with it.
+fn in_order(text: &str) -> String {
+    const START: &str = "jigpress: ";
+    let mut messages: Vec<String> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        match messages.last_mut() {
+            Some(message) if !line.starts_with(START) => message.push_str(line),
+            _ => messages.push(line.to_owned()),
+        }
+    }
+    messages.sort();
+    messages.concat()
 }
 
 /// The text with the same seconds whatever the machine: they alone have one digit behind the point, in a column of
@@ -145,7 +163,7 @@ fn servers_are_shown_and_changed() {
         .run("servers set target/demo --server Debian=https://mirror.example/debian/")
         .run("servers set target/demo --server Debian=https://mirror.example/debian/")
         .run("servers show target/demo --format json")
-        .run("servers set target/demo --server Debian=mirror.example")
+        .run("servers set target/demo --server mirror.example")
         .run("servers set target/demo --mode remove --label Debian")
         .assert("servers");
 }
@@ -195,19 +213,30 @@ mirrors:
   Debian: {path: missing, servers: [ftp:], incluce: [pool/**]}
 defaults: {checksum: md4, level: 11}
 images:
+  - {path: two.iso, mirrors: [Debian]}
+";
+
+/// What can only be said of a manifest whose form is right.
+const WRONG_NAMES: &str = "\
+release: r
+mirrors:
+  Debian: {path: missing, servers: ['https://deb.debian.example/']}
+images:
   - {path: '{arhc}/*.iso', matrix: {arch: [amd64]}, output: out}
-  - {path: two.iso, mirrors: [Debain]}
+  - {path: two.iso, mirrors: [Debain], output: out}
 ";
 
 #[test]
 fn mistakes_are_named_with_their_remedies() {
     let mut session = Session::with_demo();
     session.place.write("mistakes.yaml", MISTAKES.as_bytes());
+    session.place.write("names.yaml", WRONG_NAMES.as_bytes());
     session.place.write("no.jigdo", b"[Jigdo]\nVersion=9\n");
     session
         .run("publish")
         .run("publish missing.yaml")
         .run("publish mistakes.yaml")
+        .run("publish names.yaml")
         .run("publish pipelines/demo.yaml --only arch=amd46")
         .run("publish pipelines/demo.yaml --jbos 2")
         .run("publish pipelines/demo.yaml --jobs 0")
