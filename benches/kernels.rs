@@ -1,7 +1,7 @@
 //! How many bytes a second the inner loops take, each on its own and in memory:
 //!
 //! ```sh
-//! cargo bench --bench kernels [-- FILTER]
+//! cargo bench -p jigpress-benches --bench kernels [-- FILTER]
 //! ```
 //!
 //! FILTER restricts it to those whose names contain that. Templates are written by all of rayon's threads, everything
@@ -19,23 +19,10 @@ use jigpress::digest::{Hasher, update_all};
 use jigpress::matcher::Signature;
 use jigpress::matcher::head::HeadFinder;
 use jigpress::matcher::table::SignatureTable;
+use testing::noise;
 
 const MIB: usize = 1 << 20;
 const BLOCK: usize = 1024;
-
-/// Pseudo-random bytes that depend on `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
-    bytes.truncate(length);
-    bytes
-}
 
 /// A list of files, as the indexes that images carry have them.
 fn listing(length: usize) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! What the search costs on inputs that are made to make a matcher quadratic, beside random bytes of the same sizes:
 //!
 //! ```sh
-//! cargo bench --bench malice [-- IMAGE_MIB PARTS_MIB [CASES]]
+//! cargo bench -p jigpress-benches --bench malice [-- IMAGE_MIB PARTS_MIB [CASES]]
 //! ```
 //!
 //! CASES restricts it to those whose names contain that. For each case: the seconds of the search (the median of three),
@@ -22,6 +22,7 @@ use jigpress::matcher::head::HeadFinder;
 use jigpress::matcher::search::search;
 use jigpress::matcher::table::SignatureTable;
 use jigpress::matcher::{PartId, PartSum, PartSums, Signature};
+use testing::noise;
 
 const BLOCK: usize = 1024;
 
@@ -89,20 +90,6 @@ impl PartSums for Parts {
     fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8])) {
         take(&self.contents[part.0 as usize]);
     }
-}
-
-/// Pseudo-random bytes that depend on `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend((state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8).to_le_bytes().iter().take(7));
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// Every block of this that begins at a multiple of four has the same rsync64, whatever the seed.

@@ -3,6 +3,7 @@
 
 mod assemble;
 mod check;
+mod cli;
 mod common;
 mod containers;
 mod documents;

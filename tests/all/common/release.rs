@@ -29,6 +29,12 @@ pub struct Ran {
 }
 
 impl Ran {
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
     /// The run, if it ended with this exit code.
     #[track_caller]
     pub fn with(self, code: i32) -> Self {
@@ -73,9 +79,7 @@ impl Place {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        Ran::of(&mut self.command(arguments))
     }
 
     /// Publishes `release.yaml`.
