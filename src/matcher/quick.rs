@@ -14,7 +14,8 @@ use rayon::prelude::*;
 
 use super::cover::{Cluster, take_clusters};
 use super::head::Head;
-use super::runs::{Run, Runs};
+use super::run::Run;
+use super::runs::Runs;
 use super::subject::Subject;
 use super::verify::{Assumption, Reach};
 use super::{Match, PartId};
