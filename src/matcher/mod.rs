@@ -13,6 +13,7 @@ mod fingerprint;
 pub mod head;
 mod prefixes;
 mod quick;
+mod reach;
 mod run;
 mod runs;
 pub mod scan;

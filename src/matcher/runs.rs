@@ -10,9 +10,10 @@ use jigdo::{Rsync64, Sum};
 
 use super::cover::{Cluster, Placed, Placement, cover};
 use super::head::{Head, repetition};
+use super::reach::Reach;
 use super::run::Run;
 use super::subject::{STRETCH, Subject};
-use super::verify::{Assumption, Reach};
+use super::verify::Assumption;
 use super::{Match, PartId};
 use crate::file::Bytes;
 
