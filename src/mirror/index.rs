@@ -10,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::heads::{self, FileHead};
 use super::store::{HeadRow, Reader, Store, Writer};
 use super::walk::Listing;
-use super::{Error, FileError, FileId, NamedTree, Tree, walk};
+use super::{Error, FileError, FileId, Tree, walk};
 use crate::file::{Stamp, now_ns};
 use crate::progress::{Event, Progress};
 
@@ -61,25 +61,9 @@ impl Index {
         Ok(catalogue)
     }
 
-    /// The same for files that are named one by one. Those that are not named, wherever they are, stay in the index as
-    /// they are; that nothing at all is named is no error.
-    pub fn refresh_named(
-        &self,
-        trees: Vec<NamedTree>,
-        block_lengths: &[u32],
-        checksums: &[Checksum],
-        progress: &dyn Progress,
-    ) -> Result<Catalogue, Error> {
-        let started = now_ns();
-        let as_tree = |tree: &NamedTree| Tree::new("", &tree.root);
-        let as_trees: Vec<Tree> = trees.iter().map(as_tree).collect();
-        let listings = trees.into_iter().map(NamedTree::listing).collect::<Result<_, _>>()?;
-        self.refresh_listings(started, &as_trees, listings, block_lengths, checksums, progress)
-    }
-
     /// Looks up what the index knows of the files of `listings`, reads the heads that it does not know, and remembers
     /// them.
-    fn refresh_listings(
+    pub(super) fn refresh_listings(
         &self,
         started: i64,
         trees: &[Tree],
@@ -134,7 +118,7 @@ impl Index {
     fn remember(&self, catalogue: &Catalogue, known: &Known, started: i64) -> Result<(), Error> {
         let is_new = |&file: &FileId| {
             let content = catalogue.content(file);
-            let was_looked_at = needed(catalogue, content) == found(catalogue, content);
+            let was_looked_at = needed(catalogue, content) == known_heads(catalogue, content);
             was_looked_at && !known.is_stored(catalogue, file) && !catalogue.stamp(file).is_young(started)
         };
         if known.gone.is_empty() && !catalogue.files().any(|file| is_new(&file)) {
@@ -262,15 +246,16 @@ fn needed(catalogue: &Catalogue, content: usize) -> usize {
 }
 
 /// How many of these heads are known.
-fn found(catalogue: &Catalogue, content: usize) -> usize {
+fn known_heads(catalogue: &Catalogue, content: usize) -> usize {
     catalogue.heads_of(content).iter().flatten().count()
 }
 
 /// Reads the heads that are not known, in the order of inodes, which is nearly the order on disk. Gives the contents
 /// that cannot be used.
 fn read_heads(catalogue: &mut Catalogue, progress: &dyn Progress) -> Vec<usize> {
-    let unknown: Vec<usize> =
-        (0..catalogue.contents()).filter(|&content| found(catalogue, content) < needed(catalogue, content)).collect();
+    let unknown: Vec<usize> = (0..catalogue.contents())
+        .filter(|&content| known_heads(catalogue, content) < needed(catalogue, content))
+        .collect();
     progress.report(Event::MirrorToRead { files: unknown.len() as u64 });
     let mut left_out = Vec::new();
     // The heads of a batch are kept once more, until they are in the catalogue.

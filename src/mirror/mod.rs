@@ -6,10 +6,9 @@
 
 mod catalogue;
 mod error;
+mod file_list;
 mod heads;
 mod index;
-mod listed;
-mod named;
 mod read;
 mod store;
 mod sums;
@@ -17,8 +16,8 @@ mod walk;
 
 pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
+pub use file_list::FileList;
 pub use index::Index;
-pub use named::NamedTree;
 pub use sums::Sums;
 
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use super::files::{Found, Name};
 use super::options::Options;
 use super::{Error, say};
 use crate::file::{Stamp, now_ns};
-use crate::mirror::{self, Catalogue, FileId, Index, NamedTree};
+use crate::mirror::{self, Catalogue, FileId, FileList, Index};
 use crate::progress::Progress;
 
 /// An index, and how it is kept.
@@ -74,8 +74,8 @@ impl Cache {
             }
         }
         let places: BTreeMap<PathBuf, usize> = trees.keys().cloned().zip(0..).collect();
-        let named = trees.into_iter().map(|(root, files)| NamedTree { root, files }).collect();
-        let catalogue = self.index.refresh_named(named, block_lengths, checksums, progress)?;
+        let lists = trees.into_iter().map(|(root, files)| FileList { root, files }).collect();
+        let catalogue = self.index.refresh_files(lists, block_lengths, checksums, progress)?;
         let id = |found: &Found| {
             let tree = places.get(&roots[found.name.root().as_bytes()])?;
             catalogue.find(*tree, found.name.rest().to_str()?)
