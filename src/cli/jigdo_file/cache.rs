@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jigdo::Checksum;
 
-use super::files::{Found, Name};
+use super::files::{GivenFile, Name};
 use super::options::Options;
 use super::{Error, say};
 use crate::file::{Stamp, now_ns};
@@ -60,7 +60,7 @@ impl Cache {
     /// Looks up these files, and reads their first blocks of these lengths where these are not known.
     pub fn catalogue(
         &self,
-        found: &[Found],
+        found: &[GivenFile],
         block_lengths: &[u32],
         checksums: &[Checksum],
         progress: &dyn Progress,
@@ -76,7 +76,7 @@ impl Cache {
         let places: BTreeMap<PathBuf, usize> = trees.keys().cloned().zip(0..).collect();
         let lists = trees.into_iter().map(|(root, files)| FileList { root, files }).collect();
         let catalogue = self.index.refresh_files(lists, block_lengths, checksums, progress)?;
-        let id = |found: &Found| {
+        let id = |found: &GivenFile| {
             let tree = places.get(&roots[found.name.root().as_bytes()])?;
             catalogue.find(*tree, found.name.rest().to_str()?)
         };

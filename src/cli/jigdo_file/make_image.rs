@@ -7,7 +7,7 @@ use std::io::{self, BufReader};
 use jigdo::template::{Area, Description, Template, Tmp};
 
 use super::cache::{Cache, Catalogued};
-use super::files::{Finder, Found};
+use super::files::{Finder, GivenFile};
 use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::{Error, Outcome, progress, say, standard_input};
@@ -71,7 +71,7 @@ fn check_outputs(names: &Names, description: &Description, force: bool) -> Resul
 }
 
 /// The files that are as long as some part: no other one is ever looked into.
-fn of_right_lengths(mut found: Vec<Found>, description: &Description) -> Vec<Found> {
+fn of_right_lengths(mut found: Vec<GivenFile>, description: &Description) -> Vec<GivenFile> {
     let mut lengths: Vec<u64> =
         description.areas.iter().filter(|area| matches!(area, Area::Part { .. })).map(Area::length).collect();
     lengths.sort_unstable();
@@ -105,12 +105,12 @@ fn tell(report: &assemble::Report, names: &Names, options: &Options) {
 
 /// The files as parts: by their lengths, their first blocks, and by their sums where the cache knows these.
 struct Files<'a> {
-    by_length: HashMap<u64, Vec<(&'a Found, Option<FileId>)>>,
+    by_length: HashMap<u64, Vec<(&'a GivenFile, Option<FileId>)>>,
     catalogued: &'a Catalogued,
 }
 
 impl<'a> Files<'a> {
-    fn new(found: &'a [Found], catalogued: &'a Catalogued) -> Self {
+    fn new(found: &'a [GivenFile], catalogued: &'a Catalogued) -> Self {
         let mut by_length: HashMap<u64, Vec<_>> = HashMap::new();
         for (found, file) in found.iter().zip(&catalogued.files) {
             // That a file cannot be read was told; one whose name is no text has no place in the catalogue.
