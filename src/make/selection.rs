@@ -99,7 +99,7 @@ impl PartSums for SelectionSums<'_> {
     }
 
     fn expect(&self, parts: &[PartId]) {
-        let files = self.catalogue.expect(&self.files(parts));
+        let files = self.catalogue.prefetch(&self.files(parts));
         self.reading.lock().extend(files);
     }
 
