@@ -4,6 +4,7 @@ mod assemble;
 mod check;
 mod completions;
 mod description_lines;
+mod file_args;
 mod index;
 pub mod inspect;
 mod jigdo_file;

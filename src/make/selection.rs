@@ -8,8 +8,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::report::Stage;
-use crate::matcher::table::SignatureTable;
-use crate::matcher::{PartId, PartSum, PartSums, Signature};
+use crate::matcher::{PartId, PartSum, PartSums, Signature, SignatureTable};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::Progress;
 use crate::summing::Ticket;
@@ -101,7 +100,7 @@ impl PartSums for SelectionSums<'_> {
     }
 
     fn expect(&self, parts: &[PartId]) {
-        let files = self.catalogue.expect(&self.files(parts));
+        let files = self.catalogue.prefetch(&self.files(parts));
         self.reading.lock().extend(files);
     }
 

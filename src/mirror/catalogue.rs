@@ -1,6 +1,6 @@
-//! The catalogue: every mirror file of a run, what is known of it, and its strong sums on demand.
+//! The catalogue: every mirror file of a run, what is known about it, and its strong sums on demand.
 //!
-//! It is compact, about 200 bytes a file: paths stand in one string a tree, and what belongs to a file's content
+//! It is compact, about 200 bytes a file: the paths of a tree are one string, and what belongs to a file's content
 //! (stamp, heads, sums) is kept once for all its names.
 
 use std::cmp::Ordering;
@@ -23,11 +23,11 @@ use super::{Error, FileError, Sums, Tree, read};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::{Stamp, now_ns};
-use crate::matcher::head::Marks;
+use crate::matcher::Marks;
 use crate::progress::Progress;
 use crate::summing::{Engine, Request, Source, Ticket};
 
-/// A file's number in its catalogue: files are counted by tree, then by the bytes of their paths.
+/// A file's number in its catalogue: files are numbered by tree, then by the bytes of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub u32);
 
@@ -35,27 +35,27 @@ pub struct FileId(pub u32);
 pub struct Catalogue {
     /// When the walk began, in nanoseconds since 1970.
     walked: i64,
-    trees: Vec<Listed>,
+    trees: Vec<CatalogueTree>,
     files: Vec<File>,
     contents: Vec<Content>,
     /// All files, those with the same content side by side.
     names: Vec<FileId>,
     block_lengths: Vec<u32>,
-    /// Which sums are wanted of files.
+    /// The kinds of sums that are wanted.
     checksums: Vec<Checksum>,
-    /// For each content its head for each block length.
+    /// Each content's heads, one for each block length.
     heads: Vec<FileHead>,
-    /// In boxes, because most files of a large mirror are in no image.
+    /// Boxed, because most files of a large mirror are in no image.
     sums: Vec<OnceLock<Result<Box<Sums>, FileError>>>,
     engine: Engine,
-    /// The contents whose sums are being read.
+    /// The contents that are being read for their sums.
     in_work: Mutex<HashMap<usize, Reading>>,
     store: Arc<Store>,
     unsaved: Mutex<Unsaved>,
 }
 
 /// A tree's part of the catalogue.
-struct Listed {
+struct CatalogueTree {
     label: String,
     root: PathBuf,
     paths: String,
@@ -67,7 +67,7 @@ struct File {
     content: u32,
 }
 
-/// A file whatever its names.
+/// A file, regardless of how many names it has.
 struct Content {
     stamp: Stamp,
     /// Where its names begin in `names`; they end where the next content's begin.
@@ -78,9 +78,9 @@ struct Content {
 #[derive(Clone)]
 struct Reading {
     ticket: Arc<Ticket>,
-    /// When it was asked for, in nanoseconds since 1970.
+    /// When it was requested, in nanoseconds since 1970.
     started: i64,
-    /// Whether it is read for the second time.
+    /// Whether this is the second attempt.
     is_again: bool,
 }
 
@@ -90,13 +90,13 @@ impl Reading {
     }
 }
 
-/// Contents whose sums were read but are not yet in the index.
+/// Contents whose sums are not yet in the index.
 struct Unsaved {
     contents: Vec<u32>,
     saved: Instant,
 }
 
-/// How many sums, or how long, a killed run may lose.
+/// How many sums, or how much time, a killed run may lose.
 const UNSAVED_SUMS: usize = 1000;
 const UNSAVED_TIME: Duration = Duration::from_secs(5);
 
@@ -118,7 +118,12 @@ impl Catalogue {
             files.extend(listing.files.iter().map(|file| File { path: file.path, content: 0 }));
             stamps.extend(listing.files.iter().map(|file| file.stamp));
             let range = start..files.len() as u32;
-            listed.push(Listed { label: tree.label.clone(), root: listing.root, paths: listing.paths, files: range });
+            listed.push(CatalogueTree {
+                label: tree.label.clone(),
+                root: listing.root,
+                paths: listing.paths,
+                files: range,
+            });
         }
         let (contents, names) = group(&mut files, &stamps);
         Self {
@@ -153,7 +158,7 @@ impl Catalogue {
         (0..self.files.len() as u32).map(FileId)
     }
 
-    /// The number of trees. They are counted from 0 in the order in which they were given.
+    /// The number of trees. They are numbered from 0 in the order given.
     pub fn trees(&self) -> usize {
         self.trees.len()
     }
@@ -163,7 +168,7 @@ impl Catalogue {
         self.trees[tree].files.clone().map(FileId)
     }
 
-    /// The file at this path in a tree. `None` if it is not listed, or was left out.
+    /// The file at this path in a tree. `None` if the catalogue does not have it.
     pub fn find(&self, tree: usize, path: &str) -> Option<FileId> {
         let Range { mut start, mut end } = self.trees[tree].files.clone();
         while start < end {
@@ -207,41 +212,41 @@ impl Catalogue {
         self.stamp(file).size
     }
 
-    /// What `stat` said of the file when its tree was walked.
+    /// The file's stamp when its tree was walked.
     pub fn stamp(&self, file: FileId) -> &Stamp {
         &self.contents[self.content(file)].stamp
     }
 
-    /// The number of the file's content: the same for all names of one file, below [`Catalogue::len`].
+    /// The number of the file's content, which all names of one file share. It is below [`Catalogue::len`].
     pub fn content(&self, file: FileId) -> usize {
         self.files[file.0 as usize].content as usize
     }
 
-    /// The file's marks for blocks of this length. `None` if the file is shorter, or if `block_length` is none of those
-    /// that the catalogue was made for.
+    /// The file's marks for blocks of this length. `None` if the file is shorter than a block, or if the catalogue was not
+    /// made for this block length.
     pub fn marks(&self, file: FileId, block_length: u32) -> Option<Marks> {
         let at = self.block_lengths.iter().position(|&length| length == block_length)?;
         self.heads_of(self.content(file))[at]
     }
 
-    /// Whether the file need not be read any more for its strong sums: they are known, or cannot be had.
+    /// Whether the file's strong sums need no more reading: they are known, or the file cannot be used.
     pub fn is_read(&self, file: FileId) -> bool {
         self.sums[self.content(file)].get().is_some()
     }
 
-    /// The file's strong sums, if they are known without reading it.
+    /// The file's strong sums, if they are already known.
     pub fn known_sums(&self, file: FileId) -> Option<Sums> {
         self.sums[self.content(file)].get()?.as_deref().ok().copied()
     }
 
-    /// What sums files, and whatever else is to be summed side by side with them.
+    /// The engine that sums the files. Whatever is summed at the same time should use it too.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Says that the sums of these files will be asked for soon: those that are not known are read meanwhile. Gives for
-    /// each file that nobody has asked for before its length, and what will know how long it took.
-    pub fn expect(&self, files: &[FileId]) -> Vec<(u64, Arc<Ticket>)> {
+    /// Starts reading those of these files whose sums are not known, because they will soon be asked for. Returns the
+    /// length of each file that nobody has asked for before, with the ticket that will know how long it took.
+    pub fn prefetch(&self, files: &[FileId]) -> Vec<(u64, Arc<Ticket>)> {
         let is_unknown = |&content: &usize| self.sums[content].get().is_none();
         let mut unknown: Vec<_> = files.iter().map(|&file| self.content(file)).filter(is_unknown).collect();
         unknown.sort_unstable();
@@ -250,14 +255,14 @@ impl Catalogue {
             return Vec::new();
         }
         let mut in_work = self.in_work();
-        // Who takes a file's sums notes them before he takes the file out of work.
+        // Another thread stores a file's sums before it removes the file from `in_work`.
         unknown.retain(|content| is_unknown(content) && !in_work.contains_key(content));
         let tickets = self.engine.sum(unknown.iter().map(|&content| self.request(content)));
         in_work.extend(unknown.iter().copied().zip(tickets.iter().map(|ticket| Reading::first(ticket, now_ns()))));
         unknown.iter().map(|&content| self.contents[content].stamp.size).zip(tickets).collect()
     }
 
-    /// What is being read of these files.
+    /// Those of these files that are being read.
     fn readings(&self, files: &[FileId]) -> Vec<(usize, Reading)> {
         let in_work = self.in_work();
         let contents = files.iter().map(|&file| self.content(file));
@@ -276,12 +281,12 @@ impl Catalogue {
         Request { source, start: 0, ends: vec![stamp.size], hashers: Sums::hashers(&self.checksums) }
     }
 
-    /// The strong sums of these files, those that the catalogue was made for, in their order. Files whose sums are not
-    /// known are read, in parallel, each once even if several threads ask at a time; then the index remembers them. A
-    /// file that cannot be used is reported as a warning the first time.
+    /// The strong sums of these files, in their order, of the kinds that the catalogue was made for. Files whose sums are
+    /// not known are read in parallel, each only once even if several threads ask for it, and the index remembers the
+    /// sums. The first time that a file cannot be used, a warning is reported.
     pub fn sums(&self, files: &[FileId], progress: &dyn Progress) -> Vec<Result<Sums, FileError>> {
         loop {
-            self.expect(files);
+            self.prefetch(files);
             let readings = self.readings(files);
             let tickets: Vec<_> = readings.iter().map(|(_, reading)| Arc::clone(&reading.ticket)).collect();
             self.engine.wait(&tickets);
@@ -291,22 +296,22 @@ impl Catalogue {
             }
         }
         let sums_of = |&file: &FileId| Some(self.sums[self.content(file)].get()?.clone().map(|sums| *sums));
-        files.iter().map(|file| sums_of(file).expect("every unknown sum has just been learnt")).collect()
+        files.iter().map(|file| sums_of(file).expect("every unknown sum has just been read")).collect()
     }
 
     fn in_work(&self) -> MutexGuard<'_, HashMap<usize, Reading>> {
         self.in_work.lock()
     }
 
-    /// Takes what came of reading a file, unless somebody else has, or it is to be read once more: a file that changed
-    /// under the reader may have come to rest as its stamp says.
+    /// Stores the result of reading a file, unless another thread has. A file that failed is read once more if it has its
+    /// stamp again: it may have been touched only for a moment.
     fn take_reading(&self, content: usize, reading: &Reading, progress: &dyn Progress) {
         let stamp = &self.contents[content].stamp;
         let path = || self.full_path(self.names(content)[0]);
         let result = match reading.ticket.sums() {
             None => return,
             Some(Ok(sums)) => Ok(Box::new(Sums::of(&self.checksums, &sums[0]))),
-            Some(Err(error)) => match read::found(&path(), stamp) {
+            Some(Err(error)) => match read::is_unchanged(&path(), stamp) {
                 Ok(true) if !reading.is_again => return self.read_again(content, reading),
                 Ok(true) => {
                     let source = Arc::new(io::Error::new(error.kind(), error.to_string()));
@@ -326,7 +331,7 @@ impl Catalogue {
         }
     }
 
-    /// Has a file read for the second time, unless somebody else has.
+    /// Starts the second attempt to read a file, unless another thread has.
     fn read_again(&self, content: usize, reading: &Reading) {
         tracing::debug!(path = %self.full_path(self.names(content)[0]).display(), "changed while it was read; reading it again");
         let mut in_work = self.in_work();
@@ -348,7 +353,10 @@ impl Catalogue {
         }
     }
 
-    /// Saves the sums that were read. They are also saved now and then, and when the catalogue goes.
+    /// Saves the sums that were read. This also happens from time to time, and when the catalogue is dropped.
+    ///
+    /// # Errors
+    /// The index cannot be written.
     pub fn flush(&self) -> Result<(), Error> {
         let batch = self.unsaved.lock().take();
         self.save(&batch)
@@ -372,8 +380,8 @@ impl Catalogue {
         })
     }
 
-    /// Gives the file's bytes to `take`, unless it cannot be read or is no longer what was walked. That it becomes
-    /// another meanwhile shows in its sums only.
+    /// Passes the file's bytes to `take`, unless the file cannot be read or has changed since the walk. A change while
+    /// `take` runs goes unnoticed here, and shows only in the sums.
     pub fn map(&self, file: FileId, take: &mut dyn FnMut(&[u8])) {
         if let Ok(mapped) = Mapped::open(&self.full_path(file))
             && mapped.stamp() == *self.stamp(file)
@@ -383,12 +391,12 @@ impl Catalogue {
         }
     }
 
-    /// Whether the file is still, by its stamp, the one that was walked.
+    /// Whether the file still has the stamp that it had when it was walked.
     pub fn unchanged(&self, file: FileId) -> bool {
-        read::found(&self.full_path(file), self.stamp(file)).unwrap_or(false)
+        read::is_unchanged(&self.full_path(file), self.stamp(file)).unwrap_or(false)
     }
 
-    /// Stands for the tree's files: their paths, sizes, mtimes and inodes. If it is what it was, and
+    /// A hash of the paths, sizes, mtimes and inodes of the tree's files. If it equals an earlier one, and
     /// [`Catalogue::is_settled`] was true then, the tree has not changed since.
     pub fn fingerprint(&self, tree: usize) -> [u8; 32] {
         let mut hasher = sha2::Sha256::new();
@@ -403,14 +411,14 @@ impl Catalogue {
         hasher.finalize().into()
     }
 
-    /// Whether every file of the tree was old enough for its stamp to tell whether it changed since the walk: see
+    /// Whether every file of the tree was old enough when it was walked for any later change to show in its stamp: see
     /// [`Stamp::is_young`].
     pub fn is_settled(&self, tree: usize) -> bool {
         self.files_of(tree).all(|file| !self.stamp(file).is_young(self.walked))
     }
 
-    /// The root of a tree as the index stores it. Two roots that differ only in bytes that are not UTF-8 share rows,
-    /// which costs time only: inodes tell their files apart.
+    /// The root of a tree as the index stores it. Two roots that differ only in bytes that are not UTF-8 share rows. That
+    /// only costs time, because inodes tell their files apart.
     pub(super) fn root(&self, tree: usize) -> String {
         self.trees[tree].root.to_string_lossy().into_owned()
     }
@@ -420,7 +428,7 @@ impl Catalogue {
         self.contents.len()
     }
 
-    /// The files with this content; none once it was left out.
+    /// The files with this content; none if it was left out.
     pub(super) fn names(&self, content: usize) -> &[FileId] {
         let end = self.contents.get(content + 1).map_or(self.names.len(), |next| next.names as usize);
         &self.names[self.contents[content].names as usize..end]
@@ -445,14 +453,14 @@ impl Catalogue {
         &mut self.heads[content * count..][..count]
     }
 
-    /// Takes sums that the index knows, if these are all that are wanted.
+    /// Stores sums that the index knows, if they are of all kinds that are wanted.
     pub(super) fn take_sums(&self, file: FileId, sums: Sums) {
         if self.checksums.iter().all(|&checksum| sums.part(checksum).is_some()) {
             self.sums[self.content(file)].get_or_init(|| Ok(Box::new(sums)));
         }
     }
 
-    /// Leaves out the files with these contents. Files are then numbered anew.
+    /// Removes the files with these contents. This renumbers the files.
     pub(super) fn leave_out(&mut self, contents: &[usize]) {
         let mut is_out = vec![false; self.contents.len()];
         for &content in contents {
@@ -496,12 +504,12 @@ impl Unsaved {
 
 impl Drop for Catalogue {
     fn drop(&mut self) {
-        // What cannot be saved is read again next time. A caller that wants to know calls flush.
+        // Sums that cannot be saved are read again next time. A caller that needs the error calls `flush`.
         let _ = self.flush();
     }
 }
 
-/// Finds the names that belong to one file: they have one stamp. Gives the contents and all names in their order.
+/// Groups the names of each file, which share a stamp. Returns the contents, and all names in the order of contents.
 fn group(files: &mut [File], stamps: &[Stamp]) -> (Vec<Content>, Vec<FileId>) {
     let mut names: Vec<FileId> = (0..files.len() as u32).map(FileId).collect();
     names.par_sort_unstable_by_key(|&file| (stamps[file.0 as usize], file));

@@ -19,7 +19,7 @@ pub enum Error {
     Empty { label: String, path: PathBuf },
     #[error("mirror \"{label}\": {path} has too many files for one index; split the mirror into several labels", path = .path.display())]
     TooManyFiles { label: String, path: PathBuf },
-    #[error("index {path}: cannot create its directory: {source}; name another place for the index", path = .path.display())]
+    #[error("index {path}: cannot create its directory: {source}; choose another place for the index", path = .path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error(
         "index {path} was written by a newer jigpress (version {found}, this one knows {known}); \
@@ -44,7 +44,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what was asked for is wrong: a tree that is not there, or has nothing in it.
+    /// Whether the fault is in the trees that were named: one does not exist, or has no usable file.
     pub fn is_of_trees(&self) -> bool {
         matches!(self, Self::Root { .. } | Self::NotADirectory { .. } | Self::Empty { .. } | Self::TooManyFiles { .. })
     }
@@ -55,7 +55,7 @@ impl Error {
 #[non_exhaustive]
 pub enum FileError {
     /// It is not the file that the walk saw: its size, mtime or inode differs, or changed while it was read.
-    #[error("{path} changed during this run, so it is left out; run again once the mirror is at rest", path = .path.display())]
+    #[error("{path} changed during this run, so it is left out; run again once the mirror has stopped changing", path = .path.display())]
     Changed { path: PathBuf },
     /// It cannot be opened or read.
     #[error("{path} cannot be read ({source}), so it is left out; check its permissions and its disk", path = .path.display())]

@@ -1,16 +1,16 @@
-//! Reading the heads of files: usually the first block, more only where that repeats itself.
+//! Reads the heads of files: usually the first block, and more only where that block repeats itself.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{FileError, read};
 use crate::file::Stamp;
-use crate::matcher::head::{HeadFinder, Marks};
+use crate::matcher::{HeadFinder, Marks};
 
-/// A file's head, and what else the scan must know; `None` if the file is shorter than a block.
+/// A file's head and what else the scan must know; `None` if the file is shorter than a block.
 pub type FileHead = Option<Marks>;
 
-/// A buffer in which [`read_heads`] usually finds the first block of each of these lengths with one read.
+/// A buffer that usually lets [`read_heads`] get the first block of each of these lengths with one read.
 pub fn buffer(block_lengths: &[u32]) -> Vec<u8> {
     let longest = block_lengths.iter().copied().max().unwrap_or_default();
     vec![0; longest.clamp(4096, 1 << 20) as usize]

@@ -1,4 +1,4 @@
-//! The index: what is remembered of mirror files from run to run, and how a run brings it up to date.
+//! The index: what is remembered about mirror files between runs, and how a run brings it up to date.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::heads::{self, FileHead};
 use super::store::{HeadRow, Reader, Store, Writer};
 use super::walk::Listing;
-use super::{Error, FileError, FileId, NamedTree, Tree, walk};
+use super::{Error, FileError, FileId, Tree, walk};
 use crate::file::{Stamp, now_ns};
 use crate::progress::{Begin, Binary, Progress, Task};
 
@@ -20,9 +20,10 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index at `path`; makes it, and its directory, if it is not there.
+    /// Opens the index at `path`. Creates it and its directory if they do not exist.
     ///
-    /// An error if the file is damaged, written by a newer jigpress, or no index.
+    /// # Errors
+    /// The file is damaged, was written by a newer jigpress, or is not an index.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let store = Store::open(path)?;
         let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
@@ -30,21 +31,27 @@ impl Index {
         Ok(Self { store: Arc::new(store) })
     }
 
-    /// An index that is nowhere but in memory, and goes with its last catalogue.
+    /// An index in memory, which lasts as long as its last catalogue.
+    ///
+    /// # Errors
+    /// SQLite cannot set up its tables.
     pub fn in_memory() -> Result<Self, Error> {
         Ok(Self { store: Arc::new(Store::in_memory()?) })
     }
 
-    /// The file behind the index.
+    /// Where the index is stored.
     pub(super) fn store(&self) -> Arc<Store> {
         Arc::clone(&self.store)
     }
 
-    /// Walks `trees`, reads the heads of files that the index does not know as they are, for blocks of each of
-    /// `block_lengths` bytes, and brings the index up to date. The catalogue gives sums of the kinds in `checksums`.
+    /// Walks `trees` and brings the index up to date: for files that are new or have changed, it reads the head for each
+    /// of `block_lengths`, which are in bytes. The catalogue has sums of the kinds in `checksums`.
     ///
-    /// Files that cannot be used (unreadable, changing, named in a way that a jigdo file cannot carry) are left out
-    /// with a warning. An error if a tree is missing or has no usable file, or if the index cannot be read or written.
+    /// Files that cannot be used (unreadable, changing, with a name that a jigdo file cannot carry) are left out with a
+    /// warning.
+    ///
+    /// # Errors
+    /// A tree is missing or has no usable file, or the index cannot be read or written.
     pub fn refresh(
         &self,
         trees: &[Tree],
@@ -52,7 +59,7 @@ impl Index {
         checksums: &[Checksum],
         progress: &dyn Progress,
     ) -> Result<Catalogue, Error> {
-        // What was not young when the walk began was not when it was looked at.
+        // A file that is not young at this time is not young later either, when the walk meets it.
         for Tree { label, root, .. } in trees {
             tracing::debug!(label, path = %root.display(), "mirror tree");
         }
@@ -67,25 +74,9 @@ impl Index {
         Ok(catalogue)
     }
 
-    /// The same for files that are named one by one. Those that are not named, wherever they are, stay in the index as
-    /// they are; that nothing at all is named is no error.
-    pub fn refresh_named(
-        &self,
-        trees: Vec<NamedTree>,
-        block_lengths: &[u32],
-        checksums: &[Checksum],
-        progress: &dyn Progress,
-    ) -> Result<Catalogue, Error> {
-        let started = now_ns();
-        let as_tree = |tree: &NamedTree| Tree::new("", &tree.root);
-        let as_trees: Vec<Tree> = trees.iter().map(as_tree).collect();
-        let listings = trees.into_iter().map(NamedTree::listing).collect::<Result<_, _>>()?;
-        self.refresh_listings(started, &as_trees, listings, block_lengths, checksums, progress)
-    }
-
-    /// Looks up what the index knows of the files of `listings`, reads the heads that it does not know, and remembers
+    /// Looks up what the index knows about the files of `listings`, reads the heads that it does not know, and stores
     /// them.
-    fn refresh_listings(
+    pub(super) fn refresh_listings(
         &self,
         started: i64,
         trees: &[Tree],
@@ -114,13 +105,19 @@ impl Index {
         Ok(catalogue)
     }
 
-    /// What the index last knew the file at `path` below `root` to be, if it has a row of it. `root` is absolute and free
+    /// The last known stamp of the file at `path` below `root`, if the index has a row for it. `root` is absolute and free
     /// of symbolic links.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn stamp(&self, root: &Path, path: &str) -> Result<Option<Stamp>, Error> {
         self.store.read(|reader| reader.stamp(&root.to_string_lossy(), path))
     }
 
-    /// Notes that the rows of the catalogue's files were used at `seconds` since 1970.
+    /// Notes that the rows of the catalogue's files were used at this time, in seconds since 1970.
+    ///
+    /// # Errors
+    /// The index cannot be written.
     pub fn note_used(&self, catalogue: &Catalogue, seconds: i64) -> Result<(), Error> {
         self.store.write(|writer| {
             for tree in 0..catalogue.trees() {
@@ -131,16 +128,20 @@ impl Index {
         })
     }
 
-    /// Forgets the files whose rows were last used before `seconds` since 1970. Rows whose use was never noted stay.
+    /// Forgets the files whose rows were last used before this time, in seconds since 1970. Rows whose use was never
+    /// noted stay.
+    ///
+    /// # Errors
+    /// The index cannot be written.
     pub fn forget_unused(&self, seconds: i64) -> Result<(), Error> {
         self.store.write(|writer| writer.forget_unused(seconds))
     }
 
-    /// Writes what is new, if anything is.
+    /// Stores what is new, if anything is.
     fn remember(&self, catalogue: &Catalogue, known: &Known, started: i64) -> Result<(), Error> {
         let is_new = |&file: &FileId| {
             let content = catalogue.content(file);
-            let was_looked_at = needed(catalogue, content) == found(catalogue, content);
+            let was_looked_at = needed(catalogue, content) == known_heads(catalogue, content);
             was_looked_at && !known.is_stored(catalogue, file) && !catalogue.stamp(file).is_young(started)
         };
         if known.gone.is_empty() && !catalogue.files().any(|file| is_new(&file)) {
@@ -160,17 +161,26 @@ impl Index {
         })
     }
 
-    /// What was recorded under `key`.
+    /// The value recorded under `key`.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn record(&self, key: &str) -> Result<Option<String>, Error> {
         self.store.read(|reader| reader.record(key))
     }
 
-    /// Records `value` under `key`, in the place of what was recorded there.
+    /// Records `value` under `key`, replacing any earlier value.
+    ///
+    /// # Errors
+    /// The index cannot be written.
     pub fn set_record(&self, key: &str, value: &str) -> Result<(), Error> {
         self.store.write(|writer| writer.record(key, Some(value)))
     }
 
-    /// Forgets what was recorded under `key`, if anything was.
+    /// Removes the value recorded under `key`, if there is one.
+    ///
+    /// # Errors
+    /// The index cannot be written.
     pub fn remove_record(&self, key: &str) -> Result<(), Error> {
         self.store.write(|writer| writer.record(key, None))
     }
@@ -188,9 +198,9 @@ fn store_file(writer: &mut Writer<'_>, catalogue: &Catalogue, tree: i64, file: F
     Ok(())
 }
 
-/// What the index knew of a catalogue's files.
+/// What the index knew about a catalogue's files.
 struct Known {
-    /// For each file one more than the number of heads in its row, or 0 if it has no row.
+    /// For each file, one more than the number of heads stored with its row; 0 if it has no row.
     stored: Vec<u16>,
     gone: Vec<Gone>,
 }
@@ -202,7 +212,7 @@ struct Gone {
 }
 
 impl Known {
-    /// Compares the index's rows with the catalogue, and takes over what they know of files that are still the same.
+    /// Compares the index's rows with the catalogue, and copies what they know about unchanged files.
     fn load(reader: &Reader<'_>, catalogue: &mut Catalogue, trees: &[Tree]) -> rusqlite::Result<Self> {
         let mut known = Self { stored: vec![0; catalogue.len()], gone: Vec::new() };
         let mut rows: Vec<(i64, FileId)> = Vec::new();
@@ -217,8 +227,8 @@ impl Known {
                         known.stored[file.0 as usize] = 1;
                         catalogue.take_sums(file, row.sums);
                     }
-                    Some(_) => {} // Its row will be written anew.
-                    // Another run, whose filter wants the file, may find its row useful.
+                    Some(_) => {} // The file changed, so its row will be replaced.
+                    // Another run, with another filter, may need the row.
                     None if !(tree.filter)(row.path) => {}
                     None => known.gone.push(Gone { tree: at, path: row.path.into() }),
                 }
@@ -255,33 +265,34 @@ impl Known {
         })
     }
 
-    /// Whether the file's row is there, with all its heads.
+    /// Whether the file has a row, with all its heads.
     fn is_stored(&self, catalogue: &Catalogue, file: FileId) -> bool {
         usize::from(self.stored[file.0 as usize]) == 1 + needed(catalogue, catalogue.content(file))
     }
 }
 
-/// How many heads a content has: one for each block length that fits into it.
+/// How many heads a content must have: one for each block length that fits into it.
 fn needed(catalogue: &Catalogue, content: usize) -> usize {
     let size = catalogue.content_stamp(content).size;
     catalogue.block_lengths().iter().filter(|&&length| u64::from(length) <= size).count()
 }
 
-/// How many of these heads are known.
-fn found(catalogue: &Catalogue, content: usize) -> usize {
+/// How many of them are known.
+fn known_heads(catalogue: &Catalogue, content: usize) -> usize {
     catalogue.heads_of(content).iter().flatten().count()
 }
 
-/// Reads the heads that are not known, in the order of inodes, which is nearly the order on disk. Gives the contents
-/// that cannot be used, and the task, which is over once the index is up to date.
+/// Reads the unknown heads in the order of inodes, which is close to the order on disk. Returns the contents that cannot
+/// be used, and the task, which ends once the index is up to date.
 fn read_heads<'a>(catalogue: &mut Catalogue, progress: &'a dyn Progress) -> (Vec<usize>, Task<'a>) {
-    let unknown: Vec<usize> =
-        (0..catalogue.contents()).filter(|&content| found(catalogue, content) < needed(catalogue, content)).collect();
+    let unknown: Vec<usize> = (0..catalogue.contents())
+        .filter(|&content| known_heads(catalogue, content) < needed(catalogue, content))
+        .collect();
     let known = catalogue.contents() - unknown.len();
     tracing::debug!(known, unknown = unknown.len(), "mirror files looked up in the index");
     let task = Task::begin(progress, Begin::items("read", "mirrors").total(unknown.len() as u64));
     let mut left_out = Vec::new();
-    // The heads of a batch are kept once more, until they are in the catalogue.
+    // In batches, because until a batch is in the catalogue its heads take memory twice.
     for batch in unknown.chunks(100_000) {
         let results: Vec<Result<Vec<FileHead>, FileError>> = batch
             .par_iter()

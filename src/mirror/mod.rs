@@ -1,15 +1,14 @@
 //! The mirror: trees of files that images may contain, and an index that remembers what was read of them.
 //!
-//! [`Index::refresh`] walks the [`Tree`]s, reads the heads of files that the index does not know as they are, and
-//! gives a [`Catalogue`]: every file with its length, its head per block length, and its strong sums on demand.
-//! A file under several names (hard links, symbolic links) is opened once.
+//! [`Index::refresh`] walks the [`Tree`]s, reads the heads of files that are new or have changed, and returns a
+//! [`Catalogue`]: every file with its length, its head for each block length, and its strong sums on demand. Files that
+//! are given one by one are a [`FileList`]. A file with several names (hard links, symbolic links) is opened once.
 
 mod catalogue;
 mod error;
+mod file_list;
 mod heads;
 mod index;
-mod listed;
-mod named;
 mod read;
 mod store;
 mod sums;
@@ -17,8 +16,8 @@ mod walk;
 
 pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
+pub use file_list::FileList;
 pub use index::Index;
-pub use named::NamedTree;
 pub use sums::Sums;
 
 use std::path::PathBuf;
@@ -32,7 +31,7 @@ pub struct Tree {
     pub label: String,
     /// The directory, or a symbolic link to it.
     pub root: PathBuf,
-    /// Files for which this is false are left out.
+    /// Files for which this returns `false` are left out.
     pub filter: Filter,
 }
 

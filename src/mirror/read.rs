@@ -1,4 +1,4 @@
-//! Reading a mirror file's first bytes, sure that they are all of one state of the file.
+//! Reads a mirror file's first bytes, and makes sure that they are all of one state of the file.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -10,9 +10,10 @@ use super::FileError;
 use crate::file;
 use crate::file::Stamp;
 
-/// Gives the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until it breaks.
+/// Passes the bytes of the file at `path` to `take`, in order, at most `buffer` at a time, until `take` breaks.
 ///
-/// An error unless the file has `stamp` after that, and, if all was taken, as many bytes as it says.
+/// # Errors
+/// The file cannot be read, does not have `stamp` afterwards, or ends before the length in `stamp`.
 pub fn read(
     path: &Path,
     stamp: &Stamp,
@@ -37,7 +38,7 @@ pub fn read(
     }
 }
 
-/// Reads a file's next bytes, and says how many: only at its end fewer than `buffer` holds, and none behind it.
+/// Fills `buffer` with a file's next bytes. Returns how many there were: fewer than `buffer` holds only at the end.
 fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -54,8 +55,8 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
 /// Whether the file at `path` has `stamp` now.
 ///
 /// # Errors
-/// When it cannot be looked at, as it is gone, for example.
-pub fn found(path: &Path, stamp: &Stamp) -> io::Result<bool> {
+/// The file cannot be looked at, for example because it is gone.
+pub fn is_unchanged(path: &Path, stamp: &Stamp) -> io::Result<bool> {
     fs::metadata(path).map(|now| now.is_file() && Stamp::of(&now) == *stamp)
 }
 

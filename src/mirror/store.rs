@@ -1,5 +1,4 @@
-//! The SQLite file behind the index: opening it, and its rows in and out. `schema.sql` says what they mean.
-//! It knows rows, not what they are for.
+//! The SQLite file of the index: opens it, and reads and writes its rows. `schema.sql` says what they mean.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -15,8 +14,7 @@ use rusqlite::{
 
 use super::{Error, Sums};
 use crate::file::Stamp;
-use crate::matcher::anchors::Anchor;
-use crate::matcher::head::{Head, Marks};
+use crate::matcher::{Anchor, Head, Marks};
 
 /// The layout in `schema.sql`, in the file's `user_version`.
 const VERSION: i64 = 5;
@@ -36,7 +34,7 @@ pub struct Store {
     connection: Mutex<Connection>,
 }
 
-/// A file's row as it is read.
+/// The row of a file.
 pub struct Row<'a> {
     pub id: i64,
     pub path: &'a str,
@@ -73,7 +71,7 @@ pub struct HeadRow {
 }
 
 impl Store {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(|source| Error::Directory { path: path.into(), source })?;
@@ -82,7 +80,7 @@ impl Store {
         Ok(Self { path: path.into(), connection: Mutex::new(connection) })
     }
 
-    /// Makes one that is in no file.
+    /// Creates one in memory.
     pub fn in_memory() -> Result<Self, Error> {
         let path = Path::new(":memory:");
         let mut connection = Connection::open_in_memory().map_err(|source| error(path, source))?;
@@ -90,7 +88,7 @@ impl Store {
         Ok(Self { path: path.into(), connection: Mutex::new(connection) })
     }
 
-    /// Reads in one transaction, so that all rows are of one moment.
+    /// Reads in one transaction, so that all rows are from the same moment.
     pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
         let mut connection = self.connection();
         let read = || {
@@ -120,13 +118,13 @@ impl Store {
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        // A transaction that a panic interrupted was rolled back, so the connection is in order.
+        // If a panic interrupted a transaction, it was rolled back, so the connection is usable.
         self.connection.lock()
     }
 }
 
-/// Connects and sees to it that the schema is there. SQLite does not wait for locks while it changes the journal mode,
-/// so this does.
+/// Connects, and creates the schema if necessary. SQLite does not wait for locks while it changes the journal mode, so
+/// this function does.
 fn connect(path: &Path) -> Result<Connection, Error> {
     let started = Instant::now();
     loop {
@@ -145,7 +143,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 fn try_connect(path: &Path) -> Result<Connection, Error> {
     let failed = |source| error(path, source);
-    // Without SQLITE_OPEN_URI: a path is a path, also one that begins with "file:".
+    // Without SQLITE_OPEN_URI, a path that begins with "file:" is still a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(PATIENCE).map_err(failed)?;
@@ -153,7 +151,7 @@ fn try_connect(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
     // A power cut may lose the last rows, and cannot damage the file.
     connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
-    // Nothing here writes a row without the one that it is about, so to look that up each time is a waste.
+    // No row is ever written without the row that it refers to, so checking that each time would be a waste.
     connection.pragma_update(None, "foreign_keys", false).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
     if !is_made {
@@ -162,7 +160,7 @@ fn try_connect(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Makes the schema, in the place of an older one, unless another process was faster.
+/// Creates the schema, replacing an older one, unless another process was faster.
 fn make(path: &Path, connection: &mut Connection) -> Result<(), Error> {
     let failed = |source| error(path, source);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -175,7 +173,7 @@ fn make(path: &Path, connection: &mut Connection) -> Result<(), Error> {
     transaction.commit().map_err(failed)
 }
 
-/// Drops all tables and views: what an older version remembered is not worth the code that understands it.
+/// Drops all tables and views. What an older version remembered is not worth the code to read it.
 fn drop_all(connection: &Connection) -> rusqlite::Result<()> {
     let mut query = connection.prepare(
         "SELECT format('DROP %s \"%w\"', type, name) FROM sqlite_schema
@@ -185,8 +183,10 @@ fn drop_all(connection: &Connection) -> rusqlite::Result<()> {
     drops.iter().try_for_each(|drop| connection.execute_batch(drop))
 }
 
-/// Whether the file has this version's schema; `false` if it is empty or has an older one, an error if it is something
-/// else.
+/// Whether the file has this version's schema. `false` if it is empty or has an older one.
+///
+/// # Errors
+/// The file is not an index, was written by a newer version, or cannot be read.
 fn check(path: &Path, connection: &Connection) -> Result<bool, Error> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|source| error(path, source));
     if number("SELECT count(*) FROM sqlite_schema")? == 0 {
@@ -217,7 +217,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Gives the rows of the files below `root` to `take`, in the order of their paths' bytes.
+    /// Passes the rows of the files below `root` to `take`, in the order of their paths' bytes.
     pub fn files(&self, root: &str, mut take: impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
             "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
@@ -230,7 +230,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Gives the row of the file at `path` below `root` to `take`, if there is one.
+    /// Passes the row of the file at `path` below `root` to `take`, if there is one.
     pub fn file(&self, root: &str, path: &str, take: impl FnOnce(Row<'_>)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
             "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
@@ -243,7 +243,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Gives the heads of the files with these ids to `take`, in the order of the ids.
+    /// Passes the heads of the files with these ids to `take`, in the order of the ids.
     pub fn heads(&self, files: RangeInclusive<i64>, mut take: impl FnMut(HeadRow)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
             "SELECT file, block_length, first_rsync64, block_offset, block_rsync64, period, anchor_offset, anchor_key
@@ -290,7 +290,7 @@ pub struct Writer<'a> {
     add: CachedStatement<'a>,
     update: CachedStatement<'a>,
     head: CachedStatement<'a>,
-    /// The last id that a file got, and the one before this transaction.
+    /// The last id given to a file, now and before this transaction.
     last_file: i64,
     last_file_before: i64,
 }
@@ -316,7 +316,7 @@ impl<'a> Writer<'a> {
         Ok(Self { connection, add, update, head, last_file, last_file_before: last_file })
     }
 
-    /// Writes what stands for all of the transaction.
+    /// Stores the last id.
     fn finish(self) -> rusqlite::Result<()> {
         if self.last_file > self.last_file_before {
             self.connection.execute("UPDATE last_file SET id = ?1", [self.last_file])?;
@@ -324,14 +324,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The number that stands for the tree with this root.
+    /// The id of the tree with this root.
     pub fn tree(&mut self, root: &str) -> rusqlite::Result<i64> {
         self.connection.execute("INSERT OR IGNORE INTO tree (root) VALUES (?1)", [root])?;
         self.connection.query_row("SELECT id FROM tree WHERE root = ?1", [root], |row| row.get(0))
     }
 
-    /// Stores a file's row and gives its id. What is known of it in another state goes; what is known of it in this
-    /// state stays, as another process may have found it out.
+    /// Stores a file's row and returns its id. What is known about the file in another state is deleted; what is known
+    /// about it in this state is kept, because another process may have found it out.
     pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
         let (md5, sha256) = (sums.and_then(|sums| sums.md5), sums.and_then(|sums| sums.sha256));
@@ -342,7 +342,7 @@ impl<'a> Writer<'a> {
         let id = self.last_file + 1;
         let new =
             params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, blake3, from, checks.0, checks.1, id];
-        // Nearly always there is no row yet.
+        // There is nearly always no row yet.
         if self.add.execute(new)? == 0 {
             let row =
                 params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, blake3, from, checks.0, checks.1];
@@ -369,12 +369,12 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Deletes the row and the heads of a file that is no longer there.
+    /// Deletes the row and the heads of a file that no longer exists.
     pub fn forget(&mut self, tree: i64, path: &str) -> rusqlite::Result<()> {
         forget(self.connection, tree, path)
     }
 
-    /// Notes when a file's row was used, if it has one.
+    /// Notes when a file's row was used, if there is one.
     pub fn used(&mut self, tree: i64, path: &str, seconds: i64) -> rusqlite::Result<()> {
         let mut note = self
             .connection

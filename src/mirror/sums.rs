@@ -5,24 +5,24 @@ use jigdo::{Checksum, Sum};
 use crate::digest::{Content, Hasher};
 use crate::matcher::PartSum;
 
-/// What is known of a file's bytes, all from one read of them.
+/// The known sums of a file, all from one read of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sums {
     pub md5: Option<[u8; 16]>,
     pub sha256: Option<[u8; 32]>,
-    /// The content hash of sets whose sums are SHA-256; that of the others is MD5.
+    /// The content hash for sets whose sums are SHA-256. For the others it is the MD5.
     pub blake3: Option<[u8; 32]>,
 }
 
 impl Sums {
-    /// What computes the sums of these kinds from a file's bytes, and their content hashes.
+    /// The hashers for sums of these kinds and their content hashes.
     pub(super) fn hashers(checksums: &[Checksum]) -> Vec<Hasher> {
         let strong = checksums.iter().map(|&checksum| Hasher::new(checksum.into()));
         let blake3 = checksums.contains(&Checksum::Sha256).then(Hasher::blake3);
         strong.chain(blake3).collect()
     }
 
-    /// The sums, as [`Sums::hashers`] gave them.
+    /// From the results of [`Sums::hashers`], in their order.
     pub(super) fn of(checksums: &[Checksum], sums: &[Vec<u8>]) -> Self {
         let mut found = Self::default();
         for (&checksum, sum) in checksums.iter().zip(sums) {
@@ -48,15 +48,15 @@ impl Sums {
         }
     }
 
-    /// What the index keeps beside a sum, so that one that is damaged there is not taken for the file's: a wrong one
-    /// would be published. `None` where the sum, or the content hash with which it was found, is not known.
+    /// A check value that the index stores beside each sum, so that a damaged sum is never published. `None` if the sum,
+    /// or the content hash that belongs to it, is not known.
     pub fn check(&self, checksum: Checksum) -> Option<i64> {
         let PartSum { content, sum } = self.part(checksum)?;
         let check = Content::of(Checksum::Sha256, &[content.as_bytes(), sum.as_bytes()].concat());
         check.as_bytes().first_chunk().copied().map(i64::from_le_bytes)
     }
 
-    /// Those sums of a row of the index whose checks are right.
+    /// The sums of a row of the index, without those whose check value is wrong.
     pub fn checked(self, md5_check: Option<i64>, sha256_check: Option<i64>) -> Self {
         let is_right = |checksum, check: Option<i64>| check.is_some() && check == self.check(checksum);
         Self {

@@ -12,9 +12,7 @@ use jigdo::{Checksum, Rsync64, Sum};
 use tempfile::TempDir;
 
 use super::*;
-use crate::matcher::PartSum;
-use crate::matcher::anchors::Anchors;
-use crate::matcher::head::{Head, HeadFinder, Marks};
+use crate::matcher::{Anchors, Head, HeadFinder, Marks, PartSum};
 use crate::progress::{Begin, Meter, Progress, Recorder};
 
 /// A directory with a mirror and an index.

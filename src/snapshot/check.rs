@@ -8,7 +8,7 @@ use jigdo::{Checksum, Sum};
 use super::Error;
 use super::wanted::Wanted;
 use crate::file::Stamp;
-use crate::mirror::{Catalogue, FileError, FileId, Index, Sums, Tree};
+use crate::mirror::{Catalogue, FileError, FileId, FileList, Index, Sums};
 use crate::progress::{Begin, Progress, Silent, Task};
 
 /// What is known of the targets; nothing if they were not checked.
@@ -91,16 +91,17 @@ impl<'a> Look<'a> {
     fn new(index: &Index, wanted: &'a Wanted, mirrors: &[PathBuf], roots: &[PathBuf]) -> Result<Self, Error> {
         // The trees: the snapshot's own, then each label's mirror.
         let all: Vec<&PathBuf> = roots.iter().chain(mirrors).collect();
-        let trees: Vec<Tree> = all.iter().map(|root| Tree::new(root.display().to_string(), root.as_path())).collect();
-        let mut numbers: Vec<Vec<usize>> = vec![Vec::new(); trees.len()];
+        let mut numbers: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
         for (number, target) in wanted.targets.iter().enumerate() {
             numbers[target.tree].push(number);
             target.labels.iter().for_each(|label| numbers[roots.len() + label].push(number));
         }
         // A label's targets are all in one tree of the snapshot, in the order of their paths.
         let path = |&number: &usize| wanted.targets[number].path.as_str();
-        let paths: Vec<Vec<&str>> = numbers.iter().map(|numbers| numbers.iter().map(path).collect()).collect();
-        let catalogue = index.look_up(&trees, &paths, &checksums(wanted))?;
+        let paths = |numbers: &Vec<usize>| numbers.iter().map(path).collect::<Vec<&str>>();
+        let lists =
+            all.into_iter().zip(&numbers).map(|(root, numbers)| FileList::of_existing(root.clone(), &paths(numbers)));
+        let catalogue = index.look_up(lists.collect(), &checksums(wanted))?;
         let mut look = Self {
             wanted,
             own: vec![None; wanted.targets.len()],

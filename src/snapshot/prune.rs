@@ -5,48 +5,48 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use walkdir::{DirEntry, WalkDir};
+
 use super::Error;
 use crate::output;
 
-/// What a tree has.
+/// A tree's files, as far as pruning is concerned.
 #[derive(Default)]
-pub struct Found {
+pub struct TreeFiles {
     /// How many files there are.
     pub all: u64,
     /// Those that no set needs, in the order of their paths.
     pub files: Vec<PathBuf>,
 }
 
-/// The files of a tree that are not `needed`. Symbolic links are files; the place where files wait is none of the tree's.
-pub fn unneeded(root: &Path, needed: &HashSet<&str>) -> Result<Found, Error> {
-    let mut found = Found::default();
-    if root.exists() {
-        walk(root, "", needed, &mut found)?;
+/// The files of a tree that are not `needed`. Symbolic links count as files and are not followed. The staging place is
+/// not part of the tree.
+pub fn unneeded(root: &Path, needed: &HashSet<&str>) -> Result<TreeFiles, Error> {
+    let mut found = TreeFiles::default();
+    if !root.exists() {
+        return Ok(found);
+    }
+    let is_staging =
+        |entry: &DirEntry| entry.depth() == 1 && entry.file_type().is_dir() && entry.file_name() == ".jigpress";
+    let entries = WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
+    for entry in entries.filter_entry(|entry| !is_staging(entry)) {
+        let entry = entry.map_err(|error| unlisted(root, error))?;
+        if !entry.file_type().is_dir() {
+            found.all += 1;
+            // A set cannot need a file whose path is not UTF-8.
+            let path = entry.path().strip_prefix(root).ok().and_then(Path::to_str);
+            if path.is_none_or(|path| !needed.contains(path)) {
+                found.files.push(entry.into_path());
+            }
+        }
     }
     Ok(found)
 }
 
-fn walk(directory: &Path, relative: &str, needed: &HashSet<&str>, found: &mut Found) -> Result<(), Error> {
-    let failed = |source| output::Error::Write { path: directory.to_owned(), source };
-    let mut entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(failed)?;
-    entries.sort_unstable_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name();
-        let text = name.to_str().map(|name| format!("{relative}{name}"));
-        if entry.file_type().map_err(failed)?.is_dir() {
-            // Below a name that is not UTF-8 there is nothing that a set could need.
-            let below = text.unwrap_or_else(|| "\0".to_owned()) + "/";
-            if below != ".jigpress/" {
-                walk(&entry.path(), &below, needed, found)?;
-            }
-        } else {
-            found.all += 1;
-            if text.is_none_or(|text| !needed.contains(text.as_str())) {
-                found.files.push(entry.path());
-            }
-        }
-    }
-    Ok(())
+fn unlisted(root: &Path, error: walkdir::Error) -> output::Error {
+    let path = error.path().unwrap_or(root).to_owned();
+    let source = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+    output::Error::Write { path, source }
 }
 
 /// Removes files, and the directories above them that are empty then, up to the trees' roots.

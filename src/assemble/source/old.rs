@@ -1,8 +1,8 @@
-//! Parts inside of old images, of the same release or another: the matcher looks for their first blocks.
+//! Parts inside old images, of the same release or another: the matcher looks for their first blocks.
 //!
-//! Nothing is known of a file system, so nothing need be mounted. A block that is a short pattern repeated, zeros
-//! usually, is met all over each like run: there the part is assumed where the run begins, and at those places before
-//! its end where sectors begin.
+//! No file system need be understood, so nothing need be mounted. A block that is a short pattern repeated, usually
+//! zeros, occurs all over every run of that pattern. In a run the part is assumed where the run begins, and where sectors
+//! begin shortly before its end.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -16,22 +16,19 @@ use super::Source;
 use crate::assemble::{FirstBlock, Part, Place};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
-use crate::matcher::head::{Head, Marks, period, repetition};
-use crate::matcher::scan::Hits;
-use crate::matcher::table::SignatureTable;
-use crate::matcher::{PartId, Signature};
+use crate::matcher::{Beginning, FirstBlocks, PartId, Signature, SignatureTable};
 use crate::progress::Progress;
 
 /// How much of an image a thread looks at together, in bytes.
 const STRETCH: u64 = 16 << 20;
 
-/// How many places are given for a part, at the most: each that is wrong costs reading the part there.
+/// The most places that are returned for a part. Each wrong one costs reading the part there.
 const MOST_PLACES: usize = 32;
 
-/// How many places are looked at in one stretch: in an image that is made of nothing but first blocks there are more.
+/// The most candidates in one stretch: an image that consists only of first blocks would have far more.
 const MOST_IN_STRETCH: usize = 1 << 16;
 
-/// Where file systems and archives let files begin, in bytes.
+/// The alignments at which file systems and archives place files, in bytes.
 const SECTORS: [u64; 2] = [2048, 512];
 
 /// Images that may have parts inside.
@@ -41,7 +38,7 @@ pub struct OldImages<'a> {
 }
 
 impl<'a> OldImages<'a> {
-    /// These images. They are read when parts are looked for; one that cannot be read is reported as a warning then.
+    /// These images. They are read when parts are looked for; an image that cannot be read is then reported as a warning.
     pub fn new(images: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
         Self { images, progress }
     }
@@ -50,19 +47,20 @@ impl<'a> OldImages<'a> {
 impl Source for OldImages<'_> {
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         let mut places = vec![Vec::new(); parts.len()];
-        let mut by_block_length: HashMap<u32, Vec<usize>> = HashMap::new();
+        let mut by_block_length: HashMap<u32, (Vec<usize>, Vec<Signature>)> = HashMap::new();
         for (number, part) in parts.iter().enumerate() {
-            if let Some(FirstBlock { length, .. }) = part.first_block {
-                by_block_length.entry(length).or_default().push(number);
+            if let Some(FirstBlock { length, rsync64 }) = part.first_block {
+                let (numbers, signatures) = by_block_length.entry(length).or_default();
+                numbers.push(number);
+                signatures.push(Signature::of_first_block(part.length, rsync64));
             }
         }
-        for (block_length, numbers) in by_block_length {
-            let table =
-                SignatureTable::new(block_length, numbers.iter().map(|&number| signature(&parts[number])).collect());
+        for (block_length, (numbers, signatures)) in by_block_length {
+            let table = SignatureTable::new(block_length, signatures);
             for path in &self.images {
                 let file = Arc::from(&**path);
                 match search(path, &table) {
-                    Ok(found) => found.into_iter().for_each(|Found { part, offset, .. }| {
+                    Ok(found) => found.into_iter().for_each(|Candidate { part, offset, .. }| {
                         let places: &mut Vec<_> = &mut places[numbers[part.0 as usize]];
                         if places.len() < MOST_PLACES {
                             places.push(Place::Inside { file: Arc::clone(&file), offset });
@@ -79,67 +77,61 @@ impl Source for OldImages<'_> {
     }
 }
 
-/// What the matcher can know of a part that nobody has: not whether its first block is the one to look for, nor the
-/// block's anchor.
-fn signature(part: &Part) -> Signature {
-    let rsync64 = part.first_block.expect("only parts with one are looked for").rsync64;
-    let marks = Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor: None };
-    Signature { length: part.length, marks }
-}
-
-/// A part that may be in an image. The likelier ones are less.
+/// A part that may be at an offset of an image. Likelier candidates sort first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    /// Whether it is in a run that goes on in the next stretch.
+struct Candidate {
+    /// Whether it is in a run that continues in the next stretch.
     is_cut: bool,
     offset: u64,
     part: PartId,
 }
 
-/// The parts that may be in the image at `path`; the likelier places of each come first.
-fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Found>> {
+/// The parts that may be in the image at `path`, the likeliest places first.
+fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let image = Mapped::open(path)?;
     let starts: Vec<u64> = (0..image.length()).step_by(STRETCH as usize).collect();
     let found: Vec<Vec<_>> =
         starts.into_par_iter().map(|start| search_stretch(&image, start, table)).collect::<io::Result<_>>()?;
     image.intact()?;
-    let mut found: Vec<Found> = found.into_iter().flatten().collect();
+    let mut found: Vec<Candidate> = found.into_iter().flatten().collect();
     found.sort();
     Ok(found)
 }
 
 /// The same for what begins in the stretch at `start`, in any order.
-fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Found>> {
+fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let block = u64::from(table.block_length());
-    // One byte more before it tells whether a run begins at the first; a block less one behind it ends the last block.
+    // One byte before the stretch tells whether a run begins at its first byte. A block less one byte after it completes
+    // the last block.
     let range = start.saturating_sub(1)..image.length().min(start + STRETCH + block - 1);
     let bytes = image.window(range.clone())?;
-    let mut hits = Hits::rolling(table, &bytes);
-    hits.go_on((start - range.start) as usize);
     let mut found = Vec::new();
-    while let Some((at, parts)) = hits.next().filter(|_| found.len() < MOST_IN_STRETCH) {
-        let offset = range.start + at as u64;
+    for Beginning { range: at, run_begins, parts } in FirstBlocks::new(table, &bytes, (start - range.start) as usize) {
         let mut add = |offset: u64, is_cut| {
             let fits = |part: &&PartId| table.signature(**part).length <= image.length() - offset;
-            found.extend(parts.iter().filter(fits).take(MOST_IN_STRETCH).map(|&part| Found { is_cut, offset, part }));
+            found.extend(parts.iter().filter(fits).take(MOST_IN_STRETCH).map(|&part| Candidate {
+                is_cut,
+                offset,
+                part,
+            }));
         };
-        match period(&bytes[at..at + block as usize]) {
-            None => add(offset, false),
-            Some(period) => {
-                let end = at + repetition(&bytes[at..], period as usize);
-                let begins_here = at == 0 || at < period as usize || bytes[at - 1] != bytes[at - 1 + period as usize];
-                let is_cut = end == bytes.len() && range.end < image.length();
-                let run = offset..range.start + end as u64;
-                likely(run, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
-                hits.go_on(end + 1 - block as usize);
+        let in_image = range.start + at.start as u64..range.start + at.end as u64;
+        match run_begins {
+            None => add(in_image.start, false),
+            Some(begins_here) => {
+                let is_cut = at.end == bytes.len() && range.end < image.length();
+                likely(in_image, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
             }
+        }
+        if found.len() >= MOST_IN_STRETCH {
+            break;
         }
     }
     image.let_go(range);
     Ok(found)
 }
 
-/// Where a part that begins like a run may begin in it: the likeliest offsets.
+/// The likeliest offsets in a run for a part that begins like it.
 fn likely(run: Range<u64>, begins_here: bool, block: u64) -> Vec<u64> {
     let mut offsets = if begins_here { vec![run.start] } else { Vec::new() };
     let last = run.end - block;

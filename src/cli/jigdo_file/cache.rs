@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use jigdo::Checksum;
 
-use super::files::{Found, Name};
+use super::files::{GivenFile, Name};
 use super::options::Options;
 use super::{Error, say};
 use crate::file::{Stamp, now_ns};
-use crate::mirror::{self, Catalogue, FileId, Index, NamedTree};
+use crate::mirror::{self, Catalogue, FileId, FileList, Index};
 use crate::progress::Progress;
 
 /// An index, and how to use it.
@@ -59,7 +59,7 @@ impl Cache {
     /// Looks up these files, and reads those first blocks, of these lengths, that are not known yet.
     pub fn catalogue(
         &self,
-        found: &[Found],
+        found: &[GivenFile],
         block_lengths: &[u32],
         checksums: &[Checksum],
         progress: &dyn Progress,
@@ -73,9 +73,9 @@ impl Cache {
             }
         }
         let places: BTreeMap<PathBuf, usize> = trees.keys().cloned().zip(0..).collect();
-        let named = trees.into_iter().map(|(root, files)| NamedTree { root, files }).collect();
-        let catalogue = self.index.refresh_named(named, block_lengths, checksums, progress)?;
-        let id = |found: &Found| {
+        let lists = trees.into_iter().map(|(root, files)| FileList { root, files }).collect();
+        let catalogue = self.index.refresh_files(lists, block_lengths, checksums, progress)?;
+        let id = |found: &GivenFile| {
             let tree = places.get(&roots[found.name.root().as_bytes()])?;
             catalogue.find(*tree, found.name.rest().to_str()?)
         };

@@ -9,7 +9,9 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
 
 use super::names::STANDARD;
 use super::say;
@@ -53,19 +55,19 @@ impl Name {
         if self.root == "/" { self.path().into_os_string() } else { self.rest.clone() }
     }
 
-    fn below(&self, entry: &OsStr) -> Self {
+    fn below(&self, path: &Path) -> Self {
         let mut rest = self.rest.as_bytes().to_vec();
         if !rest.is_empty() && !rest.ends_with(b"/") {
             rest.push(b'/');
         }
-        rest.extend_from_slice(entry.as_bytes());
+        rest.extend_from_slice(path.as_os_str().as_bytes());
         Self { root: self.root.clone(), rest: OsString::from_vec(rest) }
     }
 }
 
 /// A regular file that is not empty.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct GivenFile {
     pub name: Name,
     pub stamp: Stamp,
 }
@@ -74,7 +76,7 @@ pub struct Found {
 pub struct Finder<'a> {
     /// Returns the known stamp of a missing file, if `--no-check-files` allows its use.
     known: &'a dyn Fn(&Name) -> Option<Stamp>,
-    found: Vec<Found>,
+    found: Vec<GivenFile>,
     /// Devices and inodes of all files and directories found so far.
     seen: HashSet<(u64, u64)>,
     /// Symbolic links in directories, to follow last: their targets may also be found without them.
@@ -87,7 +89,7 @@ impl<'a> Finder<'a> {
     }
 
     /// All files that these arguments and lists name. A list that is `-` is read from `input` up to its first empty line.
-    pub fn find(mut self, arguments: &[OsString], lists: &[PathBuf], input: &mut dyn BufRead) -> Vec<Found> {
+    pub fn find(mut self, arguments: &[OsString], lists: &[PathBuf], input: &mut dyn BufRead) -> Vec<GivenFile> {
         for argument in arguments {
             self.add(Name::new(argument));
         }
@@ -127,72 +129,66 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds what has this name.
+    /// Adds the file with this name, or the files in the directory with this name and below it.
     fn add(&mut self, name: Name) {
-        // The entries in work, the innermost directory's last: a tree may be deeper than a stack.
-        let mut ahead = vec![VecDeque::from([(name, false)])];
-        while let Some(entries) = ahead.last_mut() {
-            match entries.pop_front() {
-                None => drop(ahead.pop()),
-                Some((name, true)) => self.links.push_back(name),
-                Some((name, false)) => ahead.extend(self.add_object(name)),
+        if !self.add_object(&name) {
+            return;
+        }
+        let top = name.path();
+        let mut entries = WalkDir::new(&top).min_depth(1).into_iter();
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let path = error.path().unwrap_or(&top).to_owned();
+                    let cause = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+                    passed_over(&path, &cause);
+                    continue;
+                }
+            };
+            let name = name.below(entry.path().strip_prefix(&top).unwrap_or(entry.path()));
+            if entry.path_is_symlink() {
+                self.links.push_back(name);
+            } else if !self.add_object(&name) && entry.file_type().is_dir() {
+                entries.skip_current_dir();
             }
         }
     }
 
-    /// Adds a file, or gives what a directory has.
-    fn add_object(&mut self, name: Name) -> Option<VecDeque<(Name, bool)>> {
+    /// Adds what has this name if it is a file. Returns whether it is a directory that is met for the first time.
+    fn add_object(&mut self, name: &Name) -> bool {
         let metadata = match fs::metadata(name.path()) {
             Ok(metadata) => metadata,
             Err(error) => {
-                match (self.known)(&name) {
+                match (self.known)(name) {
                     Some(stamp) if self.seen.insert((stamp.device, stamp.inode)) => {
-                        self.found.push(Found { name, stamp });
+                        self.found.push(GivenFile { name: name.clone(), stamp });
                     }
                     Some(_) => {}
-                    None => passed_over(&name, &error),
+                    None => passed_over(&name.path(), &error),
                 }
-                return None;
+                return false;
             }
         };
         // A pipe, a socket or a device has no bytes that an image could contain.
         if !(metadata.is_dir() || metadata.is_file()) || !self.seen.insert((metadata.dev(), metadata.ino())) {
-            return None;
+            return false;
         }
         if metadata.is_file() && metadata.len() > 0 {
-            self.found.push(Found { name, stamp: Stamp::of(&metadata) });
-            return None;
+            self.found.push(GivenFile { name: name.clone(), stamp: Stamp::of(&metadata) });
         }
-        metadata.is_dir().then(|| Self::list(&name))
-    }
-
-    /// What a directory has, and whether each is a symbolic link.
-    fn list(directory: &Name) -> VecDeque<(Name, bool)> {
-        let mut entries = VecDeque::new();
-        let mut list = || -> io::Result<()> {
-            for entry in fs::read_dir(directory.path())? {
-                let entry = entry?;
-                let is_link = entry.file_type()?.is_symlink();
-                entries.push_back((directory.below(&entry.file_name()), is_link));
-            }
-            Ok(())
-        };
-        if let Err(error) = list() {
-            passed_over(directory, &error);
-        }
-        entries
+        metadata.is_dir()
     }
 }
 
-fn passed_over(name: &Name, error: &io::Error) {
-    say(format_args!("{:?} is passed over: {error}", name.path()));
+fn passed_over(path: &Path, error: &io::Error) {
+    say(format_args!("{path:?} is passed over: {error}"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
     #[test]
     fn a_name_is_cut_at_its_last_double_slash() {

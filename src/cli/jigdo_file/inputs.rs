@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jigdo::jigdo_file::Draft;
 
-use super::files::Found;
+use super::files::GivenFile;
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, say};
@@ -36,7 +36,7 @@ pub fn read_draft(options: &Options, names: &Names, input: &mut dyn BufRead) -> 
 }
 
 /// The files that may be parts: not the image itself, and none whose name a jigdo file cannot contain.
-pub fn possible(mut found: Vec<Found>, image: &Stamp) -> Vec<Found> {
+pub fn possible(mut found: Vec<GivenFile>, image: &Stamp) -> Vec<GivenFile> {
     found.retain(|found| {
         let rest = found.name.rest().to_str().filter(|rest| !rest.contains(char::is_control));
         let cause = match rest {

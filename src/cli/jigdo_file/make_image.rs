@@ -7,7 +7,7 @@ use std::io;
 use jigdo::template::{Area, Description, Tmp};
 
 use super::cache::{Cache, Catalogued};
-use super::files::{Finder, Found};
+use super::files::{Finder, GivenFile};
 use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::{Error, Outcome, progress, say, standard_input};
@@ -66,7 +66,7 @@ fn check_outputs(names: &Names, description: &Description, force: bool) -> Resul
 }
 
 /// The files that are as long as some part. No others are opened.
-fn of_right_lengths(mut found: Vec<Found>, description: &Description) -> Vec<Found> {
+fn of_right_lengths(mut found: Vec<GivenFile>, description: &Description) -> Vec<GivenFile> {
     let mut lengths: Vec<u64> =
         description.areas.iter().filter(|area| matches!(area, Area::Part { .. })).map(Area::length).collect();
     lengths.sort_unstable();
@@ -100,12 +100,12 @@ fn print_result(report: &assemble::Report, names: &Names, options: &Options) {
 
 /// Finds parts among files by length, by first block, and by sum if the cache knows it.
 struct Files<'a> {
-    by_length: HashMap<u64, Vec<(&'a Found, Option<FileId>)>>,
+    by_length: HashMap<u64, Vec<(&'a GivenFile, Option<FileId>)>>,
     catalogued: &'a Catalogued,
 }
 
 impl<'a> Files<'a> {
-    fn new(found: &'a [Found], catalogued: &'a Catalogued) -> Self {
+    fn new(found: &'a [GivenFile], catalogued: &'a Catalogued) -> Self {
         let mut by_length: HashMap<u64, Vec<_>> = HashMap::new();
         for (found, file) in found.iter().zip(&catalogued.files) {
             // A file outside the catalogue is usable only if its name, which is not UTF-8, is the reason. Unreadable files

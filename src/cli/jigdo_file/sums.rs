@@ -7,7 +7,7 @@ use jigdo::base64;
 use jigdo::{Checksum, Sum};
 
 use super::cache::{Cache, Catalogued};
-use super::files::{Finder, Found};
+use super::files::{Finder, GivenFile};
 use super::options::Options;
 use super::{Error, Outcome, progress, say, standard_input};
 use crate::digest;
@@ -40,7 +40,7 @@ pub fn run(options: &Options, checksum: Checksum) -> Result<Outcome, Error> {
 }
 
 /// The file's sum, from the catalogue if the file is in it.
-fn sum_of(found: &Found, file: Option<FileId>, catalogued: &Catalogued, checksum: Checksum) -> Option<Sum> {
+fn sum_of(found: &GivenFile, file: Option<FileId>, catalogued: &Catalogued, checksum: Checksum) -> Option<Sum> {
     if let Some(file) = file {
         return Some(catalogued.catalogue.known_sums(file)?.part(checksum)?.sum);
     }
@@ -53,7 +53,7 @@ fn sum_of(found: &Found, file: Option<FileId>, catalogued: &Catalogued, checksum
     sum.map_err(|error| say(format_args!("{}: {error}", path.display()))).ok()
 }
 
-fn print(out: &mut impl Write, found: &Found, sum: &Sum, hex: bool) -> io::Result<()> {
+fn print(out: &mut impl Write, found: &GivenFile, sum: &Sum, hex: bool) -> io::Result<()> {
     let sum = if hex { sum.to_string() } else { base64::encode(sum.as_bytes()) };
     write!(out, "{sum}  ")?;
     out.write_all(found.name.shown().as_bytes())?;
