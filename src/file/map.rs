@@ -5,18 +5,20 @@
 //! the signal is caught, a page of zeros takes the lost one's place, and [`Mapped::intact`] says so afterwards: who
 //! uses bytes of a window for a lasting result asks it before he keeps the result.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::atomic::Ordering;
 
-use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::open::open;
+use super::sigbus::{INSTALL, PAGE, Watched, install_handler};
+use super::window::{Window, zeros};
 use crate::file::Bytes;
 use crate::file::Stamp;
 
@@ -184,68 +186,6 @@ impl Mapped {
     }
 }
 
-/// Opens a file for reading. Should a pipe be in its place, that does not wait for a writer.
-///
-/// Reading leaves access times alone: to write them for every file of a mirror costs more than to read their heads.
-/// The system allows that for one's own files only.
-pub fn open(path: &Path) -> io::Result<File> {
-    static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
-    let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
-    if IS_ALLOWED.load(Ordering::Relaxed) {
-        match open(libc::O_NOATIME) {
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => IS_ALLOWED.store(false, Ordering::Relaxed),
-            result => return result,
-        }
-    }
-    open(0)
-}
-
-/// A range of a mapped file's bytes.
-pub enum Window<'a> {
-    /// Of the map, or zeros that all share.
-    Borrowed(&'a [u8]),
-    /// Zeros of its own.
-    Owned(Mmap),
-}
-
-impl Deref for Window<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Borrowed(bytes) => bytes,
-            Self::Owned(map) => map,
-        }
-    }
-}
-
-/// `length` zeros.
-fn zeros(length: usize) -> io::Result<Window<'static>> {
-    /// As long as most windows, so that few have to make zeros of their own.
-    const SHARED: usize = 64 << 20;
-    static ZEROS: OnceLock<Mmap> = OnceLock::new();
-    if length > SHARED {
-        return map_zeros(length).map(Window::Owned);
-    }
-    let shared = match ZEROS.get() {
-        Some(shared) => shared,
-        None => {
-            let map = map_zeros(SHARED)?;
-            ZEROS.get_or_init(|| map)
-        }
-    };
-    Ok(Window::Borrowed(&shared[..length]))
-}
-
-/// Zeros that take addresses and page tables, but no memory: all their pages are the kernel's page of zeros.
-fn map_zeros(length: usize) -> io::Result<Mmap> {
-    let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?.make_read_only()?;
-    // Both are only advice. There is a huge page of zeros too, which makes 512 page faults one.
-    let _ = map.advise(Advice::HugePage);
-    let _ = map.advise(Advice::PopulateRead);
-    Ok(map)
-}
-
 impl Bytes for Mapped {
     type Window<'a> = Window<'a>;
 
@@ -270,121 +210,10 @@ impl Bytes for Mapped {
     }
 }
 
-/// A map of a file whose lost pages the SIGBUS handler replaces.
-struct Watched {
-    map: Mmap,
-    /// Its place in `RANGES`.
-    place: usize,
-}
-
-/// A range of addresses in which the SIGBUS handler may replace lost pages. An `end` of 0: free to take.
-struct AddressRange {
-    start: AtomicUsize,
-    end: AtomicUsize,
-    lost: AtomicBool,
-}
-
-/// How many files can be mapped at once in the process. Few systems let it open as many.
-const MOST_FILES: usize = 1 << 16;
-
-static RANGES: [AddressRange; MOST_FILES] = [const {
-    AddressRange { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) }
-}; MOST_FILES];
-/// Where the next search for a free place in `RANGES` begins.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-static INSTALL: Once = Once::new();
-
-impl Watched {
-    /// Maps the first `length` bytes of `file`.
-    fn over(file: &File, length: u64) -> io::Result<Self> {
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
-        // are not the same each time, which the hashes that everything is checked with find out, and `intact`
-        // too. Pages that vanish are caught by the SIGBUS handler.
-        let map = unsafe { MmapOptions::new().len(length).map(file)? };
-        // Nothing before a missing page is to be read with it, and one that was used does not outlive others for that.
-        let _ = map.advise(Advice::Sequential);
-        let start = map.as_ptr() as usize;
-        for _ in 0..MOST_FILES {
-            let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_FILES;
-            let range = &RANGES[place];
-            // The end is taken first and the start set after it: between the two the range is empty.
-            if range.end.compare_exchange(0, start + length, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                range.lost.store(false, Ordering::Relaxed);
-                range.start.store(start, Ordering::Release);
-                return Ok(Self { map, place });
-            }
-        }
-        Err(io::Error::other(format!("more than {MOST_FILES} files are mapped at once")))
-    }
-
-    fn has_lost_pages(&self) -> bool {
-        RANGES[self.place].lost.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        // Before the map goes, and its addresses to somebody else.
-        let range = &RANGES[self.place];
-        range.start.store(usize::MAX, Ordering::Release);
-        range.end.store(0, Ordering::Release);
-    }
-}
-
-/// What SIGBUS did before, for faults that are not ours.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
-static PAGE: AtomicUsize = AtomicUsize::new(4096);
-
-fn install_handler() {
-    // SAFETY: plain calls into libc with valid pointers; the handler only does what a signal handler may.
-    unsafe {
-        PAGE.store(libc::sysconf(libc::_SC_PAGESIZE) as usize, Ordering::Relaxed);
-        let mut before: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGBUS, std::ptr::null(), &mut before);
-        let _ = BEFORE.set(before);
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = replace_lost_page as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
-    }
-}
-
-/// Puts a page of zeros where a watched one was lost. Any other fault goes to whoever handled SIGBUS before.
-extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel passes a valid `siginfo_t` to a handler installed with SA_SIGINFO.
-    let address = unsafe { (*info).si_addr() } as usize;
-    let page = PAGE.load(Ordering::Relaxed);
-    let range = RANGES
-        .iter()
-        .find(|range| (range.start.load(Ordering::Acquire)..range.end.load(Ordering::Acquire)).contains(&address));
-    // SAFETY: the page lies in a mapping that belongs to a live file, whose other users only read; `mmap` and
-    // `sigaction` are system calls without state of their own, so a handler may make them.
-    unsafe {
-        if let Some(range) = range {
-            let zeros = libc::mmap(
-                (address / page * page) as *mut libc::c_void,
-                page,
-                libc::PROT_READ,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-                -1,
-                0,
-            );
-            if zeros != libc::MAP_FAILED {
-                range.lost.store(true, Ordering::Release);
-                return;
-            }
-        }
-        // Returning makes the same access fault again, this time under the earlier disposition.
-        if let Some(before) = BEFORE.get() {
-            libc::sigaction(libc::SIGBUS, before, std::ptr::null_mut());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memmap2::MmapOptions;
     use std::io::Write as _;
     use std::os::unix::fs::FileExt as _;
 

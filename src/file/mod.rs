@@ -3,8 +3,14 @@
 mod bytes;
 #[allow(unsafe_code)]
 mod map;
+mod open;
+#[allow(unsafe_code)]
+mod sigbus;
 mod stamp;
+mod window;
 
 pub use bytes::{Bytes, Region};
-pub use map::{Mapped, Window, open};
+pub use map::Mapped;
+pub use open::open;
 pub use stamp::{Stamp, now_ns};
+pub use window::Window;
