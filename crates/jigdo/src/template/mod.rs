@@ -7,11 +7,13 @@
 pub mod description;
 mod reader;
 mod tmp;
+mod unmatched;
 mod workers;
 mod writer;
 
-pub use reader::{Error, Piece, Template, Unmatched};
+pub use reader::{Error, Piece, Template};
 pub use tmp::Tmp;
+pub use unmatched::Unmatched;
 pub use workers::{Sequential, Workers};
 pub use writer::{Options, WriteError, Writer, most_bytes};
 
