@@ -1,4 +1,4 @@
-//! Files as bytes: opened, mapped into memory, looked at through windows, and told apart by their stamps.
+//! Files as bytes: opened, mapped into memory, read through windows, and identified by their stamps.
 
 mod bytes;
 #[allow(unsafe_code)]

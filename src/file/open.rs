@@ -6,10 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Opens a file for reading. Should a pipe be in its place, that does not wait for a writer.
+/// Opens a file for reading. If it is a pipe, this does not wait for a writer.
 ///
-/// Reading leaves access times alone: to write them for every file of a mirror costs more than to read their heads.
-/// The system allows that for one's own files only.
+/// Reading does not update access times where the system allows that, which is for one's own files only. To write them
+/// for every file of a mirror would cost more than to read the files' heads.
 pub fn open(path: &Path) -> io::Result<File> {
     static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
     let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);

@@ -1,4 +1,7 @@
-//! Maps of files whose lost pages are replaced by pages of zeros, instead of the process being killed by SIGBUS.
+//! Maps of files that survive the loss of pages.
+//!
+//! When a mapped file shrinks, or its disk fails, a process that touches a lost page is killed with SIGBUS. Here the
+//! signal is caught, and a page of zeros takes the place of the lost one. [`GuardedMap::has_lost_pages`] reports it.
 
 use std::fs::File;
 use std::io;
@@ -8,72 +11,80 @@ use std::sync::{Once, OnceLock};
 use memmap2::{Advice, Mmap, MmapOptions};
 
 /// A map of a file whose lost pages the SIGBUS handler replaces.
-pub(super) struct Watched {
+pub(super) struct GuardedMap {
     pub(super) map: Mmap,
-    /// Its place in `RANGES`.
-    place: usize,
+    /// Its index in `RANGES`.
+    slot: usize,
 }
 
-/// A range of addresses in which the SIGBUS handler may replace lost pages. An `end` of 0: free to take.
+/// A range of addresses in which the SIGBUS handler may replace lost pages. One with an `end` of 0 is free.
 struct AddressRange {
     start: AtomicUsize,
     end: AtomicUsize,
     lost: AtomicBool,
 }
 
-/// How many files can be mapped at once in the process. Few systems let it open as many.
-const MOST_FILES: usize = 1 << 16;
+/// How many files the process can map at the same time. Few systems let it open as many.
+const MAX_MAPS: usize = 1 << 16;
 
-static RANGES: [AddressRange; MOST_FILES] = [const {
+static RANGES: [AddressRange; MAX_MAPS] = [const {
     AddressRange { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) }
-}; MOST_FILES];
-/// Where the next search for a free place in `RANGES` begins.
+}; MAX_MAPS];
+/// Where the next search for a free one of `RANGES` begins.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-pub(super) static INSTALL: Once = Once::new();
 
-impl Watched {
-    /// Maps the first `length` bytes of `file`.
-    pub(super) fn over(file: &File, length: u64) -> io::Result<Self> {
+impl GuardedMap {
+    /// Maps the first `length` bytes of `file`, at least one.
+    pub(super) fn new(file: &File, length: u64) -> io::Result<Self> {
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(install_handler);
         let length = usize::try_from(length).map_err(io::Error::other)?;
-        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
-        // are not the same each time, which the hashes that everything is checked with find out, and `intact`
-        // too. Pages that vanish are caught by the SIGBUS handler.
+        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file, so that the same
+        // bytes may be read with different values. The hashes that everything is checked with detect that, and so does
+        // `Mapped::intact`. Pages that vanish are replaced by the SIGBUS handler.
         let map = unsafe { MmapOptions::new().len(length).map(file)? };
-        // Nothing before a missing page is to be read with it, and one that was used does not outlive others for that.
+        // A page fault need not read the pages before it, and used pages need not be kept longer than others.
         let _ = map.advise(Advice::Sequential);
         let start = map.as_ptr() as usize;
-        for _ in 0..MOST_FILES {
-            let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_FILES;
-            let range = &RANGES[place];
-            // The end is taken first and the start set after it: between the two the range is empty.
+        for _ in 0..MAX_MAPS {
+            let slot = NEXT.fetch_add(1, Ordering::Relaxed) % MAX_MAPS;
+            let range = &RANGES[slot];
+            // The end is set first, then the start: between the two the range is empty.
             if range.end.compare_exchange(0, start + length, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 range.lost.store(false, Ordering::Relaxed);
                 range.start.store(start, Ordering::Release);
-                return Ok(Self { map, place });
+                return Ok(Self { map, slot });
             }
         }
-        Err(io::Error::other(format!("more than {MOST_FILES} files are mapped at once")))
+        Err(io::Error::other(format!("more than {MAX_MAPS} files are mapped at once")))
     }
 
+    /// Whether any page was lost, and replaced by zeros, since the file was mapped.
     pub(super) fn has_lost_pages(&self) -> bool {
-        RANGES[self.place].lost.load(Ordering::Acquire)
+        RANGES[self.slot].lost.load(Ordering::Acquire)
     }
 }
 
-impl Drop for Watched {
+impl Drop for GuardedMap {
     fn drop(&mut self) {
-        // Before the map goes, and its addresses to somebody else.
-        let range = &RANGES[self.place];
+        // Before the map is dropped, after which its addresses may be used for something else.
+        let range = &RANGES[self.slot];
         range.start.store(usize::MAX, Ordering::Release);
         range.end.store(0, Ordering::Release);
     }
 }
 
-/// What SIGBUS did before, for faults that are not ours.
+/// The earlier disposition of SIGBUS, for faults outside of `RANGES`.
 static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
-pub(super) static PAGE: AtomicUsize = AtomicUsize::new(4096);
+/// The length of a page of memory, in bytes. The first map sets it.
+static PAGE: AtomicUsize = AtomicUsize::new(4096);
 
-pub(super) fn install_handler() {
+/// The length of a page of memory, in bytes. There must be a map.
+pub(super) fn page_size() -> usize {
+    PAGE.load(Ordering::Relaxed)
+}
+
+fn install_handler() {
     // SAFETY: plain calls into libc with valid pointers; the handler only does what a signal handler may.
     unsafe {
         PAGE.store(libc::sysconf(libc::_SC_PAGESIZE) as usize, Ordering::Relaxed);
@@ -87,16 +98,16 @@ pub(super) fn install_handler() {
     }
 }
 
-/// Puts a page of zeros where a watched one was lost. Any other fault goes to whoever handled SIGBUS before.
+/// Replaces a lost page of a guarded map by a page of zeros. Any other fault goes to the earlier handler.
 extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler installed with SA_SIGINFO.
     let address = unsafe { (*info).si_addr() } as usize;
-    let page = PAGE.load(Ordering::Relaxed);
+    let page = page_size();
     let range = RANGES
         .iter()
         .find(|range| (range.start.load(Ordering::Acquire)..range.end.load(Ordering::Acquire)).contains(&address));
-    // SAFETY: the page lies in a mapping that belongs to a live file, whose other users only read; `mmap` and
-    // `sigaction` are system calls without state of their own, so a handler may make them.
+    // SAFETY: the page lies in a live map, which is only read elsewhere. `mmap` and `sigaction` are plain system calls,
+    // which a signal handler may make.
     unsafe {
         if let Some(range) = range {
             let zeros = libc::mmap(
@@ -112,7 +123,7 @@ extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *
                 return;
             }
         }
-        // Returning makes the same access fault again, this time under the earlier disposition.
+        // After this returns, the same access faults again, now under the earlier disposition.
         if let Some(before) = BEFORE.get() {
             libc::sigaction(libc::SIGBUS, before, std::ptr::null_mut());
         }

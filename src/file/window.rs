@@ -1,4 +1,4 @@
-//! The windows through which a mapped file is looked at.
+//! The windows through which a mapped file is read.
 
 use std::io;
 use std::ops::Deref;
@@ -8,9 +8,9 @@ use memmap2::{Advice, Mmap, MmapOptions};
 
 /// A range of a mapped file's bytes.
 pub enum Window<'a> {
-    /// Of the map, or zeros that all share.
+    /// Bytes of the map, or of the zeros that all windows share.
     Borrowed(&'a [u8]),
-    /// Zeros of its own.
+    /// More zeros than are shared.
     Owned(Mmap),
 }
 
@@ -25,9 +25,9 @@ impl Deref for Window<'_> {
     }
 }
 
-/// `length` zeros.
+/// A window of `length` zeros.
 pub(super) fn zeros(length: usize) -> io::Result<Window<'static>> {
-    /// As long as most windows, so that few have to make zeros of their own.
+    /// As long as most windows, so that few need zeros of their own.
     const SHARED: usize = 64 << 20;
     static ZEROS: OnceLock<Mmap> = OnceLock::new();
     if length > SHARED {
@@ -43,10 +43,10 @@ pub(super) fn zeros(length: usize) -> io::Result<Window<'static>> {
     Ok(Window::Borrowed(&shared[..length]))
 }
 
-/// Zeros that take addresses and page tables, but no memory: all their pages are the kernel's page of zeros.
+/// Maps zeros that take addresses and page tables, but no memory: all their pages are the kernel's page of zeros.
 fn map_zeros(length: usize) -> io::Result<Mmap> {
     let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?.make_read_only()?;
-    // Both are only advice. There is a huge page of zeros too, which makes 512 page faults one.
+    // Both are only advice. The kernel has a huge page of zeros too, which turns 512 page faults into one.
     let _ = map.advise(Advice::HugePage);
     let _ = map.advise(Advice::PopulateRead);
     Ok(map)

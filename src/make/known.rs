@@ -110,7 +110,7 @@ impl Bytes for Image<'_> {
         // Of an image that is known, only what is unknown is looked at.
         match self.contents.is_empty() {
             true => self.mapped.window(range),
-            false => self.mapped.sparing_window(range),
+            false => self.mapped.lazy_window(range),
         }
     }
 

@@ -83,7 +83,7 @@ impl Passage<'_> {
             let limit = image.length().min(window.end + AHEAD * self.window);
             // Of an image whose sums are known, little is read.
             if !algorithms.is_empty() {
-                image.mapped.expect(window.end..limit);
+                image.mapped.prefetch(window.end..limit);
             }
             streams.allow(limit);
             // What was found before is written while the search goes on.
@@ -97,7 +97,7 @@ impl Passage<'_> {
             areas.iter().cloned().for_each(|area| layout.push(area));
             found(&areas)?;
             let summed = streams.position().unwrap_or(window.end);
-            image.mapped.let_go(0..offset.saturating_sub(AHEAD * self.window).min(summed));
+            image.mapped.release(0..offset.saturating_sub(AHEAD * self.window).min(summed));
             offset = window.end;
             self.progress.report(Event::ImageAdvanced { image: self.number, offset });
             if offset == image.length() {

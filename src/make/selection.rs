@@ -99,13 +99,13 @@ impl PartSums for SelectionSums<'_> {
         self.checksum
     }
 
-    fn expect(&self, parts: &[PartId]) {
+    fn prefetch(&self, parts: &[PartId]) {
         let files = self.catalogue.expect(&self.files(parts));
         self.reading.lock().extend(files);
     }
 
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
-        self.expect(parts);
+        self.prefetch(parts);
         let files = self.files(parts);
         self.catalogue.attend(&files);
         let sums = self.catalogue.sums(&files, self.progress);

@@ -61,7 +61,7 @@ pub trait PartSums: Sync {
     fn checksum(&self) -> Checksum;
 
     /// Says that the sums of these parts will be asked for soon.
-    fn expect(&self, _parts: &[PartId]) {}
+    fn prefetch(&self, _parts: &[PartId]) {}
 
     /// The sums of each of these parts; `None` for one that cannot be had, which then is not matched.
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>>;

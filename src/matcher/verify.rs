@@ -81,7 +81,7 @@ pub fn verify<B: Bytes + ?Sized>(
     let candidates = assumptions.iter().flat_map(|assumption| &assumption.candidates);
     let favourites: Vec<PartId> = candidates.filter_map(|(_, parts)| parts.first().copied()).collect();
     let sums = subject.sums;
-    sums.expect(&favourites);
+    sums.prefetch(&favourites);
     let regions = contents_of_regions(subject, assumptions, reach)?;
     let mut favourites = sums.sums(&favourites).into_iter();
     let mut verdicts = Vec::with_capacity(assumptions.len());

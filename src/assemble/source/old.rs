@@ -135,7 +135,7 @@ fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
             }
         }
     }
-    image.let_go(range);
+    image.release(range);
     Ok(found)
 }
 

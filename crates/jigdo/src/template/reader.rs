@@ -1,5 +1,5 @@
-//! Reads templates. Nothing in a file is believed before it is checked against the file's length, so a hostile one
-//! costs no more memory than a few times its own size.
+//! Reads templates. Every length that a file states is checked against the file's own before it is used, so a hostile
+//! file costs at most a few times its size in memory.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
@@ -7,13 +7,15 @@ use super::Unmatched;
 use super::description::{self, MAX_AREAS, MAX_DESCRIPTION_LENGTH, MIN_LENGTH};
 use super::{Compression, DESCRIPTION_HEAD, DESCRIPTION_ID, Description, MAGIC, MAX_LENGTH, PIECE_HEAD, u48};
 
-/// The longest header that is read, in bytes. Those in use have some 150.
+/// The longest header that is read, in bytes. Real ones have about 150.
 const MAX_HEADER: u64 = 64 << 10;
 
 /// What is wrong with a template. Offsets are in bytes from the template's start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error("this is not a template: it does not begin with \"JigsawDownload template\"")]
     NotATemplate,
@@ -34,7 +36,7 @@ pub enum Error {
     #[error("offset {offset}: neither compressed data nor the description begins here")]
     UnknownPart { offset: u64 },
     #[error(
-        "offset {offset}: a piece of compressed data says that it is {length} bytes long, but {available} are left"
+        "offset {offset}: a piece of compressed data states a length of {length} bytes, but only {available} are left"
     )]
     PieceLength { offset: u64, length: u64, available: u64 },
     #[error("offset {offset}: the pieces up to here have more than {MAX_LENGTH} bytes of unmatched data")]
@@ -53,23 +55,23 @@ pub enum Error {
     MixedChecksums { offset: u64 },
     #[error("offset {offset}: the description has more than {MAX_AREAS} areas")]
     TooManyAreas { offset: u64 },
-    #[error("offset {offset}: the description begins here, behind as many bytes of an image that should have {image}")]
-    NotBehindImage { offset: u64, image: u64 },
+    #[error("offset {offset}: the description begins here, but the image before it should have {image} bytes")]
+    NotAfterImage { offset: u64, image: u64 },
     #[error("offset {offset}: the image has {image} bytes, but its areas add up to {areas}")]
     AreasDoNotAddUp { offset: u64, areas: u64, image: u64 },
-    #[error("the template carries {pieces} bytes of unmatched data, but its description speaks of {areas}")]
+    #[error("the template carries {pieces} bytes of unmatched data, but its areas need {areas}")]
     UnmatchedDoesNotAddUp { pieces: u64, areas: u64 },
     #[error("offset {offset}: this piece's {compression} data are corrupt: {reason}", compression = .compression.name())]
     Corrupt { offset: u64, compression: Compression, reason: String },
-    #[error("offset {offset}: this piece inflates to more than the {length} bytes that it says")]
+    #[error("offset {offset}: this piece inflates to more than the {length} bytes that it states")]
     InflatesToMore { offset: u64, length: u64 },
-    #[error("offset {offset}: this piece inflates to {inflated} bytes, but says that it has {length}")]
+    #[error("offset {offset}: this piece inflates to {inflated} bytes, but states {length}")]
     InflatesToLess { offset: u64, inflated: u64, length: u64 },
-    #[error("offset {offset}: this piece has {trailing} bytes behind the end of its compressed data")]
+    #[error("offset {offset}: this piece has {trailing} bytes after the end of its compressed data")]
     TrailingBytes { offset: u64, trailing: u64 },
 }
 
-/// Inside an [`io::Error`] of kind `InvalidData`, as [`Unmatched`] gives it.
+/// Wraps the error in an [`io::Error`] of kind `InvalidData`, as [`Unmatched`] returns it.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error {
@@ -90,10 +92,12 @@ pub struct Piece {
     pub unmatched_offset: u64,
     /// How long its data are, uncompressed.
     pub unmatched_length: u64,
+    /// How its data are compressed.
     pub compression: Compression,
 }
 
-/// A template that has been read and found consistent; only the compressed data themselves are still unseen.
+/// A template that has been read and found consistent. Its compressed data are only read, and checked, by
+/// [`Template::unmatched`].
 #[derive(Debug)]
 pub struct Template<R> {
     /// As the header says: `1.0` to `1.2`, or `2.0`.
@@ -102,8 +106,9 @@ pub struct Template<R> {
     pub creator: String,
     /// The header's second line, without white space around it.
     pub comment: String,
-    /// In image order.
+    /// The pieces of unmatched data, in image order.
     pub pieces: Vec<Piece>,
+    /// The image's areas, its length and its sum.
     pub description: Description,
     input: R,
 }
@@ -134,19 +139,19 @@ impl<R: Read + Seek> Template<R> {
         Ok(Self { version, creator, comment, pieces, description, input })
     }
 
-    /// The unmatched data of the whole image, uncompressed, from their start.
+    /// Reads the unmatched data of the whole image, uncompressed, from their start.
     pub fn unmatched(&mut self) -> Unmatched<'_, R> {
         Unmatched::new(&mut self.input, &self.pieces)
     }
 
-    /// The same by way of another input that gives the same bytes: so several can read at once.
+    /// The same through another `input` with the same bytes, so that several threads can read at once.
     pub fn unmatched_in<'a, I: Read + Seek>(&'a self, input: &'a mut I) -> Unmatched<'a, I> {
         Unmatched::new(input, &self.pieces)
     }
 }
 
 impl Template<io::Empty> {
-    /// A template in memory of an image that is all parts, for whoever asks for nothing but these.
+    /// A template without pieces, for an image that consists of parts alone.
     pub fn without_data(description: Description) -> Self {
         let (version, creator, comment) = Default::default();
         Self { version, creator, comment, pieces: Vec::new(), description, input: io::empty() }
@@ -199,7 +204,7 @@ impl Header {
     }
 }
 
-/// Where the description begins, and how long it is: at the end of the file, behind `header` bytes or more.
+/// Where the description begins, and how long it is. It is at the end of the file, after at least `header` bytes.
 pub(super) fn locate_description(
     input: &mut (impl Read + Seek),
     header: u64,
@@ -235,7 +240,7 @@ fn walk_pieces(input: &mut (impl Read + Seek), mut offset: u64, end: u64) -> Res
         let compression = Compression::from_id(take(input, offset, "a piece")?).ok_or(Error::UnknownPart { offset })?;
         let length = u48(take(input, offset, "a piece")?);
         let unmatched_length = u48(take(input, offset, "a piece")?);
-        // A piece without any compressed data is refused too: nothing can inflate from it.
+        // An empty piece is refused too: no compressed stream is that short.
         if length <= PIECE_HEAD || length > end - offset {
             return Err(Error::PieceLength { offset, length, available: end - offset });
         }
@@ -250,7 +255,7 @@ fn walk_pieces(input: &mut (impl Read + Seek), mut offset: u64, end: u64) -> Res
     Ok(pieces)
 }
 
-/// The next `N` bytes, which belong to `what`, which begins at `offset`.
+/// Reads the next `N` bytes. They belong to `what`, which begins at `offset`.
 fn take<const N: usize>(input: &mut impl Read, offset: u64, what: &'static str) -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     input.read_exact(&mut bytes).map_err(|error| match error.kind() {

@@ -5,25 +5,26 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::reader::{Error, Piece};
 use super::{Compression, PIECE_HEAD};
 
-/// How much compressed data is read at once, in bytes.
+/// How many bytes of compressed data are read at a time.
 const INPUT_BUFFER: usize = 64 << 10;
 
-/// The longest piece that is inflated at once and remembered, in bytes, uncompressed.
+/// The longest piece that is inflated as a whole and kept, in bytes, uncompressed.
 const LONGEST_REMEMBERED: u64 = 2 << 20;
 
-/// The unmatched data, uncompressed. Holds one decompressor and small buffers, whatever the pieces' lengths.
+/// Reads unmatched data, uncompressed. Holds one decompressor and a few megabytes of buffers, however long the pieces
+/// are.
 ///
 /// Reading fails with an [`Error`] inside an [`io::Error`] if a piece is corrupt, inflates to more or less than it
-/// says, or has bytes behind its compressed data. Bytes of a long piece are handed out before its end has been seen.
+/// states, or has bytes after its compressed data. The bytes of a long piece are returned before its end is checked.
 pub struct Unmatched<'a, R> {
     input: &'a mut R,
     pieces: &'a [Piece],
-    /// The piece to open when the open one is at its end.
+    /// The number of the piece to open after the current one.
     next: usize,
     /// The piece that is being inflated, unless it is `last`.
     open: Option<OpenPiece>,
     last: Remembered,
-    /// How many bytes at the end of `last` are still to be handed out.
+    /// How many bytes at the end of `last` have not been returned yet.
     left: usize,
 }
 
@@ -32,8 +33,8 @@ impl<'a, R: Read + Seek> Unmatched<'a, R> {
         Self { input, pieces, next: 0, open: None, last: Remembered::default(), left: 0 }
     }
 
-    /// Goes to `offset` in the stream of unmatched data, in bytes; behind the end, reading gives no bytes.
-    /// Costs inflating at most one piece.
+    /// Seeks to `offset` in the stream of unmatched data, in bytes. Beyond the end, reading returns no bytes.
+    /// At most one piece is inflated to get there.
     ///
     /// # Errors
     ///
@@ -90,7 +91,7 @@ impl<R: Read + Seek> Read for Unmatched<'_, R> {
     }
 }
 
-/// The last short piece. A long run of equal bytes makes many pieces that are the same, and inflated once.
+/// The last short piece. A long run of equal bytes makes many equal pieces, which need inflating only once.
 #[derive(Default)]
 struct Remembered {
     compression: Option<Compression>,
@@ -100,11 +101,12 @@ struct Remembered {
 }
 
 impl Remembered {
+    /// Whether the piece is short enough.
     fn takes(piece: &Piece) -> bool {
         piece.length - PIECE_HEAD <= INPUT_BUFFER as u64 && piece.unmatched_length <= LONGEST_REMEMBERED
     }
 
-    /// Becomes `piece`, whose compressed data `input` gives next.
+    /// Becomes `piece`, whose compressed data are read from `input`.
     fn take(&mut self, piece: Piece, input: &mut impl Read) -> io::Result<()> {
         let mut stream = vec![0; (piece.length - PIECE_HEAD) as usize];
         input.read_exact(&mut stream)?;
@@ -135,7 +137,7 @@ struct OpenPiece {
     /// Compressed bytes that have not been read yet.
     unread: u64,
     inflated: u64,
-    /// The compressed stream is over, and it was as long as it should be.
+    /// The compressed stream has ended, and was as long as it should be.
     ended: bool,
 }
 
@@ -150,8 +152,8 @@ impl OpenPiece {
         Self { piece, decoder, buffer, used: 0, filled: 0, unread, inflated: 0, ended: false }
     }
 
-    /// Inflates into `output`, which must not be empty. Gives no bytes only at the piece's end. As soon as the last
-    /// byte is there, checks that the piece ends with it.
+    /// Inflates into `output`, which must not be empty. Returns 0 only at the piece's end. Once the last byte is
+    /// there, checks that the piece ends with it.
     fn read(&mut self, input: &mut impl Read, output: &mut [u8]) -> Result<usize, Error> {
         let offset = self.piece.offset;
         let length = self.piece.unmatched_length;
@@ -161,7 +163,7 @@ impl OpenPiece {
             if self.used == self.filled && self.unread > 0 {
                 self.fill(input)?;
             }
-            // One byte too many is room enough to notice it.
+            // Room for one byte too many, so that a stream that is too long is noticed.
             let mut excess = [0];
             let room = if self.inflated < length { &mut output[..wanted] } else { &mut excess[..] };
             let step = self
@@ -179,7 +181,7 @@ impl OpenPiece {
             }
             let no_input = self.used == self.filled && self.unread == 0;
             if step.consumed == 0 && step.produced == 0 {
-                let reason = if no_input { "they end too early" } else { "they lead nowhere" };
+                let reason = if no_input { "they end too early" } else { "they cannot be decompressed" };
                 return Err(Error::Corrupt { offset, compression: self.piece.compression, reason: reason.into() });
             }
         }
@@ -195,7 +197,7 @@ impl OpenPiece {
         Ok(())
     }
 
-    /// Checks what is only known when the compressed stream is over.
+    /// Checks the piece after its compressed stream has ended.
     fn end(&mut self) -> Result<(), Error> {
         let Piece { offset, unmatched_length: length, .. } = self.piece;
         if self.inflated < length {
@@ -219,7 +221,7 @@ enum Decoder {
 struct Step {
     consumed: usize,
     produced: usize,
-    /// The compressed stream is over.
+    /// The compressed stream has ended.
     ended: bool,
 }
 

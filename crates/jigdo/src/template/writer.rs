@@ -1,5 +1,5 @@
-//! Writes templates. Where unmatched data are cut into pieces depends on nothing but these data, so what is written
-//! depends neither on how they arrive nor on how many threads compress them.
+//! Writes templates. Where unmatched data are cut into pieces depends on these data alone, so the template depends
+//! neither on how they arrive nor on the number of threads that compress them.
 
 mod pieces;
 
@@ -12,36 +12,38 @@ use super::workers::{Sequential, Workers};
 use super::{Area, Compression, Description, ImageEntry, MAGIC, MAX_LENGTH, PIECE_HEAD, description, u48_bytes};
 use crate::{Checksum, Rsync64, Sum};
 
-/// The most that a piece of unmatched data has that zlib compresses, in bytes, uncompressed.
+/// The longest piece of unmatched data that zlib compresses, in bytes, uncompressed.
 ///
-/// Every piece begins with an empty window, which costs some hundred bytes; every reader that seeks inflates half a
-/// piece on average. With pieces of 1 MiB the templates of real discs, whose texts have 13 MB, are 1.1 KB longer, with
-/// pieces of 4 MiB at most 0.6 KB shorter.
+/// Every piece begins with an empty window, which costs a few hundred bytes; a reader that seeks inflates half a piece
+/// on average. For real discs with 13 MB of text, pieces of 1 MiB make the template 1.1 KB longer, and pieces of 4 MiB
+/// at most 0.6 KB shorter.
 pub const GZIP_PIECE: usize = 2 << 20;
 
-/// A piece that bzip2 compresses fits into one block of its level with this many bytes to spare: its own run-length
-/// coding comes first, and may make data longer.
+/// A piece that bzip2 compresses fits into one block of its level with this many bytes to spare, because bzip2's
+/// run-length coding comes first and may make the data longer.
 const BZIP2_SLACK: usize = 50;
 
-/// What goes into a template besides areas.
+/// How a template is written, and what its header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// What sums the parts and the image have: MD5 makes a template of version 1.2, SHA-256 one of 2.0.
+    /// The checksum of the parts and the image. MD5 makes a template of version 1.2, SHA-256 one of version 2.0.
     pub checksum: Checksum,
+    /// How unmatched data are compressed. Data that do not compress are stored by zlib in any case.
     pub compression: Compression,
-    /// 0 to 9. With gzip, 0 stores; bzip2 has no level below 1, so there 0 means 1.
+    /// From 0 to 9. With gzip, 0 stores; bzip2 has no level below 1, so 0 means 1.
     pub level: u8,
-    /// The program and its version, as `name/version`.
+    /// The program that writes the template, as `name/version`: at most 1000 bytes, without control characters.
     pub creator: String,
-    /// The second line of the template.
+    /// The second line of the template: at most 1000 bytes, without control characters.
     pub comment: String,
-    /// How many pieces wait until they are compressed, side by side: memory against threads. The template does not
-    /// depend on it.
+    /// How many pieces, of up to 2 MiB each, are collected and then compressed in parallel: at least 1. More of them
+    /// keep more threads busy and take more memory. The template does not depend on it.
     pub pieces_at_once: usize,
 }
 
 impl Options {
-    /// Gzip at level 9, written by the program `creator`, which is its name and version as `name/version`.
+    /// Gzip at level 9, 16 pieces at once, and a comment with jigdo's home page. `creator` is the program that writes
+    /// the template, as `name/version`.
     pub fn new(checksum: Checksum, creator: impl Into<String>) -> Self {
         Self {
             checksum,
@@ -53,7 +55,7 @@ impl Options {
         }
     }
 
-    /// How many uncompressed bytes a piece has at most: whole blocks.
+    /// The longest piece, in bytes, uncompressed: a whole number of blocks.
     fn piece_length(&self) -> usize {
         match self.compression {
             Compression::Gzip => GZIP_PIECE,
@@ -66,12 +68,14 @@ impl Options {
     }
 }
 
-/// What cannot be written into a template. [`Writer`] gives it inside an [`io::Error`] of kind `InvalidInput`.
+/// What cannot be written into a template. [`Writer`] returns it inside an [`io::Error`] of kind `InvalidInput`.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum WriteError {
     #[error("compression level {0} is not one of 0 to 9")]
     Level(u8),
-    #[error("{0:?} cannot be in a template's header: it has control characters or is too long")]
+    #[error("{0:?} cannot be in a template's header: it has control characters or is longer than 1000 bytes")]
     HeaderText(String),
     #[error("an image of more than {MAX_LENGTH} bytes cannot be described by a template")]
     ImageTooLong,
@@ -91,29 +95,30 @@ impl From<WriteError> for io::Error {
     }
 }
 
-/// No template of an image of so many bytes is longer than this: what does not compress becomes a little longer.
-pub fn most_bytes(image: u64) -> u64 {
+/// An upper bound, in bytes, for the length of the template of an image of `image` bytes. Data that do not compress
+/// become a little longer.
+pub fn longest_template(image: u64) -> u64 {
     image + image / 8 + description::MAX_DESCRIPTION_LENGTH + (1 << 20)
 }
 
-/// A template in the making. Takes the image's areas in order, then the image's entry.
+/// Writes one template: takes the image's areas in order, then the image's entry.
 ///
-/// Keeps [`Options::pieces_at_once`] pieces of unmatched data at most.
+/// Holds at most [`Options::pieces_at_once`] pieces of unmatched data in memory.
 pub struct Writer<W, P = Sequential> {
     out: W,
     workers: P,
     options: Options,
     piece_length: usize,
-    /// Unmatched data that are not written yet.
+    /// Unmatched data that have not been written yet.
     pending: Vec<u8>,
     pending_limit: usize,
-    /// For each of their whole blocks whether it compresses, as far as that was looked at.
+    /// For the first of their whole blocks whether each compresses.
     compressible: Vec<bool>,
-    /// Whether the last block repeated itself that was looked at for that.
+    /// Whether the last block that was examined for repetitions has any.
     repeats: bool,
     /// How many blocks were written.
     written_blocks: usize,
-    /// A whole piece of zeros. Images may have gigabytes of them, which would all be compressed to the same.
+    /// A whole piece of zeros, compressed once: images may have gigabytes of them.
     zeros: OnceLock<Compressed>,
     areas: Vec<Area>,
     /// Of the areas so far, in bytes.
@@ -121,7 +126,7 @@ pub struct Writer<W, P = Sequential> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the header to `out`. Everything is done by the calling thread.
+    /// Writes the header to `out`. All work is done by the calling thread.
     ///
     /// # Errors
     ///
@@ -153,7 +158,7 @@ impl<W: Write, P: Workers> Writer<W, P> {
         out.write_all(MAGIC)?;
         write!(out, "{version} {}\r\n{}\r\n\r\n", options.creator, options.comment)?;
         let piece_length = options.piece_length();
-        // To end a piece, the writer must have seen what is behind it.
+        // A piece can only be ended after the writer has seen what follows it.
         let pending_limit = piece_length * options.pieces_at_once.max(1) + SHORTEST_STORED;
         Ok(Self {
             out,
@@ -171,7 +176,7 @@ impl<W: Write, P: Workers> Writer<W, P> {
         })
     }
 
-    /// The next bytes of the image, which no part covers. Calls that follow one another make one area.
+    /// Adds the next bytes of the image, which no part covers. Successive calls make one area.
     ///
     /// # Errors
     ///
@@ -196,7 +201,8 @@ impl<W: Write, P: Workers> Writer<W, P> {
         Ok(())
     }
 
-    /// The next `length` bytes of the image are a part with this sum; `rsync64` is of its first block.
+    /// Adds a part, which is the next `length` bytes of the image and has this sum. `rsync64` is that of its first
+    /// block.
     ///
     /// # Errors
     ///
@@ -211,7 +217,7 @@ impl<W: Write, P: Workers> Writer<W, P> {
         Ok(())
     }
 
-    /// Flushes the output. Unmatched data may wait that are not written yet.
+    /// Flushes the output. Unmatched data that the writer still holds are not written.
     ///
     /// # Errors
     ///
@@ -220,8 +226,8 @@ impl<W: Write, P: Workers> Writer<W, P> {
         self.out.flush()
     }
 
-    /// Writes all unmatched data: there are no more. To be called while the image's sum is not known yet, which
-    /// [`Writer::finish`] needs.
+    /// Writes all unmatched data that the writer still holds; no more may follow. [`Writer::finish`] does the same, but
+    /// needs the image's sum: this way the data are compressed before the sum is known.
     ///
     /// # Errors
     ///
@@ -230,12 +236,12 @@ impl<W: Write, P: Workers> Writer<W, P> {
         self.write_pieces(true)
     }
 
-    /// Where the template goes.
+    /// The output.
     pub fn out(&self) -> &W {
         &self.out
     }
 
-    /// Writes what is left and the description, flushes the output and gives it back.
+    /// Writes what is left and the description, flushes the output and returns it.
     ///
     /// # Errors
     ///
@@ -268,9 +274,9 @@ impl<W: Write, P: Workers> Writer<W, P> {
         if expected == found { Ok(()) } else { Err(WriteError::Checksum { expected, found }) }
     }
 
-    /// Compresses the pieces that are pending and writes them; those that may yet be longer only at the end of the data.
+    /// Compresses and writes the pending pieces. One that may still grow is only written at the end of the data.
     fn write_pieces(&mut self, is_end: bool) -> io::Result<()> {
-        self.look_at_blocks();
+        self.examine_blocks();
         let is_all = is_end && self.written_blocks == 0 && self.pending.len() < LITTLE;
         let level = if is_all && self.options.level == 9 { BEST_LEVEL } else { self.options.level.into() };
         let pieces = self.cut(is_end);

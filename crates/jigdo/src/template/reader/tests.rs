@@ -111,13 +111,13 @@ fn pieces_that_are_not_what_they_say_are_refused() {
     let cases = [
         (sized(8, &stream), "inflates to more than the 8 bytes"),
         (sized(0, &stream), "inflates to more than the 0 bytes"),
-        (sized(10, &stream), "inflates to 9 bytes, but says that it has 10"),
-        (sized(9, &[&stream[..], b"xy"].concat()), "2 bytes behind the end"),
+        (sized(10, &stream), "inflates to 9 bytes, but states 10"),
+        (sized(9, &[&stream[..], b"xy"].concat()), "2 bytes after the end"),
         (sized(9, &stream[..stream.len() - 1]), "end too early"),
         (sized(9, b"no zlib"), "corrupt"),
-        (sized(9, b""), "says that it is 16 bytes long"),
-        (one([b"DATA", &u48_bytes(15)[..], &u48_bytes(9), b"x"].concat()), "says that it is 15 bytes long"),
-        (one([b"DATA", &u48_bytes(90)[..], &u48_bytes(9), b"x"].concat()), "says that it is 90 bytes long, but 17"),
+        (sized(9, b""), "states a length of 16 bytes"),
+        (one([b"DATA", &u48_bytes(15)[..], &u48_bytes(9), b"x"].concat()), "states a length of 15 bytes"),
+        (one([b"DATA", &u48_bytes(90)[..], &u48_bytes(9), b"x"].concat()), "states a length of 90 bytes, but only 17"),
         (one([b"WHAT", &u48_bytes(17)[..], &u48_bytes(9), b"x"].concat()), "neither compressed data nor"),
     ];
     for (bytes, text) in cases {
@@ -125,7 +125,7 @@ fn pieces_that_are_not_what_they_say_are_refused() {
         assert!(error.contains(text) && error.starts_with(&format!("offset {offset}:")), "{text}: {error}");
     }
     let error = refused(&template(&[piece(9, &stream), piece(9, &stream)], &entries));
-    assert!(error.contains("carries 18 bytes") && error.contains("speaks of 9"), "{error}");
+    assert!(error.contains("carries 18 bytes") && error.contains("areas need 9"), "{error}");
     let error = refused(&template(&vec![piece((1 << 48) - 1, &stream); 2], &entries));
     assert!(error.contains("more than 281474976710655 bytes"), "{error}");
 }

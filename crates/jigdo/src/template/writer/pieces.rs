@@ -1,4 +1,4 @@
-//! Cuts unmatched data into pieces and compresses them.
+//! Cuts unmatched data into pieces, of which those that do not compress are stored, and compresses the others.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -12,28 +12,28 @@ use super::super::workers::Workers;
 use super::{Options, Writer};
 
 impl<W: Write, P: Workers> Writer<W, P> {
-    /// Finds out which of the pending blocks compress, those that it was not found out of before.
-    pub(super) fn look_at_blocks(&mut self) {
+    /// Examines the pending blocks that have not been examined yet.
+    pub(super) fn examine_blocks(&mut self) {
         let known = self.compressible.len();
         let (first, pending) = (self.written_blocks + known, &self.pending[known * BLOCK..]);
         let blocks: Vec<_> = pending.chunks_exact(BLOCK).zip(first..).collect();
-        for look in self.workers.map(&blocks, |(block, number)| look(block, *number)) {
-            if let Some(repeats) = look.repeats {
+        for findings in self.workers.map(&blocks, |(block, number)| examine(block, *number)) {
+            if let Some(repeats) = findings.repeats {
                 self.repeats = repeats;
             }
-            self.compressible.push(look.has_frequent_bytes || self.repeats);
+            self.compressible.push(findings.has_frequent_bytes || self.repeats);
         }
     }
 
-    /// Cuts what is pending into pieces that are stored and pieces that are compressed. The last one is left out unless
-    /// the data end, if more of them could make it longer.
+    /// Cuts the pending data into pieces that are stored and pieces that are compressed. Unless the data end here, a last
+    /// piece that may still grow is left out.
     pub(super) fn cut(&self, is_end: bool) -> Vec<Cut> {
         let all = self.compressible.len();
         let most = self.piece_length / BLOCK;
         // How many of the blocks from `start` on do not compress, up to a piece's length.
         let stored_from = |start: usize| {
-            let stretch = &self.compressible[start..all.min(start + most)];
-            stretch.iter().position(|&is_compressible| is_compressible).unwrap_or(stretch.len())
+            let blocks = &self.compressible[start..all.min(start + most)];
+            blocks.iter().position(|&is_compressible| is_compressible).unwrap_or(blocks.len())
         };
         let is_long = |start, length| length >= SHORTEST_STORED / BLOCK || (is_end && start + length == all);
         let mut pieces = Vec::new();
@@ -46,12 +46,12 @@ impl<W: Write, P: Workers> Writer<W, P> {
                 match stored_from(end) {
                     0 => end += 1,
                     stored if is_long(end, stored) => break,
-                    // Too few to be worth a piece of their own.
+                    // Too few for a piece of their own.
                     stored => end += stored,
                 }
             }
             let end = end.min(start + most);
-            // Blocks that are not there yet may decide otherwise.
+            // Blocks that are still to come may change where this piece ends.
             if !is_end && end + SHORTEST_STORED / BLOCK > all {
                 break;
             }
@@ -61,7 +61,7 @@ impl<W: Write, P: Workers> Writer<W, P> {
         let rest = all * BLOCK..self.pending.len();
         if is_end && !rest.is_empty() {
             match pieces.last_mut() {
-                // Less than a block may compress.
+                // Less than a block is never examined, and may compress.
                 Some(last) if last.is_compressible && last.bytes.len() < self.piece_length => last.bytes.end = rest.end,
                 _ => pieces.push(Cut { bytes: rest, is_compressible: true }),
             }
@@ -83,7 +83,7 @@ pub(super) struct Compressed {
     pub(super) stream: Vec<u8>,
 }
 
-/// What becomes of `piece`; of a whole one of zeros, what `zeros` remembers.
+/// Compresses one piece. A whole piece of zeros is compressed once, and kept in `zeros`.
 pub(super) fn compress_once<'a>(
     piece: &[u8],
     is_compressible: bool,
@@ -101,15 +101,15 @@ pub(super) fn compress_once<'a>(
     Ok(Cow::Borrowed(zeros.get_or_init(|| compressed)))
 }
 
-/// At the speed of memory, because there may be that many.
+/// Whether all bytes are 0, as fast as memory is read: images may have gigabytes of zeros.
 pub(super) fn is_zeros(piece: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     piece.chunks(ZEROS.len()).all(|block| *block == ZEROS[..block.len()])
 }
 
-/// Compresses one piece; the result is the same for the same bytes, whatever comes before or after.
+/// Compresses one piece. The result depends on its bytes alone, not on what comes before or after.
 ///
-/// What does not compress is stored. Only zlib can do that, and readers take each piece as it says it is.
+/// A piece that does not compress is stored. Only zlib can do that, and readers handle a mixture of compressions.
 pub(super) fn compress(piece: &[u8], is_compressible: bool, options: &Options, level: i32) -> io::Result<Compressed> {
     if !is_compressible {
         return Ok(Compressed { compression: Compression::Gzip, stream: zlib(piece, 0)? });
@@ -126,14 +126,15 @@ pub(super) fn compress(piece: &[u8], is_compressible: bool, options: &Options, l
     Ok(Compressed { compression: options.compression, stream })
 }
 
-/// libdeflate's level for a template that has little to compress. There level 9, whose streams are otherwise shorter than
-/// those of zlib's own, which the tools of old write, makes longer ones sometimes; and it is four times as slow.
+/// libdeflate's level for a template that has little to compress, in place of 9. Level 9 makes shorter streams than
+/// zlib's own, which older tools write, but sometimes longer ones of short data. Level 10 avoids that, and is four times
+/// as slow.
 pub(super) const BEST_LEVEL: i32 = 10;
 
-/// Less than this is little, in bytes.
+/// A template with fewer bytes of unmatched data than this has little to compress.
 pub(super) const LITTLE: usize = 1 << 20;
 
-/// `data` as one zlib stream by libdeflate. Its level 0 stores.
+/// `data` as one zlib stream, made by libdeflate. Level 0 stores.
 fn zlib(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
     let level = CompressionLvl::new(level).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut compressor = Compressor::new(level);
@@ -143,29 +144,30 @@ fn zlib(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
     Ok(compressed)
 }
 
-/// Data are looked at in blocks of this many bytes, to tell what compresses from what does not.
+/// The length in bytes of the blocks in which data are examined for whether they compress.
 pub(super) const BLOCK: usize = 16 << 10;
 
-/// So many bytes are worth a piece of their own that is stored: its head takes some 30, and what follows begins anew.
+/// The fewest bytes that are worth a stored piece of their own: it costs about 30 bytes for its head, and the next piece
+/// begins with an empty window.
 pub(super) const SHORTEST_STORED: usize = 4 * BLOCK;
 
-/// What tells whether compression is worth its time for a block.
-pub(super) struct Look {
+/// What decides whether compressing a block is worth the time.
+struct Findings {
     /// Some of its bytes are more frequent than others.
     has_frequent_bytes: bool,
-    /// Whether some of what it has repeats itself. Repetitions of bytes that are random otherwise are rare, and looked
-    /// for in every eighth block only, which stands for those behind it.
+    /// Whether it has repetitions. In data that look random these are rare, so only every eighth block is examined for
+    /// them, and decides for those after it.
     repeats: Option<bool>,
 }
 
-/// Looks at the block with this number.
-fn look(block: &[u8], number: usize) -> Look {
+/// Examines the block with this number.
+fn examine(block: &[u8], number: usize) -> Findings {
     let has_frequent_bytes = bits_per_byte(block) < 7.97;
-    Look { has_frequent_bytes, repeats: number.is_multiple_of(8).then(|| !has_frequent_bytes && repeats(block)) }
+    Findings { has_frequent_bytes, repeats: number.is_multiple_of(8).then(|| !has_frequent_bytes && repeats(block)) }
 }
 
-/// The entropy of the frequencies of bytes in `block`: 8 if all are equally frequent. 16 KiB of random bytes have
-/// 7.985 to 7.992.
+/// The entropy of the byte frequencies in `block`: 8 if all bytes are equally frequent. 16 KiB of random bytes have 7.985
+/// to 7.992.
 fn bits_per_byte(block: &[u8]) -> f64 {
     let mut counts = [[0u32; 256]; 2];
     for pair in block.chunks_exact(2) {
@@ -178,7 +180,7 @@ fn bits_per_byte(block: &[u8]) -> f64 {
     -weighted.map(|count| count / total * (count / total).log2()).sum::<f64>()
 }
 
-/// Whether a fast compression makes `block` shorter by a hundredth.
+/// Whether fast compression makes `block` shorter by more than a hundredth.
 fn repeats(block: &[u8]) -> bool {
     zlib(block, 1).is_ok_and(|compressed| compressed.len() < block.len() - block.len() / 100)
 }
