@@ -16,9 +16,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use jigdo::template::{ImageEntry, Options, Writer};
 use jigdo::{Algorithm, Checksum, Rsync64, Sum};
 use jigpress::digest::{Hasher, update_all};
-use jigpress::matcher::Signature;
-use jigpress::matcher::head::HeadFinder;
-use jigpress::matcher::table::SignatureTable;
+use jigpress::matcher::{HeadFinder, Signature, SignatureTable};
 
 const MIB: usize = 1 << 20;
 const BLOCK: usize = 1024;

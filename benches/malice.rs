@@ -17,11 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jigdo::Checksum;
-use jigpress::matcher::anchors::{Anchors, WINDOW};
-use jigpress::matcher::head::HeadFinder;
-use jigpress::matcher::search::search;
-use jigpress::matcher::table::SignatureTable;
-use jigpress::matcher::{PartId, PartSum, PartSums, Signature};
+use jigpress::matcher::{Anchors, HeadFinder, PartId, PartSum, PartSums, Signature, SignatureTable, WINDOW, search};
 
 const BLOCK: usize = 1024;
 

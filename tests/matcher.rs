@@ -1,11 +1,10 @@
 //! The matcher against a reference that is slow and obviously right: every part at every offset.
 
 use jigdo::{Checksum, Sum};
-use jigpress::matcher::cover::cover;
-use jigpress::matcher::head::{Head, HeadFinder, Marks};
-use jigpress::matcher::search::{Search, search};
-use jigpress::matcher::table::SignatureTable;
-use jigpress::matcher::{Area, Layout, Match, PartId, PartSum, PartSums, Signature};
+use jigpress::matcher::{
+    Area, Head, HeadFinder, Layout, Marks, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable, cover,
+    search,
+};
 use proptest::prelude::*;
 
 /// The block length of tests in which it does not matter, in bytes.

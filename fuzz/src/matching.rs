@@ -2,11 +2,7 @@
 //! right: every part at every offset.
 
 use jigdo::{Checksum, Rsync64};
-use jigpress::matcher::cover::cover;
-use jigpress::matcher::head::{Head, HeadFinder};
-use jigpress::matcher::search::{Search, search};
-use jigpress::matcher::table::SignatureTable;
-use jigpress::matcher::{Area, Layout, Match, PartId, PartSum, PartSums, Signature};
+use jigpress::matcher::{Area, Head, HeadFinder, Layout, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable, cover, search};
 
 use crate::case::Case;
 

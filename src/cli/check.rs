@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::file_args::FileArgs;
 use super::inspect::printable;
-use super::servers::FileArgs;
 use super::{Failure, Format, SOME_FAILED, terminal};
 use crate::servers::LabelledServer;
 use crate::servers::check::{self, Manners, Options, PartReport, Report, ServerReport};

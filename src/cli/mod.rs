@@ -4,6 +4,7 @@ mod areas;
 mod assemble;
 mod check;
 mod completions;
+mod file_args;
 mod index;
 pub mod inspect;
 mod jigdo_file;

@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Regenerates the sections of the published sets.
 fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
-    let (sets, missing) = servers::published(releases).map_err(super::servers::unfound)?;
+    let (sets, missing) = servers::published(releases).map_err(super::file_args::unfound)?;
     let tasks: Vec<_> = sets.iter().map(|set| Task { file: set.file.clone(), change: &set.change }).collect();
     let options = servers::Options { dry_run: args.dry_run, ..servers::Options::default() };
     let pool = args.jobs.pool()?;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
+use super::file_args::FileArgs;
+use super::{Failure, Format, SOME_FAILED, terminal};
 use crate::manifest;
 use crate::servers::{
-    self, Change, FindError, Found, LabelledServer, Mode, Options, Outcome, Relabel, SetError, Shown, Task, parse_label,
+    self, Change, LabelledServer, Mode, Options, Outcome, Relabel, SetError, Shown, Task, parse_label,
 };
 
 /// Looks at the servers in published jigdo files, and changes them.
@@ -34,16 +35,6 @@ struct ShowArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// Where the jigdo files are.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct FileArgs {
-    /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
-    #[command(flatten)]
-    jobs: JobsArgs,
 }
 
 /// Regenerates the [Servers] sections of jigdo files.
@@ -124,18 +115,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Set(args) => set(args),
         Command::Check(args) => super::check::run(args),
     }
-}
-
-impl FileArgs {
-    /// Does the work on the jigdo files that are meant.
-    pub fn work<T: Send>(&self, work: impl FnOnce(Vec<Found>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
-        let pool = self.jobs.pool()?;
-        pool.install(|| work(servers::find(&self.paths).map_err(unfound)?))
-    }
-}
-
-pub(super) fn unfound(error: FindError) -> Failure {
-    Failure::Usage(error.to_string())
 }
 
 fn show(args: &ShowArgs) -> Result<ExitCode, Failure> {

@@ -6,8 +6,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::file_args::unfound;
 use super::whole_file::WholeFile;
-use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, servers::unfound, terminal};
+use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::servers::{self, parse_label};
 use crate::snapshot::{self, Link, Missing, Options, Outcome};
 

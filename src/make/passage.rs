@@ -14,8 +14,7 @@ use super::report::{Stage, Stopwatch};
 use super::selection::{Selection, SelectionSums};
 use super::streams::{Streams, Sums};
 use crate::file::Bytes as _;
-use crate::matcher::search::Search;
-use crate::matcher::{Area, Layout};
+use crate::matcher::{Area, Layout, Search};
 use crate::mirror::Catalogue;
 use crate::progress::{Event, Progress};
 

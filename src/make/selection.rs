@@ -8,8 +8,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::report::Stage;
-use crate::matcher::table::SignatureTable;
-use crate::matcher::{PartId, PartSum, PartSums, Signature};
+use crate::matcher::{PartId, PartSum, PartSums, Signature, SignatureTable};
 use crate::mirror::{Catalogue, FileId};
 use crate::progress::Progress;
 use crate::summing::Ticket;

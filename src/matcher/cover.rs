@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::runs::Run;
+use super::run::Run;
 use super::{Match, PartId};
 
 /// A part at an offset of an image, proven to be there or not.

@@ -1,32 +1,46 @@
 //! Finds the parts of a mirror in an image: every part whose bytes occur there, and the cover of the image with the
 //! most bytes.
 //!
-//! `docs/matcher.md` explains the whole on a page. A [`table::SignatureTable`] knows one block of each part. A
-//! [`search::Search`] goes over the image with it in one of two ways, which find the same: the quick way assumes the
+//! `docs/matcher.md` explains the whole on a page. A [`SignatureTable`] knows one block of each part. A
+//! [`Search`] goes over the image with it in one of two ways, which find the same: the quick way assumes the
 //! longest part whose block it meets, jumps behind it, and verifies what it assumed; the thorough way, taken where too
-//! many assumptions are wrong, asks fingerprints at every block that parts have. [`cover`] chooses among the matches
+//! many assumptions are wrong, asks fingerprints at every block that parts have. `cover` chooses among the matches
 //! that overlap. Nothing here knows files: an image is [`Bytes`], parts are reached through [`PartSums`].
 
-pub mod anchors;
-pub mod cover;
+mod anchors;
+mod cover;
 mod fingerprint;
-pub mod head;
+mod first_blocks;
+mod head;
 mod prefixes;
 mod quick;
+mod reach;
+mod run;
 mod runs;
-pub mod scan;
-pub mod search;
+mod scan;
+mod search;
 mod subject;
-pub mod table;
+mod table;
 mod thorough;
 mod verify;
 
+pub use anchors::Anchor;
+pub use first_blocks::{Beginning, FirstBlocks};
+pub use head::{Head, HeadFinder, Marks};
+pub use search::{Search, search};
+pub use table::SignatureTable;
+
+// What tests, benchmarks and fuzzing hold the search to.
+#[doc(hidden)]
+pub use anchors::{Anchors, WINDOW};
+#[doc(hidden)]
+pub use cover::cover;
+
 use std::ops::Range;
 
-use jigdo::{Checksum, Sum};
+use jigdo::{Checksum, Rsync64, Sum};
 
 use crate::digest::Content;
-use head::Marks;
 
 /// A part, by its place in the order of preference: of equal parts, the one with the lower number is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +52,14 @@ pub struct Signature {
     /// In bytes; at least the block length.
     pub length: u64,
     pub marks: Marks,
+}
+
+impl Signature {
+    /// The signature of a part of `length` bytes of which nothing is known but the sum of its first block: see
+    /// [`FirstBlocks`].
+    pub fn of_first_block(length: u64, rsync64: Rsync64) -> Self {
+        Self { length, marks: Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor: None } }
+    }
 }
 
 /// What proves that a part stands in an image, and what is recorded then.

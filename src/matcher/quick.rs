@@ -14,9 +14,11 @@ use rayon::prelude::*;
 
 use super::cover::{Cluster, take_clusters};
 use super::head::Head;
-use super::runs::{Run, Runs};
+use super::reach::Reach;
+use super::run::Run;
+use super::runs::Runs;
 use super::subject::Subject;
-use super::verify::{Assumption, Reach};
+use super::verify::Assumption;
 use super::{Match, PartId};
 use crate::file::Bytes;
 

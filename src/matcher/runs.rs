@@ -10,8 +10,10 @@ use jigdo::{Rsync64, Sum};
 
 use super::cover::{Cluster, Placed, Placement, cover};
 use super::head::{Head, repetition};
+use super::reach::Reach;
+use super::run::Run;
 use super::subject::{STRETCH, Subject};
-use super::verify::{Assumption, Reach};
+use super::verify::Assumption;
 use super::{Match, PartId};
 use crate::file::Bytes;
 
@@ -21,14 +23,6 @@ const MOST: u64 = 64 << 20;
 /// Of how many lengths, the longest that fit, it is tried to begin with; and how many parts may lie in what is tried.
 const TRIED: usize = 16;
 const MOST_TRIED: u64 = 4096;
-
-/// A run of the image that repeats its first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    pub start: u64,
-    pub end: u64,
-    pub period: u32,
-}
 
 /// The runs of an image, as far as they were looked at.
 #[derive(Default)]

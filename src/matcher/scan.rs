@@ -8,13 +8,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use jigdo::RSYNC64_TABLE as TABLE;
 use jigdo::Rsync64;
 
 use super::PartId;
 use super::anchors::{Anchors, BATCH, Places, WINDOW, key};
-use super::head::repetition;
+use super::head::{Head, repetition};
 use super::table::SignatureTable;
 
 /// In how many places of a batch, at the most, blocks are looked up one by one.
@@ -234,6 +235,30 @@ impl<'t, 'b> Hits<'t, 'b> {
     }
 }
 
+impl SignatureTable {
+    /// The blocks of `bytes` that begin at `from` or later and that parts have, in order.
+    pub fn hits<'t, 'b>(&'t self, bytes: &'b [u8], from: usize) -> Hits<'t, 'b> {
+        Hits::new(self, bytes, from)
+    }
+
+    /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
+    pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> Arc<[u64]> {
+        if let Some(known) = self.inner(part) {
+            return known;
+        }
+        let mut offsets = Vec::new();
+        let mut hits = self.hits(bytes, 1);
+        while let Some((at, parts)) = hits.next() {
+            if let Some(length) = self.run_at(&bytes[at..], parts) {
+                hits.go_on(at + length + 1 - self.block_length() as usize);
+            } else if parts.iter().any(|&part| matches!(self.signature(part).marks.head, Head::Block { .. })) {
+                offsets.push(at as u64);
+            }
+        }
+        self.remember_inner(part, offsets)
+    }
+}
+
 impl<'t> Iterator for Hits<'t, '_> {
     type Item = (usize, &'t [PartId]);
 
@@ -252,7 +277,7 @@ impl<'t> Iterator for Hits<'t, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matcher::head::{Head, HeadFinder, Marks};
+    use crate::matcher::head::{HeadFinder, Marks};
     use crate::matcher::{PartId, Signature};
     use proptest::prelude::*;
 

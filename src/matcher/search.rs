@@ -5,11 +5,11 @@ use std::io;
 use rayon::ThreadPool;
 
 use super::quick::Quick;
+use super::reach::Reach;
 use super::runs::Runs;
 use super::subject::Subject;
 use super::table::SignatureTable;
 use super::thorough::Thorough;
-use super::verify::Reach;
 use super::{Area, Layout, PartSums};
 use crate::file::Bytes;
 

@@ -6,9 +6,9 @@ use std::ops::Range;
 use rayon::ThreadPool;
 
 use super::head::Head;
+use super::reach::Reach;
 use super::table::SignatureTable;
-use super::verify::{Assumption, Reach, verify};
-use super::{Match, PartId, PartSums};
+use super::{PartId, PartSums};
 use crate::file::Bytes;
 
 /// How many bytes are looked at together outside of the window at hand.
@@ -63,11 +63,6 @@ impl<'a, B: Bytes + ?Sized> Subject<'a, B> {
     /// The image's bytes, none of which are at hand.
     pub fn reach(&self) -> Reach<'a, B> {
         Reach { image: self.image, window: &[], window_start: 0 }
-    }
-
-    /// For each assumption the candidates that it holds for: see [`verify`].
-    pub fn verify(&self, assumptions: &[Assumption], reach: &Reach<'_, B>) -> io::Result<Vec<Vec<Match>>> {
-        verify(self, assumptions, reach)
     }
 
     /// Gives each block that begins in `stretch` and that parts have to `take`, which says from where on to look for

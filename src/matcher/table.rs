@@ -13,7 +13,6 @@ use super::anchors::KnownAnchors;
 use super::fingerprint::Key;
 use super::head::{Head, repetition};
 use super::prefixes::Prefixes;
-use super::scan::Hits;
 use super::{PartId, PartSums, Signature};
 
 /// The signatures of all parts of an image's mirrors.
@@ -158,21 +157,8 @@ impl SignatureTable {
         self.inner.read().get(&part).cloned()
     }
 
-    /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
-    pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> Arc<[u64]> {
-        if let Some(known) = self.inner(part) {
-            return known;
-        }
-        let mut offsets = Vec::new();
-        let mut hits = self.hits(bytes, 1);
-        while let Some((at, parts)) = hits.next() {
-            if let Some(length) = self.run_at(&bytes[at..], parts) {
-                hits.go_on(at + length + 1 - self.block_length as usize);
-            } else if parts.iter().any(|&part| matches!(self.signature(part).marks.head, Head::Block { .. })) {
-                offsets.push(at as u64);
-            }
-        }
-        // Another thread may have found out the same meanwhile.
+    /// Remembers what [`SignatureTable::inner`] returns, unless another thread has found out the same meanwhile.
+    pub(super) fn remember_inner(&self, part: PartId, offsets: Vec<u64>) -> Arc<[u64]> {
         let mut inner = self.inner.write();
         Arc::clone(inner.entry(part).or_insert_with(|| offsets.into()))
     }
@@ -224,10 +210,5 @@ impl SignatureTable {
     pub fn may_have(&self, rsync64: Rsync64) -> bool {
         let bit = bit_of(rsync64, self.bitmap_shift);
         self.bitmap[bit / 64] >> (bit % 64) & 1 != 0
-    }
-
-    /// The blocks of `bytes` that begin at `from` or later and that parts have, in order.
-    pub fn hits<'t, 'b>(&'t self, bytes: &'b [u8], from: usize) -> Hits<'t, 'b> {
-        Hits::new(self, bytes, from)
     }
 }

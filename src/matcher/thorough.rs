@@ -9,9 +9,11 @@ use std::ops::Range;
 use super::cover::{Placement, take_clusters};
 use super::fingerprint::{Fingerprint, Samples};
 use super::prefixes::Member;
-use super::runs::{Run, Runs, run_start};
+use super::reach::Reach;
+use super::run::Run;
+use super::runs::{Runs, run_start};
 use super::subject::{STRETCH, Subject};
-use super::verify::{Assumption, Reach};
+use super::verify::Assumption;
 use super::{Match, PartId};
 use crate::file::Bytes;
 

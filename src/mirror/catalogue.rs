@@ -23,7 +23,7 @@ use super::{Error, FileError, Sums, Tree, read};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::{Stamp, now_ns};
-use crate::matcher::head::Marks;
+use crate::matcher::Marks;
 use crate::progress::{Event, Progress};
 use crate::summing::{Engine, Request, Source, Ticket};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{FileError, read};
 use crate::file::Stamp;
-use crate::matcher::head::{HeadFinder, Marks};
+use crate::matcher::{HeadFinder, Marks};
 
 /// A file's head, and what else the scan must know; `None` if the file is shorter than a block.
 pub type FileHead = Option<Marks>;

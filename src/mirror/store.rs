@@ -15,8 +15,7 @@ use rusqlite::{
 
 use super::{Error, Sums};
 use crate::file::Stamp;
-use crate::matcher::anchors::Anchor;
-use crate::matcher::head::{Head, Marks};
+use crate::matcher::{Anchor, Head, Marks};
 
 /// The layout in `schema.sql`, in the file's `user_version`.
 const VERSION: i64 = 5;

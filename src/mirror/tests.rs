@@ -12,9 +12,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::*;
-use crate::matcher::PartSum;
-use crate::matcher::anchors::Anchors;
-use crate::matcher::head::{Head, HeadFinder, Marks};
+use crate::matcher::{Anchors, Head, HeadFinder, Marks, PartSum};
 use crate::progress::{Event, Progress};
 
 /// A directory with a mirror and an index.

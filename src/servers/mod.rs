@@ -7,6 +7,8 @@
 //! | `show` | says which labels and servers there are |
 //! | `change` | one file's text to its edits |
 //! | `release` | the servers that manifests give published sets |
+//! | `task` | what is asked of files, and why it cannot be done |
+//! | `directory` | a directory in which files change, and the sums in it |
 //! | `set`, `prepare` | make changes in many files, with the sums beside them |
 //! | `signing` | signatures of these sums |
 //! | [`check`] | whether servers have the parts |
@@ -14,18 +16,21 @@
 mod change;
 pub mod check;
 mod direct;
+mod directory;
 mod find;
 mod prepare;
 mod release;
 mod set;
 mod show;
 mod signing;
+mod task;
 
 pub use change::{Change, ChangeError, Mode};
 pub use find::{FindError, Found, find};
 pub use release::{Published, published, servers_of};
-pub use set::{Changed, FileError, Options, Outcome, SetError, Task, set};
+pub use set::{Changed, Outcome, set};
 pub use show::{LabelSummary, ServerSummary, Shown, show};
+pub use task::{FileError, Options, SetError, Task};
 
 use std::str::FromStr;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -13,42 +13,13 @@ use jigdo::{Algorithm, hex};
 use similar::TextDiff;
 
 use super::direct;
+use super::directory::{Directory, SumsFile};
 use super::find::Found;
-use super::set::{Directory, FileError, Options, SetError, Task};
+use super::task::{FileError, Options, SetError, Task};
 use crate::digest::{Hasher, update_all};
 use crate::file::Stamp;
 use crate::output;
-use crate::output::sums::{file_name, listed, with_sums};
-
-/// A SUMS file.
-pub struct SumsFile {
-    algorithm: Algorithm,
-    path: PathBuf,
-    text: Vec<u8>,
-    /// The files that it lists.
-    names: BTreeSet<String>,
-    metadata: Metadata,
-}
-
-impl SumsFile {
-    /// The SUMS files in a directory.
-    pub fn all_in(directory: &Path) -> Result<Vec<Self>, SetError> {
-        let mut all = Vec::new();
-        for algorithm in Algorithm::ALL {
-            let path = directory.join(file_name(algorithm));
-            let read = || -> io::Result<_> { Ok((fs::read(&path)?, fs::symlink_metadata(&path)?)) };
-            match read() {
-                Ok((text, metadata)) => {
-                    let names = listed(&text).collect();
-                    all.push(Self { algorithm, path, text, names, metadata });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(output::Error::Write { path, source }.into()),
-            }
-        }
-        Ok(all)
-    }
-}
+use crate::output::sums::{file_name, with_sums};
 
 /// A jigdo file that changes, as it waits.
 pub struct Prepared {

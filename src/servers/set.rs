@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,30 +14,12 @@ use parking_lot::Mutex;
 use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::change::{Change, ChangeError};
-use super::find::Found;
-use super::prepare::{self, Prepared, PreparedSums, SumsFile};
+use super::directory::Directory;
+use super::prepare::{self, Prepared, PreparedSums};
 use super::signing;
+use super::task::{FileError, Options, SetError, Task};
 use crate::file::Stamp;
-use crate::output::{self, OutputDirectory};
-
-/// A file, and what is to become of it.
-#[derive(Debug, Clone)]
-pub struct Task<'a> {
-    pub file: Found,
-    pub change: &'a Change,
-}
-
-/// How changes are made.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options<'a> {
-    /// Only say what would change.
-    pub dry_run: bool,
-    /// Jigdo files keep their mtimes.
-    pub keep_mtime: bool,
-    /// A command of the shell that signs the SUMS file `$1`.
-    pub sign_command: Option<&'a str>,
-}
+use crate::output;
 
 /// What came of the changes.
 #[derive(Debug, Default)]
@@ -65,41 +46,6 @@ pub struct Changed {
     pub diff: Option<String>,
 }
 
-/// Why nothing was changed at all.
-#[derive(Debug, thiserror::Error)]
-pub enum SetError {
-    #[error("{}", told(.0))]
-    Files(Vec<(PathBuf, FileError)>),
-    #[error("{0}; nothing was changed")]
-    Output(#[from] output::Error),
-}
-
-/// Why a file cannot be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    #[error("{0}")]
-    Change(#[from] ChangeError),
-    #[error("{0}")]
-    Read(#[from] io::Error),
-    #[error("its name is not UTF-8 or has a line break, which the record of a change cannot hold; rename it")]
-    Name,
-    #[error("it changed during this run; run again")]
-    Changed,
-    #[error("it is no regular file, so that nothing can take its place")]
-    NoFile,
-}
-
-/// The first of what is wrong with many files.
-fn told(files: &[(PathBuf, FileError)]) -> String {
-    const SHOWN: usize = 20;
-    let line = |(path, error): &(PathBuf, FileError)| format!("{}: {error}\n", path.display());
-    let mut text: String = files.iter().take(SHOWN).map(line).collect();
-    if files.len() > SHOWN {
-        text += &format!("and {} more\n", files.len() - SHOWN);
-    }
-    text + "nothing was changed"
-}
-
 /// Makes the changes.
 ///
 /// # Errors
@@ -112,35 +58,6 @@ pub fn set(tasks: &[Task<'_>], options: &Options<'_>) -> Result<Outcome, SetErro
         run.directories.iter().for_each(Directory::forget_staged);
     }
     run.finish(prepared?)
-}
-
-/// A directory with jigdo files.
-pub struct Directory {
-    pub path: PathBuf,
-    pub output: OutputDirectory,
-    /// The places of its files among all tasks.
-    tasks: Vec<usize>,
-    pub sums: Vec<SumsFile>,
-    /// Whether a file waits there.
-    pub has_staged: std::sync::atomic::AtomicBool,
-}
-
-impl Directory {
-    /// Opens a directory, and finishes what a run that was killed had begun there: what is read of it is read later.
-    fn open(path: &Path, tasks: Vec<usize>, options: &Options<'_>) -> Result<Self, SetError> {
-        let output = match options.dry_run {
-            true => OutputDirectory::unlocked(path),
-            false => OutputDirectory::open(path)?,
-        };
-        let sums = SumsFile::all_in(path)?;
-        Ok(Self { path: path.to_owned(), output, tasks, sums, has_staged: false.into() })
-    }
-
-    fn forget_staged(&self) {
-        if self.has_staged.load(Ordering::Relaxed) {
-            self.output.clean();
-        }
-    }
 }
 
 /// The directories of all files, in the order of their paths.

@@ -16,10 +16,7 @@ use super::Source;
 use crate::assemble::{FirstBlock, Part, Place};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
-use crate::matcher::head::{Head, Marks, period, repetition};
-use crate::matcher::scan::Hits;
-use crate::matcher::table::SignatureTable;
-use crate::matcher::{PartId, Signature};
+use crate::matcher::{Beginning, FirstBlocks, PartId, Signature, SignatureTable};
 use crate::progress::{Event, Progress};
 
 /// How much of an image a thread looks at together, in bytes.
@@ -50,15 +47,16 @@ impl<'a> OldImages<'a> {
 impl Source for OldImages<'_> {
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         let mut places = vec![Vec::new(); parts.len()];
-        let mut by_block_length: HashMap<u32, Vec<usize>> = HashMap::new();
+        let mut by_block_length: HashMap<u32, (Vec<usize>, Vec<Signature>)> = HashMap::new();
         for (number, part) in parts.iter().enumerate() {
-            if let Some(FirstBlock { length, .. }) = part.first_block {
-                by_block_length.entry(length).or_default().push(number);
+            if let Some(FirstBlock { length, rsync64 }) = part.first_block {
+                let (numbers, signatures) = by_block_length.entry(length).or_default();
+                numbers.push(number);
+                signatures.push(Signature::of_first_block(part.length, rsync64));
             }
         }
-        for (block_length, numbers) in by_block_length {
-            let table =
-                SignatureTable::new(block_length, numbers.iter().map(|&number| signature(&parts[number])).collect());
+        for (block_length, (numbers, signatures)) in by_block_length {
+            let table = SignatureTable::new(block_length, signatures);
             for path in &self.images {
                 let file = Arc::from(&**path);
                 match search(path, &table) {
@@ -77,14 +75,6 @@ impl Source for OldImages<'_> {
         }
         places
     }
-}
-
-/// What the matcher can know of a part that nobody has: not whether its first block is the one to look for, nor the
-/// block's anchor.
-fn signature(part: &Part) -> Signature {
-    let rsync64 = part.first_block.expect("only parts with one are looked for").rsync64;
-    let marks = Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor: None };
-    Signature { length: part.length, marks }
 }
 
 /// A part that may be in an image. The likelier ones are less.
@@ -114,25 +104,22 @@ fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
     // One byte more before it tells whether a run begins at the first; a block less one behind it ends the last block.
     let range = start.saturating_sub(1)..image.length().min(start + STRETCH + block - 1);
     let bytes = image.window(range.clone())?;
-    let mut hits = Hits::rolling(table, &bytes);
-    hits.go_on((start - range.start) as usize);
     let mut found = Vec::new();
-    while let Some((at, parts)) = hits.next().filter(|_| found.len() < MOST_IN_STRETCH) {
-        let offset = range.start + at as u64;
+    for Beginning { range: at, run_begins, parts } in FirstBlocks::new(table, &bytes, (start - range.start) as usize) {
         let mut add = |offset: u64, is_cut| {
             let fits = |part: &&PartId| table.signature(**part).length <= image.length() - offset;
             found.extend(parts.iter().filter(fits).take(MOST_IN_STRETCH).map(|&part| Found { is_cut, offset, part }));
         };
-        match period(&bytes[at..at + block as usize]) {
-            None => add(offset, false),
-            Some(period) => {
-                let end = at + repetition(&bytes[at..], period as usize);
-                let begins_here = at == 0 || at < period as usize || bytes[at - 1] != bytes[at - 1 + period as usize];
-                let is_cut = end == bytes.len() && range.end < image.length();
-                let run = offset..range.start + end as u64;
-                likely(run, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
-                hits.go_on(end + 1 - block as usize);
+        let in_image = range.start + at.start as u64..range.start + at.end as u64;
+        match run_begins {
+            None => add(in_image.start, false),
+            Some(begins_here) => {
+                let is_cut = at.end == bytes.len() && range.end < image.length();
+                likely(in_image, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
             }
+        }
+        if found.len() >= MOST_IN_STRETCH {
+            break;
         }
     }
     image.release(range);

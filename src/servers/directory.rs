@@ -1,0 +1,72 @@
+//! A directory in which jigdo files change: locked, with the SUMS files in it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jigdo::Algorithm;
+
+use super::task::{Options, SetError};
+use crate::output::sums::{file_name, listed};
+use crate::output::{self, OutputDirectory};
+
+/// A directory with jigdo files.
+pub struct Directory {
+    pub path: PathBuf,
+    pub output: OutputDirectory,
+    /// The places of its files among all tasks.
+    pub tasks: Vec<usize>,
+    pub sums: Vec<SumsFile>,
+    /// Whether a file waits there.
+    pub has_staged: AtomicBool,
+}
+
+impl Directory {
+    /// Opens a directory, and finishes what a run that was killed had begun there: what is read of it is read later.
+    pub fn open(path: &Path, tasks: Vec<usize>, options: &Options<'_>) -> Result<Self, SetError> {
+        let output = match options.dry_run {
+            true => OutputDirectory::unlocked(path),
+            false => OutputDirectory::open(path)?,
+        };
+        let sums = SumsFile::all_in(path)?;
+        Ok(Self { path: path.to_owned(), output, tasks, sums, has_staged: false.into() })
+    }
+
+    pub fn forget_staged(&self) {
+        if self.has_staged.load(Ordering::Relaxed) {
+            self.output.clean();
+        }
+    }
+}
+
+/// A SUMS file.
+pub struct SumsFile {
+    pub algorithm: Algorithm,
+    pub path: PathBuf,
+    pub text: Vec<u8>,
+    /// The files that it lists.
+    pub names: BTreeSet<String>,
+    pub metadata: Metadata,
+}
+
+impl SumsFile {
+    /// The SUMS files in a directory.
+    pub fn all_in(directory: &Path) -> Result<Vec<Self>, SetError> {
+        let mut all = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let path = directory.join(file_name(algorithm));
+            let read = || -> io::Result<_> { Ok((fs::read(&path)?, fs::symlink_metadata(&path)?)) };
+            match read() {
+                Ok((text, metadata)) => {
+                    let names = listed(&text).collect();
+                    all.push(Self { algorithm, path, text, names, metadata });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(output::Error::Write { path, source }.into()),
+            }
+        }
+        Ok(all)
+    }
+}
