@@ -1,4 +1,4 @@
-//! What the search costs on inputs that are made to make a matcher quadratic, beside random bytes of the same sizes:
+//! Measures the search on inputs that are designed to make a matcher quadratic, and on random bytes of the same sizes:
 //!
 //! ```sh
 //! cargo bench --bench malice [-- IMAGE_MIB PARTS_MIB [CASES]]
@@ -62,8 +62,8 @@ impl Parts {
         let signature = |part: &Vec<u8>| {
             let mut finder = HeadFinder::new(BLOCK as u32);
             finder.push(part);
-            let marks = finder.finish().expect("parts are longer than a block");
-            Signature { length: part.len() as u64, marks }
+            let features = finder.finish().expect("parts are longer than a block");
+            Signature { length: part.len() as u64, features }
         };
         SignatureTable::new(BLOCK as u32, self.contents.iter().map(signature).collect())
     }

@@ -37,8 +37,8 @@ impl Selection {
     /// The files among these that are not shorter than a block. The selection has no fingerprint, and never is settled.
     pub fn of_files(catalogue: &Catalogue, block_length: u32, files: impl Iterator<Item = FileId>) -> Self {
         let signature = |file| {
-            let marks = catalogue.marks(file, block_length)?;
-            Some((file, Signature { length: catalogue.length(file), marks }))
+            let features = catalogue.features(file, block_length)?;
+            Some((file, Signature { length: catalogue.length(file), features }))
         };
         let (files, signatures) = files.filter_map(signature).unzip();
         let table = SignatureTable::new(block_length, signatures);
@@ -57,7 +57,7 @@ impl Selection {
 
     /// The sum of a part's first block.
     pub fn first_block(&self, part: PartId) -> Rsync64 {
-        self.table.signature(part).marks.first
+        self.table.signature(part).features.first
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where parts may begin of which nothing is known but the sums of their first blocks.
+//! Where parts may begin if only the sums of their first blocks are known.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ impl<'t, 'b> FirstBlocks<'t, 'b> {
     /// [`Signature::of_first_block`](super::Signature::of_first_block).
     pub fn new(table: &'t SignatureTable, bytes: &'b [u8], from: usize) -> Self {
         let mut hits = Hits::rolling(table, bytes);
-        hits.go_on(from);
+        hits.skip_to(from);
         Self { bytes, block_length: table.block_length() as usize, hits }
     }
 }
@@ -48,7 +48,7 @@ impl<'t> Iterator for FirstBlocks<'t, '_> {
         };
         let end = at + repetition(&bytes[at..], period);
         let run_begins = at < period || bytes[at - 1] != bytes[at - 1 + period];
-        self.hits.go_on(end + 1 - block);
+        self.hits.skip_to(end + 1 - block);
         Some(Beginning { range: at..end, run_begins: Some(run_begins), parts })
     }
 }

@@ -1,6 +1,6 @@
 //! Anchors in the vectors of x86-64: AVX-512 (F, with BMI2 beside it), and AVX2.
 //!
-//! Four loads, each a byte behind the one before, hold the words at all positions of a vector.
+//! Four loads, each one byte after the one before, have the words at all positions of a vector.
 
 use std::arch::x86_64::*;
 
@@ -11,7 +11,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     let has_bits = is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt");
     let has_avx512 = has_bits && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("bmi2");
     let has_avx2 = has_bits && is_x86_feature_detected!("avx2");
-    // SAFETY: a kernel is only given out where the processor has its features.
+    // SAFETY: a kernel is only returned if the processor has its features.
     let avx512: Kernel = |bytes, above, places| unsafe { avx512(bytes, above, places) };
     // SAFETY: the same.
     let avx2: Kernel = |bytes, above, places| unsafe { avx2(bytes, above, places) };
