@@ -212,7 +212,7 @@ fn cases(image: usize, of_parts: usize) -> Vec<Box<dyn Fn() -> Case>> {
             |number| [noise(1, BLOCK), noise(number + 2, 5000 + number as usize % 1500)].concat(),
         ),
         make(
-            "zeros, then what is behind the zeros of all parts; parts with more and more zeros",
+            "zeros, then what follows the zeros of all parts; parts with more and more zeros",
             |length| pieces(length, |number| [vec![0; number as usize % 4000], noise(1, 3000)].concat()),
             |number| [vec![0; 2 * BLOCK + number as usize], noise(1, 3000)].concat(),
         ),

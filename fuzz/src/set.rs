@@ -131,13 +131,13 @@ fn checked_jigdo(case: &Case, places: &[Place], template_sum: Sum) -> Jigdo {
     };
     // What is empty cannot be written either, but is no reason to leave the rest unsaid.
     let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let told = Image {
+    let filled = Image {
         filename: said(&texts.filename).unwrap_or_else(|| plain.filename.clone()),
         short_info: texts.short_info.as_ref().and_then(said),
         comments: texts.comment.iter().filter_map(said).collect(),
         ..plain.clone()
     };
-    let mut jigdo = jigdo_of(places, Some(told));
+    let mut jigdo = jigdo_of(places, Some(filled));
     let text = jigdo.to_text().unwrap_or_else(|_| {
         jigdo.image = Some(plain);
         jigdo.to_text().expect("plain words can be written")

@@ -16,7 +16,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The offset behind the part's last byte.
+    /// The offset after the part's last byte.
     pub fn end(&self) -> u64 {
         self.start + self.length
     }
@@ -108,7 +108,7 @@ pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
     let mut best = vec![none; matches.len() + 1];
     for (place, found) in matches.iter().enumerate().rev() {
         let found = found.placement();
-        let rest = first_behind(matches, place + 1, found.end());
+        let rest = first_after(matches, place + 1, found.end());
         let with =
             Best { bytes: found.length + best[rest].bytes, parts: 1 + best[rest].parts, first: Some(place), rest };
         let without = best[place + 1];
@@ -126,7 +126,7 @@ pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
 }
 
 /// The first of `matches` from the one at `from` on that begins at `end` or later. It is rarely far.
-fn first_behind<M: Placed>(matches: &[M], from: usize, end: u64) -> usize {
+fn first_after<M: Placed>(matches: &[M], from: usize, end: u64) -> usize {
     let is_before = |later: &M| later.placement().start < end;
     let mut step = 1;
     while matches.get(from + step).is_some_and(is_before) {

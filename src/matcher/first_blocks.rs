@@ -21,7 +21,8 @@ pub struct Beginning<'t> {
     /// The block, or the run of bytes that repeat themselves after a short period: the parts may begin with any block
     /// in it. Offsets are from the first of the bytes.
     pub range: Range<usize>,
-    /// For a run, whether it begins with the range, as far as the bytes tell. `None` if the block does not repeat itself.
+    /// For a run, whether it begins where the range does; also true where too few bytes precede it to tell. `None` for a
+    /// block that does not repeat itself.
     pub run_begins: Option<bool>,
     /// The longest first.
     pub parts: &'t [PartId],

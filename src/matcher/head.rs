@@ -137,7 +137,7 @@ impl HeadFinder {
         self.length += bytes.len() as u64;
     }
 
-    /// The last block, which holds the byte that breaks the repetition behind at least a quarter of it. It cannot have
+    /// The last block, in which the byte that breaks the repetition comes after at least the first quarter. It cannot have
     /// a short period of its own: that would be one of the repetition before the byte too (Fine and Wilf), and the
     /// byte would not break that.
     fn last_block(&self) -> Option<Features> {

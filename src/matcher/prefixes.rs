@@ -43,7 +43,7 @@ pub struct Prefixes {
     bodies: Vec<Body>,
     /// The beginnings that lead to bodies, and these themselves: the longest body that each of them begins with.
     beginnings: HashMap<(u32, Fingerprint), Option<u32>, BuildHasherDefault<Mix>>,
-    /// What a glance at the first block of each body gives.
+    /// How to hash a few words of a block, and the hashes of the first block of each body.
     glance: Glance,
     glances: HashSet<u64, BuildHasherDefault<Mix>>,
 }

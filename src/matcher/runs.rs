@@ -311,8 +311,8 @@ fn greedy<B: Bytes + ?Sized>(
     let is_periodic =
         |part: PartId| context.table.signature(part).features.head == Head::Periodic { period: run.period };
     let longest_of = |phase: &Phase<'_>, at: u64| {
-        let behind = (at - run.start).saturating_sub(phase.offset).next_multiple_of(period);
-        let start = run.start + phase.offset + behind;
+        let ahead = (at - run.start).saturating_sub(phase.offset).next_multiple_of(period);
+        let start = run.start + phase.offset + ahead;
         let room = gap.end.checked_sub(start)?.min(most);
         let fitting = phase.parts.partition_point(|&part| context.length(part) > room);
         let fits = |&&part: &&PartId| is_periodic(part) && !refuted.contains(&part);

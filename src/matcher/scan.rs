@@ -243,7 +243,7 @@ impl SignatureTable {
         Hits::new(self, bytes, from)
     }
 
-    /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
+    /// The same as [`SignatureTable::inner`], searched for in the content of `part` if it is not known yet.
     pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> Arc<[u64]> {
         if let Some(known) = self.inner(part) {
             return known;
@@ -409,7 +409,7 @@ mod tests {
                 prop_assert!(next <= end);
                 let between = expected.iter().filter(|(at, ..)| (next..end).contains(at));
                 for (at, _, is_one) in between {
-                    prop_assert!(!is_one, "{at} was passed over");
+                    prop_assert!(!is_one, "{at} was skipped");
                 }
                 let Some((at, parts)) = found else { break };
                 let is_expected = |(other, of, _): &(usize, Vec<PartId>, bool)| *other == at && of == parts;

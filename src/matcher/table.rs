@@ -151,13 +151,13 @@ impl SignatureTable {
         &[]
     }
 
-    /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that periodic parts
-    /// have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
+    /// The offsets inside `part`, after its first, at which blocks of parts begin, except those of periodic parts. `None`
+    /// until [`SignatureTable::learn_inner`] has searched it.
     pub fn inner(&self, part: PartId) -> Option<Arc<[u64]>> {
         self.inner.read().get(&part).cloned()
     }
 
-    /// Remembers what [`SignatureTable::inner`] returns, unless another thread has found out the same meanwhile.
+    /// Remembers what [`SignatureTable::inner`] returns, unless another thread has meanwhile done so.
     pub(super) fn remember_inner(&self, part: PartId, offsets: Vec<u64>) -> Arc<[u64]> {
         let mut inner = self.inner.write();
         Arc::clone(inner.entry(part).or_insert_with(|| offsets.into()))

@@ -24,7 +24,7 @@ pub struct KnownAnchors {
 }
 
 impl KnownAnchors {
-    /// Of as many blocks. `anchor` gives that of a block, by its number; `None` where it has none.
+    /// The anchors of `count` blocks. `anchor` returns that of a block, by its number; `None` if it has none.
     pub fn new(count: u32, anchor: impl Fn(u32) -> Option<Anchor>) -> Self {
         let mut blocks: Vec<u32> = (0..count).filter(|&block| anchor(block).is_some()).collect();
         let are_all = blocks.len() == count as usize;

@@ -23,13 +23,13 @@ fn avx512(bytes: &BatchBytes, above: i32, places: &mut [u16; BATCH + AT_A_TIME])
     let (spread, above) = (_mm512_set1_epi32(SPREAD.cast_signed()), _mm512_set1_epi32(above));
     let mut count = 0;
     for first in (0..BATCH).step_by(64) {
-        let window: &[u8; 67] = bytes[first..].first_chunk().expect("a batch has bytes behind its last position");
+        let window: &[u8; 67] = bytes[first..].first_chunk().expect("a batch has bytes after its last position");
         let mut mask = 0;
-        for behind in 0..4 {
+        for shift in 0..4 {
             // SAFETY: 64 bytes from there on are in the window.
-            let words = unsafe { _mm512_loadu_epi32(window.as_ptr().add(behind).cast()) };
+            let words = unsafe { _mm512_loadu_epi32(window.as_ptr().add(shift).cast()) };
             let anchors = _mm512_cmpgt_epi32_mask(_mm512_mullo_epi32(words, spread), above);
-            mask |= _pdep_u64(u64::from(anchors), 0x1111_1111_1111_1111 << behind);
+            mask |= _pdep_u64(u64::from(anchors), 0x1111_1111_1111_1111 << shift);
         }
         write_places(mask, first, places, &mut count);
     }
@@ -43,14 +43,14 @@ fn avx2(bytes: &BatchBytes, above: i32, places: &mut [u16; BATCH + AT_A_TIME]) -
     for first in (0..BATCH).step_by(64) {
         let mut mask = 0;
         for half in [0, 32] {
-            let window: &[u8; 35] = bytes[first + half..].first_chunk().expect("a batch has bytes behind its last");
+            let window: &[u8; 35] = bytes[first + half..].first_chunk().expect("a batch has bytes after its last");
             let mut anchors = _mm256_setzero_si256();
-            for behind in 0..4 {
+            for shift in 0..4 {
                 // SAFETY: 32 bytes from there on are in the window.
-                let words = unsafe { _mm256_loadu_si256(window.as_ptr().add(behind).cast()) };
+                let words = unsafe { _mm256_loadu_si256(window.as_ptr().add(shift).cast()) };
                 let are = _mm256_cmpgt_epi32(_mm256_mullo_epi32(words, spread), above);
                 // A word's position is that of its first byte.
-                let byte = _mm256_set1_epi32((0xffu32 << (8 * behind)).cast_signed());
+                let byte = _mm256_set1_epi32((0xffu32 << (8 * shift)).cast_signed());
                 anchors = _mm256_or_si256(anchors, _mm256_and_si256(are, byte));
             }
             mask |= u64::from(_mm256_movemask_epi8(anchors).cast_unsigned()) << half;
