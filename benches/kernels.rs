@@ -1,4 +1,4 @@
-//! How many bytes a second the inner loops take, each on its own and in memory:
+//! Measures how many bytes per second the inner loops process, each on its own and in memory:
 //!
 //! ```sh
 //! cargo bench -p jigpress-benches --bench kernels [-- FILTER]
@@ -60,8 +60,8 @@ fn scan(criterion: &mut Criterion) {
         let part = noise(part, 4 * BLOCK);
         let mut finder = HeadFinder::new(BLOCK as u32);
         finder.push(&part);
-        let marks = finder.finish().expect("the part is longer than a block");
-        Signature { length: part.len() as u64, marks }
+        let features = finder.finish().expect("the part is longer than a block");
+        Signature { length: part.len() as u64, features }
     };
     let table = SignatureTable::new(BLOCK as u32, (3..2003).map(signature).collect());
     let image = noise(2, 8 * MIB);

@@ -1,4 +1,4 @@
-//! What the search costs on inputs that are made to make a matcher quadratic, beside random bytes of the same sizes:
+//! Measures the search on inputs that are designed to make a matcher quadratic, and on random bytes of the same sizes:
 //!
 //! ```sh
 //! cargo bench -p jigpress-benches --bench malice [-- IMAGE_MIB PARTS_MIB [CASES]]
@@ -63,8 +63,8 @@ impl Parts {
         let signature = |part: &Vec<u8>| {
             let mut finder = HeadFinder::new(BLOCK as u32);
             finder.push(part);
-            let marks = finder.finish().expect("parts are longer than a block");
-            Signature { length: part.len() as u64, marks }
+            let features = finder.finish().expect("parts are longer than a block");
+            Signature { length: part.len() as u64, features }
         };
         SignatureTable::new(BLOCK as u32, self.contents.iter().map(signature).collect())
     }
@@ -199,7 +199,7 @@ fn cases(image: usize, of_parts: usize) -> Vec<Box<dyn Fn() -> Case>> {
             |number| [noise(1, BLOCK), noise(number + 2, 5000 + number as usize % 1500)].concat(),
         ),
         make(
-            "zeros, then what is behind the zeros of all parts; parts with more and more zeros",
+            "zeros, then what follows the zeros of all parts; parts with more and more zeros",
             |length| pieces(length, |number| [vec![0; number as usize % 4000], noise(1, 3000)].concat()),
             |number| [vec![0; 2 * BLOCK + number as usize], noise(1, 3000)].concat(),
         ),

@@ -1,27 +1,35 @@
 //! jigpress publishes disc images as jigdo sets.
 //!
-//! Data goes one way through these modules, in this order:
+//! A module uses only those in the layers below it, and in its own layer those named beside it:
 //!
-//! | module | takes | gives |
-//! |---|---|---|
-//! | [`manifest`] | YAML | a release: images, mirrors, settings |
-//! | [`digest`] | bytes | checksums |
-//! | [`stamp`] | a file's metadata | what tells its states apart |
-//! | [`image`] | a file | windows of its bytes |
-//! | [`summing`] | files | their sums, side by side |
-//! | [`mirror`] | mirror trees | a catalogue of their files, their heads and sums |
-//! | [`matcher`] | parts' signatures, an image's bytes | a layout |
-//! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
-//! | [`publish`] | a release | its sets, where everybody sees them |
-//! | [`set`] | a jigdo file's path | the set on this machine |
-//! | [`servers`] | jigdo files | what servers they have, and other servers in them |
-//! | [`snapshot`] | jigdo files, mirrors | a tree of the parts that the sets need |
-//! | [`assemble`] | a template, parts | the image again |
-//! | [`verify`] | sets, mirrors, SUMS files | what is wrong with them |
-//! | [`progress`] | | what all of them report while they work |
-//! | [`cli`] | arguments | exit codes, and what people read |
+//! | layer | modules |
+//! |---|---|
+//! | the command line | [`cli`] |
+//! | commands | [`publish`], [`assemble`], [`verify`] (uses `assemble`), [`servers`], [`snapshot`] (uses `servers`) |
+//! | one image, one set | [`make`]: an image becomes a proven template; [`set`]: the set that a jigdo file names |
+//! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames and SUMS files |
+//! | mirrors | [`mirror`]: trees of files, and the index that remembers their sums |
+//! | the search | [`matcher`]: where in an image the parts are |
+//! | sums of files | [`summing`]: many of them at once, in several threads |
+//! | bytes | [`file`](mod@file): maps and stamps; [`digest`]: sums of bytes in memory, in lanes |
+//! | formats | the crate [`jigdo`]: templates and jigdo files |
+//! | beside all layers | [`progress`]: what they report while they work |
+//!
+//! The data go one way:
+//!
+//! ```text
+//! release.yaml ──manifest──▶ Release          every path expanded, every mistake reported with its line
+//! mirror trees ──mirror────▶ Catalogue        paths, lengths, heads, and sums as they become known
+//! image ───────file────────▶ windows          of a memory map
+//! windows, Catalogue ──matcher──▶ Layout      the image as a sequence of areas: unmatched data, or a part
+//! Layout, image ──make─────▶ a set            a proven template and a jigdo file
+//! sets ────────output──────▶ a tree           staged, synced and renamed, all or nothing
+//! jigdo file ──set─────────▶ Set              what was published, by this program or another
+//! Set, parts ──assemble────▶ image            complete again, and verified
+//! Set, mirrors ──verify, servers, snapshot──▶ what is wrong, other servers, a tree of the parts alone
+//! ```
 
-/// The program and its version, for jigdo files, templates and the HTTP user agent.
+/// The program and its version, as jigdo files, templates and HTTP requests name it.
 pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 pub mod assemble;

@@ -1,7 +1,7 @@
 //! Mirrors and images as the fuzzer's bytes describe them.
 //!
-//! Random bytes would never have a part in an image. So files and images are put together from pieces that are likely
-//! to meet again: stretches of a few streams of noise, runs, patterns, and files that were made before.
+//! An image of random bytes would never contain a part. So files and images are put together from pieces that are likely
+//! to occur again: ranges of a few streams of noise, runs, patterns, and files that were made before.
 
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! What the fuzz targets share.
 //!
-//! | module | takes | gives |
+//! | module | takes | returns |
 //! |---|---|---|
 //! | [`case`] | the fuzzer's bytes | a mirror, an image, settings |
 //! | [`matching`] | a case | a layout, held to what must be true of it |
@@ -10,7 +10,7 @@ pub mod case;
 pub mod matching;
 pub mod set;
 
-/// Keeps all work in the calling thread, so that the same input always takes the same way through the code.
+/// Keeps all work in the calling thread, so that the same input always takes the same path through the code.
 ///
 /// # Panics
 /// When called after the first work was done.

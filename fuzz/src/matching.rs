@@ -1,15 +1,15 @@
-//! The matcher on a case, held to what must be true of every layout, and to a reference that is slow and obviously
-//! right: every part at every offset.
+//! Runs the matcher on a case, and checks the layout against what must be true of every layout, and against a slow and
+//! obviously correct reference that tries every part at every offset.
 
 use jigdo::{Checksum, Rsync64};
 use jigpress::matcher::{Area, Head, HeadFinder, Layout, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable, cover, search};
 
 use crate::case::Case;
 
-/// How much work the reference may be, in comparisons and bytes compared.
+/// The most work for the reference, in comparisons and bytes compared.
 const MOST_WORK: usize = 48 << 20;
 
-/// How often a search advances at most until it goes to the image's end.
+/// The most steps of a search before it advances to the image's end.
 const MOST_STEPS: usize = 200;
 
 /// The parts of a mirror, in memory.
@@ -52,11 +52,11 @@ impl Parts {
 
     /// The rolling sum of a part's first block.
     pub fn first(&self, part: PartId) -> Rsync64 {
-        self.signatures[part.0 as usize].marks.first
+        self.signatures[part.0 as usize].features.first
     }
 
     fn is_periodic(&self, part: PartId) -> bool {
-        matches!(self.signatures[part.0 as usize].marks.head, Head::Periodic { .. })
+        matches!(self.signatures[part.0 as usize].features.head, Head::Periodic { .. })
     }
 
     fn ids(&self) -> impl Iterator<Item = PartId> {
@@ -68,8 +68,8 @@ fn signature(content: &[u8], block_length: u32) -> Signature {
     let mut finder = HeadFinder::new(block_length);
     // In pieces of an odd length, as short reads would give them.
     content.chunks(999).any(|piece| finder.push(piece));
-    let marks = finder.finish().expect("a part has a block at least");
-    Signature { length: content.len() as u64, marks }
+    let features = finder.finish().expect("a part has a block at least");
+    Signature { length: content.len() as u64, features }
 }
 
 /// The layout of `image`, which is the same however far the search advances at a time.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
 
-use jigpress::assemble::{Destination, Order, Part, Place as PartPlace, assemble};
 use jigdo::Sum;
 use jigdo::jigdo_file::{self, Image, Jigdo, Location, Server};
 use jigdo::template::{self, Compression, ImageEntry, Options, Template, Writer};
+use jigpress::assemble::{Destination, Order, Part, Place as PartPlace, assemble};
 use jigpress::matcher::{Area, Layout, PartId};
 use jigpress::progress::Silent;
 
@@ -50,7 +50,7 @@ pub fn assert_round_trip(case: &Case, parts: &Parts, layout: &Layout, image: &[u
 fn template(case: &Case, parts: &Parts, layout: &Layout, image: &[u8]) -> Vec<u8> {
     let unmatched = image.len() as u64 - layout.matched();
     let compression = if unmatched > MOST_FOR_BZIP2 { Compression::Gzip } else { case.compression };
-    let options = Options { compression, level: case.level, ..Options::new(case.checksum) };
+    let options = Options { compression, level: case.level, ..Options::new(case.checksum, "fuzz/1") };
     let mut writer = Writer::new(Vec::new(), options).expect("the header is plain");
     for area in &layout.areas {
         match area {
@@ -131,19 +131,22 @@ fn checked_jigdo(case: &Case, places: &[Place], template_sum: Sum) -> Jigdo {
     };
     // What is empty cannot be written either, but is no reason to leave the rest unsaid.
     let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let told = Image {
+    let filled = Image {
         filename: said(&texts.filename).unwrap_or_else(|| plain.filename.clone()),
         short_info: texts.short_info.as_ref().and_then(said),
         comments: texts.comment.iter().filter_map(said).collect(),
         ..plain.clone()
     };
-    let mut jigdo = jigdo_of(places, Some(told));
+    let mut jigdo = jigdo_of(places, Some(filled));
     let text = jigdo.to_text().unwrap_or_else(|_| {
         jigdo.image = Some(plain);
         jigdo.to_text().expect("plain words can be written")
     });
-    let bytes =
-        if case.compress_jigdo { jigdo::gzip(&text).expect("memory takes every write") } else { text.into_bytes() };
+    let bytes = if case.compress_jigdo {
+        jigdo_file::gzip(&text).expect("memory takes every write")
+    } else {
+        text.into_bytes()
+    };
     let read = Jigdo::read(&*bytes).expect("a jigdo file that was just written");
     assert_eq!(read, jigdo, "another jigdo file came back");
     read

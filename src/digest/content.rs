@@ -1,16 +1,16 @@
-//! Content hashes: what proves that a region of an image is a mirror file.
+//! Content hashes, which prove that a region of an image is a mirror file.
 //!
-//! In sets of format 1.x it is MD5, the sum that they carry: many regions are hashed side by side faster than by any
-//! other hash, and nobody who has such a set can tell more of a part than its MD5 does. In sets of format 2.0 it is
-//! BLAKE3. SHA-256 would do there too, but it is slower side by side than BLAKE3 is alone, whose branches a core
-//! computes side by side.
+//! In sets of format 1.x it is MD5, the sum that they carry: in lanes it is faster than any other hash, and a set proves
+//! no more of a part than its MD5 anyway. In sets of format 2.0 it is BLAKE3. SHA-256 would do there too, but even in
+//! lanes it is slower than a single BLAKE3, which uses the lanes for the branches of its own tree.
 
 use jigdo::{Checksum, hex};
 use serde::{Deserialize, Serialize};
 
 use super::Hasher;
 
-/// The content hash of some bytes. Bytes with the same one are the same, as far as the sums of its format tell.
+/// The content hash of some bytes. Bytes with the same hash are as certainly the same as those with the same sum of the
+/// format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Content {
@@ -35,7 +35,7 @@ impl TryFrom<String> for Content {
         let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digit).collect();
         let bytes = bytes.unwrap_or_default();
         let content = Checksum::ALL.into_iter().find_map(|checksum| Self::from_bytes(checksum, &bytes));
-        content.ok_or("it is no content hash")
+        content.ok_or("it is not a content hash")
     }
 }
 
@@ -47,8 +47,8 @@ impl Content {
         Self::from_bytes(checksum, &hasher.finish()).expect("the hash is of this kind")
     }
 
-    /// The hashes of the first bytes of `data`, as many as each of `lengths` says; these ascend, and none is greater
-    /// than the data's length.
+    /// The hash of the first `length` bytes of `data` for each of `lengths`, which must ascend and not exceed the data's
+    /// length.
     pub fn of_beginnings(checksum: Checksum, data: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Self> {
         let (mut hasher, mut done) = (Self::hasher(checksum), 0);
         let content = |length| {
@@ -59,7 +59,7 @@ impl Content {
         lengths.into_iter().map(content).collect()
     }
 
-    /// What computes the hash.
+    /// A hasher for content hashes of sets whose sums are `checksum`.
     pub fn hasher(checksum: Checksum) -> Hasher {
         match checksum {
             Checksum::Md5 => Hasher::new(checksum.into()),
@@ -67,7 +67,7 @@ impl Content {
         }
     }
 
-    /// A hash from the bytes of what computed it; `None` if there are not exactly as many as it has.
+    /// A hash from its bytes, of which there must be 16 (MD5) or 32 (BLAKE3); `None` otherwise.
     pub fn from_bytes(checksum: Checksum, bytes: &[u8]) -> Option<Self> {
         match checksum {
             Checksum::Md5 => bytes.try_into().ok().map(Self::Md5),
@@ -83,7 +83,7 @@ impl Content {
         }
     }
 
-    /// What the sums of the sets are that it is for.
+    /// The checksum of the sets that it is for.
     pub fn checksum(&self) -> Checksum {
         match self {
             Self::Md5(_) => Checksum::Md5,

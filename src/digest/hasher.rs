@@ -1,4 +1,4 @@
-//! Sums in the making, of any algorithm, and BLAKE3.
+//! Hashers of every algorithm, and of BLAKE3.
 
 use sha1::Digest as _;
 
@@ -8,7 +8,7 @@ use super::md5::Md5;
 use super::sha2::{Sha256, Sha512};
 use super::stream::{self, Stream};
 
-/// A sum in the making, fed piece by piece.
+/// Computes a sum from bytes that come piece by piece.
 #[derive(Clone)]
 pub struct Hasher(State);
 
@@ -22,7 +22,7 @@ enum State {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing yet.
+    /// A hasher that has received no bytes yet.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Md5 => State::Md5(Stream::new()),
@@ -44,7 +44,7 @@ impl Hasher {
         hasher.finish()
     }
 
-    /// What it computes; `None` if that is BLAKE3.
+    /// The algorithm that it computes; `None` for BLAKE3.
     pub fn algorithm(&self) -> Option<Algorithm> {
         match self.0 {
             State::Md5(_) => Some(Algorithm::Md5),
@@ -55,7 +55,7 @@ impl Hasher {
         }
     }
 
-    /// Adds `data` to what is summed.
+    /// Adds the next bytes.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
             State::Md5(stream) => stream.update(data),
@@ -80,8 +80,8 @@ impl Hasher {
     }
 }
 
-/// Adds to each hasher the data that comes with it, in this thread: those of one algorithm go side by side, which is
-/// several times faster than one after the other. The hashers may be in any state, and the data of any lengths.
+/// Adds the data to the hasher in each pair, in this thread. Hashers of the same algorithm are updated in lanes, which is
+/// several times faster than one after the other. The hashers may be in any state, and the data may have any lengths.
 pub fn update_all(updates: &mut [(&mut Hasher, &[u8])]) {
     let (mut md5, mut sha256, mut sha512) = (Vec::new(), Vec::new(), Vec::new());
     for (hasher, data) in updates {
@@ -95,22 +95,21 @@ pub fn update_all(updates: &mut [(&mut Hasher, &[u8])]) {
             }
         }
     }
-    stream::update_all(md5, Until::Ends);
-    stream::update_all(sha256, Until::Ends);
-    stream::update_all(sha512, Until::Ends);
+    stream::update_all(md5, Until::AllDone);
+    stream::update_all(sha256, Until::AllDone);
+    stream::update_all(sha512, Until::AllDone);
 }
 
-/// The same for hashers of one algorithm, but only as long as there are enough to fill the lanes, or as many as there
-/// were at first: it ends when one has all of its data and there is no other to take its lane. Gives how many bytes of
-/// each were taken.
-pub fn update_full(updates: &mut [(&mut Hasher, &[u8])]) -> Vec<usize> {
+/// The same for hashers of one algorithm, but stops when one of them has all its data and no other can take its lane:
+/// what is left may be added more cheaply together with others. Returns how many bytes were added to each.
+pub fn update_while_full(updates: &mut [(&mut Hasher, &[u8])]) -> Vec<usize> {
     macro_rules! of_kind {
         ($kind:ident) => {{
             let streams = updates.iter_mut().map(|update| match &mut update.0.0 {
                 State::$kind(stream) => (stream, update.1),
                 _ => unreachable!("all are of one algorithm"),
             });
-            stream::update_all(streams.collect(), Until::Dry)
+            stream::update_all(streams.collect(), Until::LaneIdle)
         }};
     }
     match updates.first().and_then(|(first, _)| first.algorithm()) {
@@ -156,7 +155,7 @@ mod tests {
         }
 
         #[test]
-        fn hashers_that_are_updated_while_lanes_are_full_have_the_sums_of_what_they_took(
+        fn hashers_that_are_updated_while_lanes_are_full_have_the_sums_of_the_bytes_that_they_took(
             algorithm in prop::sample::select(&Algorithm::ALL[..]),
             lengths in prop::collection::vec(0usize..1000, 1..40),
         ) {
@@ -165,7 +164,7 @@ mod tests {
             let mut left: Vec<&[u8]> = lengths.iter().map(|&length| &data[..length]).collect();
             while left.iter().any(|left| !left.is_empty()) {
                 let mut updates: Vec<_> = hashers.iter_mut().zip(left.iter().copied()).collect();
-                let taken = update_full(&mut updates);
+                let taken = update_while_full(&mut updates);
                 prop_assert!(taken.iter().any(|&taken| taken > 0));
                 left.iter_mut().zip(taken).for_each(|(left, taken)| *left = &left[taken..]);
             }

@@ -1,4 +1,4 @@
-//! Computes sums, many side by side in the lanes of vector registers.
+//! Computes sums, many at once in the lanes of vector registers.
 //! Everything here takes bytes and returns values; it knows no files.
 
 mod content;
@@ -10,20 +10,20 @@ mod sha2;
 mod stream;
 
 pub use content::Content;
-pub use hasher::{Hasher, update_all, update_full};
+pub use hasher::{Hasher, update_all, update_while_full};
 
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
 use jigdo::{Algorithm, Checksum, Sum};
 
-use lanes::free_lanes;
+use lanes::lanes_in_time_of_one;
 use md5::Md5;
 use sha2::{Sha256, Sha512};
 use stream::BlockHash;
 
-/// How many streams [`update_all`] takes on together at the least cost for each. On a machine with narrower vectors they
-/// go one half after the other, which costs no more than twice a half.
+/// The number of streams for which [`update_all`] costs the least per stream. On a machine with narrower vectors they are
+/// processed half by half, which costs no more than two halves would.
 pub fn streams_at_once(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::Md5 | Algorithm::Sha256 => 16,
@@ -32,10 +32,10 @@ pub fn streams_at_once(algorithm: Algorithm) -> usize {
     }
 }
 
-/// How many streams [`update_all`] takes on together in hardly more time than one alone.
-pub fn streams_for_free(algorithm: Algorithm) -> usize {
+/// How many streams [`update_all`] processes together in hardly more time than one alone.
+pub fn streams_in_time_of_one(algorithm: Algorithm) -> usize {
     fn of<H: BlockHash>() -> usize {
-        free_lanes(H::kernels(), H::START, H::BLOCK)
+        lanes_in_time_of_one(H::kernels(), H::START, H::BLOCK)
     }
     static STREAMS: LazyLock<[usize; 3]> = LazyLock::new(|| {
         let [md5, sha256, sha512] = [of::<Md5>(), of::<Sha256>(), of::<Sha512>()];
@@ -50,7 +50,7 @@ pub fn streams_for_free(algorithm: Algorithm) -> usize {
     }
 }
 
-/// The sum of all that `input` has left to read.
+/// The sum of everything that is left to read from `input`.
 ///
 /// # Errors
 /// `input` cannot be read.

@@ -1,39 +1,39 @@
-//! A hash in the making, and many of them side by side.
+//! The state of one hash, and the update of many of them in lanes.
 
 use super::lanes::{self, Chain, Kernel, Until};
 
-/// A hash that goes over its input block by block, and ends with a block that has the length.
+/// A hash that processes its input block by block, the last of which ends with the input's length.
 pub(super) trait BlockHash: 'static {
-    /// What a block changes.
+    /// The state, which each block changes.
     type Words: Copy;
-    /// Bytes of a block: at most [`MOST_BLOCK`].
+    /// The length of a block in bytes: at most [`LONGEST_BLOCK`].
     const BLOCK: usize;
-    /// Before the first block.
+    /// The state before the first block.
     const START: Self::Words;
-    /// How this machine computes blocks: see [`lanes::run`].
+    /// The kernels of this machine: see [`lanes::run`].
     fn kernels() -> &'static [Kernel<Self::Words>];
-    /// The length of the input, in bits, as the last block has it at its end. Zeros stand before it: an eighth of a
-    /// block is for the length.
+    /// The last eight bytes of the last block, which have the input's length in bits. An eighth of the block is reserved
+    /// for the length; the bytes before these are zeros.
     fn length_field(bits: u64) -> [u8; 8];
-    /// The sum that these words stand for.
+    /// The sum's bytes, from the last state.
     fn sum(words: &Self::Words) -> Vec<u8>;
 }
 
-/// Bytes of the largest block of any hash.
-const MOST_BLOCK: usize = 128;
+/// The length of the longest block of any hash, in bytes.
+const LONGEST_BLOCK: usize = 128;
 
-/// As many of the first bytes of `data` as are whole blocks.
+/// The whole blocks at the start of `data`.
 fn whole_blocks<H: BlockHash>(data: &[u8]) -> &[u8] {
     &data[..data.len() - data.len() % H::BLOCK]
 }
 
-/// A hash in the making.
+/// The state of a hash whose input comes piece by piece.
 pub(super) struct Stream<H: BlockHash> {
-    /// After the last whole block.
+    /// The state after the last whole block.
     words: H::Words,
-    /// What came behind the last whole block.
-    rest: [u8; MOST_BLOCK],
-    /// How many bytes came.
+    /// The bytes after the last whole block.
+    rest: [u8; LONGEST_BLOCK],
+    /// How many bytes have come so far.
     length: u64,
 }
 
@@ -45,7 +45,7 @@ impl<H: BlockHash> Clone for Stream<H> {
 
 impl<H: BlockHash> Stream<H> {
     pub fn new() -> Self {
-        Self { words: H::START, rest: [0; MOST_BLOCK], length: 0 }
+        Self { words: H::START, rest: [0; LONGEST_BLOCK], length: 0 }
     }
 
     pub fn update(&mut self, data: &[u8]) {
@@ -54,19 +54,19 @@ impl<H: BlockHash> Stream<H> {
         self.keep_rest(data);
     }
 
-    /// Takes whole blocks into the words.
+    /// Processes whole blocks.
     fn compress(&mut self, blocks: &[u8]) {
         if !blocks.is_empty() {
             (H::kernels()[0].run)(std::slice::from_mut(&mut self.words), &[blocks]);
         }
     }
 
-    /// How many bytes wait in `rest`.
+    /// How many bytes are in `rest`.
     fn waiting(&self) -> usize {
         (self.length % H::BLOCK as u64) as usize
     }
 
-    /// Completes the block that waits with the first of `data`; gives what is left.
+    /// Completes the block in `rest` with the first bytes of `data`. Returns the remaining ones.
     fn fill_block<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
         let waiting = self.waiting();
         if waiting == 0 {
@@ -82,17 +82,17 @@ impl<H: BlockHash> Stream<H> {
         left
     }
 
-    /// Counts `data`, whose whole blocks are in the words, and keeps what is behind these.
+    /// Counts `data`, whose whole blocks have been processed, and keeps the bytes after these.
     fn keep_rest(&mut self, data: &[u8]) {
         let rest = &data[whole_blocks::<H>(data).len()..];
         self.rest[..rest.len()].copy_from_slice(rest);
         self.length += data.len() as u64;
     }
 
-    /// The sum of all that came.
+    /// The sum of all bytes.
     pub fn finish(mut self) -> Vec<u8> {
         let waiting = self.waiting();
-        let mut last = [0; 2 * MOST_BLOCK];
+        let mut last = [0; 2 * LONGEST_BLOCK];
         last[..waiting].copy_from_slice(&self.rest[..waiting]);
         last[waiting] = 0x80;
         let length = (waiting + 1 + H::BLOCK / 8).next_multiple_of(H::BLOCK);
@@ -102,8 +102,8 @@ impl<H: BlockHash> Stream<H> {
     }
 }
 
-/// Adds to each stream what comes with it, the whole blocks of all of them side by side, as far as `until` says. Gives
-/// how many bytes of each were taken.
+/// Adds the data to the stream in each pair, the whole blocks of all of them in lanes, until `until`. Returns how many
+/// bytes were added to each.
 pub(super) fn update_all<H: BlockHash>(mut updates: Vec<(&mut Stream<H>, &[u8])>, until: Until) -> Vec<usize> {
     let mut taken: Vec<usize> = updates.iter().map(|(_, data)| data.len()).collect();
     for (stream, data) in &mut updates {

@@ -1,4 +1,4 @@
-//! Bytes that are looked at through windows, whatever holds them.
+//! The trait of everything whose bytes can be read through windows.
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -7,29 +7,32 @@ use jigdo::Checksum;
 
 use crate::digest::Content;
 
-/// Ranges of bytes that begin at one offset.
+/// Ranges of bytes that begin at the same offset. All offsets are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region {
     pub start: u64,
-    /// The offsets behind the last byte of each, ascending.
+    /// Where each range ends, exclusively, in ascending order.
     pub ends: Vec<u64>,
 }
 
-/// Bytes that are looked at through windows.
+/// Bytes that are read through windows.
 pub trait Bytes: Sync {
-    /// A range of the bytes.
+    /// A range of the bytes, in memory.
     type Window<'a>: Deref<Target = [u8]> + Send + Sync
     where
         Self: 'a;
 
-    /// How many there are.
+    /// How many bytes there are.
     fn length(&self) -> u64;
 
-    /// Those in `range`; an error if they cannot be read, or some of them do not exist.
+    /// The bytes in `range`.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `range` goes beyond the end.
     fn window(&self, range: Range<u64>) -> io::Result<Self::Window<'_>>;
 
-    /// The content hashes of regions, of the kind for sets whose sums are `checksum`, where they can be had better than
-    /// by hashing a window.
+    /// The content hashes of each range of `regions`, of the kind for sets whose sums are `checksum`; `None` for a region
+    /// that the caller must hash itself, through a window. An implementation may know a faster way.
     ///
     /// # Errors
     /// When a region cannot be read.

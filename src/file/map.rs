@@ -1,71 +1,76 @@
-//! A file mapped into memory, and looked at window by window. A hole of a sparse file is not read: its zeros are had for
-//! nothing.
+//! A file mapped into memory and read through windows. Holes of a sparse file cost no I/O: their windows are zeros that
+//! are not read from the file.
 //!
-//! A mapped file that shrinks, or whose disk fails, kills the process that touches the lost page with SIGBUS. Here
-//! the signal is caught, a page of zeros takes the lost one's place, and [`Mapped::intact`] says so afterwards: who
-//! uses bytes of a window for a lasting result asks it before he keeps the result.
+//! A file that shrinks while it is mapped, or whose disk fails, does not kill the process: zeros replace its lost pages,
+//! and [`Mapped::intact`] reports it. Callers must check `intact()` before they keep anything derived from a window.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::ops::{Deref, Range};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Once, OnceLock};
-
-use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 use parking_lot::{Mutex, MutexGuard};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
+use super::open::open;
+use super::sigbus::{GuardedMap, page_size};
+use super::window::{Window, zeros};
 use crate::file::Bytes;
 use crate::file::Stamp;
 
-/// An open file whose bytes are reached through windows of memory.
+/// A file whose bytes are read through windows of memory.
 ///
-/// All of it is mapped as long as it is open, which takes addresses but no memory: pages come with the windows, and go
-/// with [`Mapped::let_go`].
+/// All of it stays mapped, which takes addresses but no memory: windows bring pages in, and [`Mapped::release`] gives
+/// them back.
 pub struct Mapped {
     path: PathBuf,
-    /// `None` once it is closed.
+    /// `None` after [`Mapped::closed`].
     file: Option<File>,
     stamp: Stamp,
     is_sparse: bool,
     /// `None` if the file is empty.
-    map: Option<Watched>,
-    /// A range whose pages are there, as far as the system has not taken them back.
+    map: Option<GuardedMap>,
+    /// A range whose pages were faulted in. The system may have reclaimed some since.
     present: Mutex<Range<u64>>,
 }
 
 impl Mapped {
-    /// Opens the file at `path` for reading.
+    /// Opens and maps the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be opened or mapped, or is not a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Self::over(path, |stamp| stamp.size)
+        Self::open_with(path, |stamp| stamp.size)
     }
 
-    /// Opens a file that is being written, and will have `most` bytes at the most. Its length is taken to be that; only
-    /// what is written already may be looked at. It is not [`Mapped::intact`].
+    /// Opens a file that is still being written, and will have at most `most` bytes, which are taken for its length.
+    /// Only what has already been written may be read. [`Mapped::intact`] fails for such a file.
+    ///
+    /// # Errors
+    /// As for [`Mapped::open`].
     pub fn growing(path: &Path, most: u64) -> io::Result<Self> {
-        let grown = Self::over(path, |_| most)?;
+        let grown = Self::open_with(path, |_| most)?;
         Ok(Self { stamp: Stamp { size: most, ..grown.stamp }, is_sparse: false, ..grown })
     }
 
-    /// Opens the file, and maps as many bytes of it as `length` says.
-    fn over(path: &Path, length: impl Fn(&Stamp) -> u64) -> io::Result<Self> {
+    /// Opens the file, and maps the number of bytes that `length` returns.
+    fn open_with(path: &Path, length: impl Fn(&Stamp) -> u64) -> io::Result<Self> {
         let file = open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        INSTALL.call_once(install_handler);
         let stamp = Stamp::of(&metadata);
         let is_sparse = metadata.blocks() * 512 < stamp.size;
         let length = length(&stamp);
-        let map = if length == 0 { None } else { Some(Watched::over(&file, length)?) };
+        let map = if length == 0 { None } else { Some(GuardedMap::new(&file, length)?) };
         let present = Mutex::new(0..0);
         Ok(Self { path: path.to_owned(), file: Some(file), stamp, is_sparse, map, present })
     }
 
-    /// The same without an open file, of which a process may not have many. A sparse one stays open.
+    /// Closes the file and keeps the map, as a process may not have many open files. A sparse file stays open, because
+    /// its holes could not be found otherwise.
     pub fn closed(self) -> Self {
         let file = self.file.filter(|_| self.is_sparse);
         Self { file, ..self }
@@ -76,10 +81,13 @@ impl Mapped {
         self.stamp
     }
 
-    /// An error if a page of any window was lost so far, or the file is not what it was when it was opened,
-    /// or its path now leads to another one.
+    /// Checks that all bytes of all windows so far were the file's own.
+    ///
+    /// # Errors
+    /// When a page of any window was lost, the file has changed since it was opened, or its path now leads to another
+    /// file.
     pub fn intact(&self) -> io::Result<()> {
-        if self.map.as_ref().is_some_and(Watched::has_lost_pages) {
+        if self.map.as_ref().is_some_and(GuardedMap::has_lost_pages) {
             tracing::debug!(path = %self.path.display(), "pages of a mapped file were lost (SIGBUS)");
             return Err(io::Error::other("it shrank, or its disk failed, while it was read"));
         }
@@ -91,22 +99,22 @@ impl Mapped {
         Ok(())
     }
 
-    /// Whether the file takes less room on its disk than it has bytes: it may have holes.
+    /// Whether the file takes less room on its disk than it has bytes, so that it may have holes.
     pub fn is_sparse(&self) -> bool {
         self.is_sparse
     }
 
-    /// Says that from now on only windows here and there will be wanted: nothing is read beside them.
-    pub fn scatter(&self) {
-        if let Some(Watched { map, .. }) = &self.map {
+    /// Advises the system that windows will be read in random order from now on, so that it does not read ahead.
+    pub fn advise_random(&self) {
+        if let Some(GuardedMap { map, .. }) = &self.map {
             // Only advice.
             let _ = map.advise(Advice::Random);
         }
     }
 
-    /// Says that windows of this range will be wanted soon: what is not in memory is read meanwhile.
-    pub fn expect(&self, range: Range<u64>) {
-        // Whether all of the range is a hole is asked when its windows come; that some of it is, nobody asks.
+    /// Starts reading this range in the background, unless it is in memory already. Does nothing for a sparse file.
+    pub fn prefetch(&self, range: Range<u64>) {
+        // Prefetching would fill the page cache with the zeros of holes.
         if self.is_sparse {
             return;
         }
@@ -116,25 +124,25 @@ impl Mapped {
         }
     }
 
-    /// Says that no window of this range is wanted any more. Open ones stay as they are.
-    pub fn let_go(&self, range: Range<u64>) {
+    /// Gives back the memory of this range, of which no more windows will be needed. Open ones stay valid.
+    pub fn release(&self, range: Range<u64>) {
         let mut present = self.present();
         let before = present.start.min(range.end);
         present.start = present.start.max(range.end).min(present.end);
         drop(present);
         if let Some((map, offset, length)) = self.mapped(before.max(range.start)..range.end) {
-            let page = PAGE.load(Ordering::Relaxed);
+            let page = page_size();
             let (start, end) = (offset / page * page, offset + length);
-            // Where memory is scarce, what was done with goes before what was read ahead.
+            // When memory is scarce, the system should reclaim these pages before those that were read ahead.
             // SAFETY: the range is mapped, and the call is advice that changes no byte.
             let _ = unsafe { libc::madvise(map.as_ptr().add(start) as *mut _, end - start, libc::MADV_COLD) };
-            // SAFETY: the map is shared and only read, so its pages come back from the file, as they were, when
-            // somebody reads them. Those that took the place of lost ones come back as zeros, which they were.
+            // SAFETY: the map is shared and only read, so its pages come back from the file, unchanged, when somebody
+            // reads them. Those that replaced lost pages come back as the zeros that they were.
             let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
         }
     }
 
-    /// The map, and where in it the part of `range` is that the file has.
+    /// The map, and the offset and length in it of the part of `range` that lies in the file. `None` if there is none.
     fn mapped(&self, range: Range<u64>) -> Option<(&Mmap, usize, usize)> {
         let map = &self.map.as_ref()?.map;
         let end = range.end.min(self.stamp.size);
@@ -145,106 +153,45 @@ impl Mapped {
         self.present.lock()
     }
 
-    /// Gets the pages of `range` at once, which is much cheaper than one by one as they are read, unless they are there.
-    fn populate(&self, range: Range<u64>) {
+    /// Faults in the pages of `range` that are not present, all at once, which is much cheaper than one page fault each.
+    fn fault_in(&self, range: Range<u64>) {
         let mut present = self.present();
         if present.start <= range.start && range.end <= present.end {
             return;
         }
-        // Most windows follow one another. Whoever wants the same bytes at the same time waits no longer for them than
-        // he would without this.
+        // Most windows follow one another. The pages count as present from here on: another thread that reads them
+        // meanwhile waits for them no longer than it would have anyway.
         let follows = (present.start..=present.end).contains(&range.start);
         let missing = if follows { present.end..range.end } else { range };
         *present = if follows { present.start..missing.end } else { missing.clone() };
         drop(present);
         if let Some((map, offset, length)) = self.mapped(missing) {
-            // It is only advice: a kernel older than 5.14 does not know it, and pages that are not there show when they
-            // are read.
+            // This is only advice: kernels older than 5.14 do not know it, and a page that cannot be read is noticed when
+            // it is touched.
             let _ = map.advise_range(Advice::PopulateRead, offset, length);
         }
     }
 
-    /// A window of bytes of which only few will be read: pages come as they are.
-    pub fn sparing_window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
+    /// A window of which only a few bytes will be read: its pages are faulted in one by one. It is empty if `range` begins
+    /// beyond the file's end, and shorter than `range` if that ends beyond it.
+    pub fn lazy_window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
         match self.mapped(range) {
             Some((map, offset, length)) => Ok(Window::Borrowed(&map[offset..offset + length])),
             None => Ok(Window::Borrowed(&[])),
         }
     }
 
-    /// Whether the file system knows that all of `range` is a hole. Behind the end of a file that shrank it says so
-    /// too, and [`Mapped::intact`] that it shrank.
+    /// Whether the file system reports that all of `range` is a hole. Beyond the end of a file that shrank it reports that
+    /// too, and [`Mapped::intact`] fails.
     fn is_hole(&self, range: &Range<u64>) -> bool {
         let (Some(file), Ok(start)) = (&self.file, libc::off_t::try_from(range.start)) else { return false };
-        // SAFETY: the descriptor is open as long as the file is, and the call touches no memory. It moves the file's
-        // position, which nothing here relies on.
+        // SAFETY: the descriptor is open as long as `file` lives, and the call touches no memory. It moves the file's
+        // position, on which nothing here relies.
         match unsafe { libc::lseek(file.as_raw_fd(), start, libc::SEEK_DATA) } {
             -1 => io::Error::last_os_error().raw_os_error() == Some(libc::ENXIO),
             data => data as u64 >= range.end,
         }
     }
-}
-
-/// Opens a file for reading. Should a pipe be in its place, that does not wait for a writer.
-///
-/// Reading leaves access times alone: to write them for every file of a mirror costs more than to read their heads.
-/// The system allows that for one's own files only.
-pub fn open(path: &Path) -> io::Result<File> {
-    static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
-    let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
-    if IS_ALLOWED.load(Ordering::Relaxed) {
-        match open(libc::O_NOATIME) {
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => IS_ALLOWED.store(false, Ordering::Relaxed),
-            result => return result,
-        }
-    }
-    open(0)
-}
-
-/// A range of a mapped file's bytes.
-pub enum Window<'a> {
-    /// Of the map, or zeros that all share.
-    Borrowed(&'a [u8]),
-    /// Zeros of its own.
-    Owned(Mmap),
-}
-
-impl Deref for Window<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Borrowed(bytes) => bytes,
-            Self::Owned(map) => map,
-        }
-    }
-}
-
-/// `length` zeros.
-fn zeros(length: usize) -> io::Result<Window<'static>> {
-    /// As long as most windows, so that few have to make zeros of their own.
-    const SHARED: usize = 64 << 20;
-    static ZEROS: OnceLock<Mmap> = OnceLock::new();
-    if length > SHARED {
-        return map_zeros(length).map(Window::Owned);
-    }
-    let shared = match ZEROS.get() {
-        Some(shared) => shared,
-        None => {
-            let map = map_zeros(SHARED)?;
-            ZEROS.get_or_init(|| map)
-        }
-    };
-    Ok(Window::Borrowed(&shared[..length]))
-}
-
-/// Zeros that take addresses and page tables, but no memory: all their pages are the kernel's page of zeros.
-fn map_zeros(length: usize) -> io::Result<Mmap> {
-    let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?.make_read_only()?;
-    // Both are only advice. There is a huge page of zeros too, which makes 512 page faults one.
-    let _ = map.advise(Advice::HugePage);
-    let _ = map.advise(Advice::PopulateRead);
-    Ok(map)
 }
 
 impl Bytes for Mapped {
@@ -256,136 +203,29 @@ impl Bytes for Mapped {
 
     fn window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
         if range.end > self.stamp.size || range.start > range.end {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has no bytes {range:?}")));
+            let message = format!(
+                "it has {} bytes, but those from {} to {} were wanted",
+                self.stamp.size, range.start, range.end
+            );
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         let Some((map, offset, length)) = self.mapped(range.clone()) else {
             return Ok(Window::Borrowed(&[]));
         };
-        // To read a hole through a map of the file would fill the page cache with pages of zeros. Asking takes some
-        // microseconds, much less than reading does.
+        // Reading a hole through the map would fill the page cache with zeros. To ask takes a few microseconds, much less
+        // than to read.
         if self.is_sparse && self.is_hole(&range) {
             return zeros(length);
         }
-        self.populate(range);
+        self.fault_in(range);
         Ok(Window::Borrowed(&map[offset..offset + length]))
-    }
-}
-
-/// A map of a file whose lost pages the SIGBUS handler replaces.
-struct Watched {
-    map: Mmap,
-    /// Its place in `RANGES`.
-    place: usize,
-}
-
-/// A range of addresses in which the SIGBUS handler may replace lost pages. An `end` of 0: free to take.
-struct AddressRange {
-    start: AtomicUsize,
-    end: AtomicUsize,
-    lost: AtomicBool,
-}
-
-/// How many files can be mapped at once in the process. Few systems let it open as many.
-const MOST_FILES: usize = 1 << 16;
-
-static RANGES: [AddressRange; MOST_FILES] = [const {
-    AddressRange { start: AtomicUsize::new(usize::MAX), end: AtomicUsize::new(0), lost: AtomicBool::new(false) }
-}; MOST_FILES];
-/// Where the next search for a free place in `RANGES` begins.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-static INSTALL: Once = Once::new();
-
-impl Watched {
-    /// Maps the first `length` bytes of `file`.
-    fn over(file: &File, length: u64) -> io::Result<Self> {
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        // SAFETY: the map is only read. Another process may write to the file, as to any mapped file: then the bytes
-        // are not the same each time, which the hashes that everything is checked with find out, and `intact`
-        // too. Pages that vanish are caught by the SIGBUS handler.
-        let map = unsafe { MmapOptions::new().len(length).map(file)? };
-        // Nothing before a missing page is to be read with it, and one that was used does not outlive others for that.
-        let _ = map.advise(Advice::Sequential);
-        let start = map.as_ptr() as usize;
-        for _ in 0..MOST_FILES {
-            let place = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_FILES;
-            let range = &RANGES[place];
-            // The end is taken first and the start set after it: between the two the range is empty.
-            if range.end.compare_exchange(0, start + length, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                range.lost.store(false, Ordering::Relaxed);
-                range.start.store(start, Ordering::Release);
-                return Ok(Self { map, place });
-            }
-        }
-        Err(io::Error::other(format!("more than {MOST_FILES} files are mapped at once")))
-    }
-
-    fn has_lost_pages(&self) -> bool {
-        RANGES[self.place].lost.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        // Before the map goes, and its addresses to somebody else.
-        let range = &RANGES[self.place];
-        range.start.store(usize::MAX, Ordering::Release);
-        range.end.store(0, Ordering::Release);
-    }
-}
-
-/// What SIGBUS did before, for faults that are not ours.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
-static PAGE: AtomicUsize = AtomicUsize::new(4096);
-
-fn install_handler() {
-    // SAFETY: plain calls into libc with valid pointers; the handler only does what a signal handler may.
-    unsafe {
-        PAGE.store(libc::sysconf(libc::_SC_PAGESIZE) as usize, Ordering::Relaxed);
-        let mut before: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGBUS, std::ptr::null(), &mut before);
-        let _ = BEFORE.set(before);
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = replace_lost_page as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
-    }
-}
-
-/// Puts a page of zeros where a watched one was lost. Any other fault goes to whoever handled SIGBUS before.
-extern "C" fn replace_lost_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel passes a valid `siginfo_t` to a handler installed with SA_SIGINFO.
-    let address = unsafe { (*info).si_addr() } as usize;
-    let page = PAGE.load(Ordering::Relaxed);
-    let range = RANGES
-        .iter()
-        .find(|range| (range.start.load(Ordering::Acquire)..range.end.load(Ordering::Acquire)).contains(&address));
-    // SAFETY: the page lies in a mapping that belongs to a live file, whose other users only read; `mmap` and
-    // `sigaction` are system calls without state of their own, so a handler may make them.
-    unsafe {
-        if let Some(range) = range {
-            let zeros = libc::mmap(
-                (address / page * page) as *mut libc::c_void,
-                page,
-                libc::PROT_READ,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-                -1,
-                0,
-            );
-            if zeros != libc::MAP_FAILED {
-                range.lost.store(true, Ordering::Release);
-                return;
-            }
-        }
-        // Returning makes the same access fault again, this time under the earlier disposition.
-        if let Some(before) = BEFORE.get() {
-            libc::sigaction(libc::SIGBUS, before, std::ptr::null_mut());
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memmap2::MmapOptions;
     use std::io::Write as _;
     use std::os::unix::fs::FileExt as _;
 
@@ -421,12 +261,12 @@ mod tests {
         file
     }
 
-    /// Whether the file system for temporary files tells where holes are.
+    /// Whether the file system for temporary files reports holes.
     fn holes_are_known() -> bool {
         let file = sparse_file(MIB, &[], b"");
         let known = Mapped::open(file.path()).unwrap().is_hole(&(0..MIB));
         if !known {
-            eprintln!("skipped: the file system for temporary files does not tell where holes are");
+            eprintln!("skipped: the file system for temporary files does not report holes");
         }
         known
     }
@@ -436,7 +276,7 @@ mod tests {
         let length = (range.end - range.start) as usize;
         // SAFETY: the map is never read.
         let map = unsafe { MmapOptions::new().offset(range.start).len(length).map(file) }.unwrap();
-        let mut pages = vec![0u8; length.div_ceil(PAGE.load(Ordering::Relaxed))];
+        let mut pages = vec![0u8; length.div_ceil(page_size())];
         // SAFETY: the range is mapped, and the vector has a byte for each of its pages.
         let result = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), length, pages.as_mut_ptr()) };
         assert_eq!(result, 0);
@@ -473,12 +313,12 @@ mod tests {
         }
         let file = sparse_file(140 * MIB, &[0, 139 * MIB], &[7; 1000]);
         let mapped = Mapped::open(file.path()).unwrap();
-        // One is longer than the zeros that windows share.
+        // The first is longer than the zeros that windows share.
         for range in [MIB..139 * MIB, 5 * MIB + 1..20 * MIB - 1, 30 * MIB..30 * MIB + 1] {
             assert!(mapped.window(range).unwrap().iter().all(|&byte| byte == 0));
         }
         assert_eq!(cached_pages(file.as_file(), MIB..139 * MIB), 0);
-        // What is counted is there to be counted.
+        // The count does find pages that are cached.
         assert_eq!(mapped.window(0..2 * MIB).unwrap()[..1000], [7; 1000]);
         assert!(cached_pages(file.as_file(), 0..MIB) > 0);
     }

@@ -1,10 +1,16 @@
-//! Files as bytes: opened, mapped into memory, looked at through windows, and told apart by their stamps.
+//! Files as bytes: opened, mapped into memory, read through windows, and identified by their stamps.
 
 mod bytes;
 #[allow(unsafe_code)]
 mod map;
+mod open;
+#[allow(unsafe_code)]
+mod sigbus;
 mod stamp;
+mod window;
 
 pub use bytes::{Bytes, Region};
-pub use map::{Mapped, Window, open};
+pub use map::Mapped;
+pub use open::open;
 pub use stamp::{Stamp, now_ns};
+pub use window::Window;

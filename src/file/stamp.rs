@@ -1,4 +1,4 @@
-//! The stamp of a file: what `stat` says of it, by which a later run knows it again.
+//! The stamp of a file: the metadata by which a later run tells whether the file is still the same.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// What tells one state of a file from another. The order is the one in which disks like files to be read.
+/// The metadata that distinguish one state of a file from another. Sorted by device and inode, files are usually read
+/// fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp {
     pub device: u64,
@@ -18,7 +19,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp in what `stat` said.
+    /// The stamp in a file's metadata.
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -28,12 +29,12 @@ impl Stamp {
         }
     }
 
-    /// Whether the file may still change without its stamp telling, at `now_ns` or later.
+    /// Whether the file could still change, at `now_ns` or later, without a change of its stamp.
     ///
-    /// File systems round times to a tick of up to two seconds (FAT; ext3 and NFS one second), so a file written to
-    /// twice within a tick has one mtime for two contents. What is read of such a young file holds for the run that
-    /// read it, but is not remembered. Mtimes in the future are young too. The clocks of this machine and of a file
-    /// server are taken to agree within these two seconds.
+    /// File systems round times to a tick of up to two seconds (FAT two seconds; ext3 and NFS one), so a file that is
+    /// written twice within a tick has the same mtime for two contents. What is read from such a young file is valid for
+    /// the run that read it, but is not remembered. Mtimes in the future count as young. The clocks of this machine and
+    /// of a file server are assumed to agree within these two seconds.
     pub fn is_young(&self, now_ns: i64) -> bool {
         self.mtime_ns > now_ns.saturating_sub(TICK_NS)
     }

@@ -82,7 +82,7 @@ impl ImagePass<'_> {
             let limit = image.length().min(window.end + AHEAD * self.window);
             // If the image's sums are known, little of it is read.
             if !algorithms.is_empty() {
-                image.mapped.expect(window.end..limit);
+                image.mapped.prefetch(window.end..limit);
             }
             streams.allow(limit);
             // Write what the last window held while searching this one.
@@ -96,7 +96,7 @@ impl ImagePass<'_> {
             areas.iter().cloned().for_each(|area| layout.push(area));
             found(&areas)?;
             let summed = streams.position().unwrap_or(window.end);
-            image.mapped.let_go(0..offset.saturating_sub(AHEAD * self.window).min(summed));
+            image.mapped.release(0..offset.saturating_sub(AHEAD * self.window).min(summed));
             offset = window.end;
             self.task.advance_to(offset);
             if offset == image.length() {

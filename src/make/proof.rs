@@ -86,9 +86,9 @@ fn compare_unmatched(
     let mut unmatched = template.unmatched_in(&mut file);
     unmatched.seek_to(*offset).map_err(|error| error.to_string())?;
     let mut buffer = vec![0; WINDOW as usize];
-    image.scatter();
+    image.advise_random();
     for Chunk { range, .. } in group {
-        image.expect(range.clone());
+        image.prefetch(range.clone());
         let window = image.window(range.clone()).map_err(|error| error.to_string())?;
         let buffer = &mut buffer[..window.len()];
         unmatched.read_exact(buffer).map_err(|error| error.to_string())?;

@@ -38,8 +38,8 @@ impl Selection {
     /// These files, except those shorter than a block. The selection has no fingerprint and is never settled.
     pub fn of_files(catalogue: &Catalogue, block_length: u32, files: impl Iterator<Item = FileId>) -> Self {
         let signature = |file| {
-            let marks = catalogue.marks(file, block_length)?;
-            Some((file, Signature { length: catalogue.length(file), marks }))
+            let features = catalogue.features(file, block_length)?;
+            Some((file, Signature { length: catalogue.length(file), features }))
         };
         let (files, signatures) = files.filter_map(signature).unzip();
         let table = SignatureTable::new(block_length, signatures);
@@ -58,7 +58,7 @@ impl Selection {
 
     /// The sum of a part's first block.
     pub fn first_block(&self, part: PartId) -> Rsync64 {
-        self.table.signature(part).marks.first
+        self.table.signature(part).features.first
     }
 }
 
@@ -99,13 +99,13 @@ impl PartSums for SelectionSums<'_> {
         self.checksum
     }
 
-    fn expect(&self, parts: &[PartId]) {
+    fn prefetch(&self, parts: &[PartId]) {
         let files = self.catalogue.prefetch(&self.files(parts));
         self.reading.lock().extend(files);
     }
 
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
-        self.expect(parts);
+        self.prefetch(parts);
         let files = self.files(parts);
         self.catalogue.attend(&files);
         let sums = self.catalogue.sums(&files, self.progress);

@@ -16,20 +16,20 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The offset behind the part's last byte.
+    /// The offset after the part's last byte.
     pub fn end(&self) -> u64 {
         self.start + self.length
     }
 
-    /// The order in which placements are preferred that cover as many bytes with as many parts.
+    /// The order of preference among placements that cover equally many bytes with equally many parts.
     fn rank(&self) -> (u64, Reverse<u64>, PartId) {
         (self.start, Reverse(self.length), self.part)
     }
 }
 
-/// What says that a part is at an offset.
+/// Something that puts a part at an offset.
 pub trait Placed: Copy + From<Match> {
-    /// Which part, and where.
+    /// The part, and where it is.
     fn placement(&self) -> Placement;
 }
 
@@ -45,21 +45,20 @@ impl From<Match> for Placement {
     }
 }
 
-/// Matches that overlap, one after the other, where a run counts as one. The choice among them is independent of that
-/// in other clusters.
+/// Matches and runs of which each overlaps the next. The choice among them is independent of other clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster<M> {
     pub matches: Vec<M>,
     pub runs: Vec<Run>,
 }
 
-/// Takes those of `matches` and `runs` that nothing found later can have to do with, if that begins at `certain` or
-/// later. Also gives the offset before which all was given.
+/// Removes and returns those of `matches` and `runs` that nothing found later can overlap, if all of that begins at
+/// `certain` or later. Also returns the offset before which everything has been taken.
 pub fn take_clusters<M: Placed>(matches: &mut Vec<M>, runs: &mut Vec<Run>, certain: u64) -> (Vec<Cluster<M>>, u64) {
     matches.sort_unstable_by_key(|found| found.placement().rank());
     runs.sort_unstable_by_key(|run| run.start);
     let mut clusters = Vec::new();
-    // How many were given, and how many are in the cluster at hand or were given.
+    // How many were taken, and how many were taken or are in the current cluster.
     let (mut given, mut seen) = ((0, 0), (0, 0));
     let (mut start, mut end) = (0, 0);
     let limit = loop {
@@ -87,9 +86,9 @@ pub fn take_clusters<M: Placed>(matches: &mut Vec<M>, runs: &mut Vec<Run>, certa
     (clusters, limit)
 }
 
-/// The choice among `matches` that covers the most bytes without overlap; of equal ones, that with fewer parts; then
-/// the one that, where they first differ, has the earlier part, then the longer one, then the one to be preferred.
-/// The result is in the order of the image.
+/// Chooses the `matches` that together cover the most bytes without overlap. Ties go to the choice with fewer parts, then
+/// to the one that has, where they first differ, the earlier part, then the longer one, then the preferred one. The
+/// result is in the order of the image.
 ///
 /// Takes O(n log n) time for n matches.
 pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
@@ -109,11 +108,11 @@ pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
     let mut best = vec![none; matches.len() + 1];
     for (place, found) in matches.iter().enumerate().rev() {
         let found = found.placement();
-        let rest = first_behind(matches, place + 1, found.end());
+        let rest = first_after(matches, place + 1, found.end());
         let with =
             Best { bytes: found.length + best[rest].bytes, parts: 1 + best[rest].parts, first: Some(place), rest };
         let without = best[place + 1];
-        // What comes first in this order wins a tie, and `found` comes before all that is left without it.
+        // The match that comes first in this order wins a tie, and `found` comes before all that are left without it.
         let take = with.bytes > without.bytes || with.bytes == without.bytes && with.parts <= without.parts;
         best[place] = if take { with } else { without };
     }
@@ -127,7 +126,7 @@ pub fn cover<M: Placed>(matches: &mut Vec<M>) -> Vec<M> {
 }
 
 /// The first of `matches` from the one at `from` on that begins at `end` or later. It is rarely far.
-fn first_behind<M: Placed>(matches: &[M], from: usize, end: u64) -> usize {
+fn first_after<M: Placed>(matches: &[M], from: usize, end: u64) -> usize {
     let is_before = |later: &M| later.placement().start < end;
     let mut step = 1;
     while matches.get(from + step).is_some_and(is_before) {

@@ -1,10 +1,9 @@
 //! Fingerprints: two ranges of bytes have equal ones if they are equal, and next to never if they are not.
 //!
-//! A fingerprint is the bytes, taken for the coefficients of a polynomial, at two secret points of the field of
-//! 2^61 - 1 elements. That of a range follows in constant time from those of the beginnings that end where the range
-//! begins and ends, which no strong sum offers; and who makes an image or a part cannot know the points, so cannot
-//! make ranges collide, as is easily done with rsync64. Fingerprints only lead the search: what they claim to be equal
-//! is verified like everything else.
+//! A fingerprint is a polynomial with the bytes as coefficients, evaluated at two secret points of the field of 2^61 - 1
+//! elements. The fingerprint of a range follows in constant time from those of the beginnings that end where the range
+//! begins and ends, which no strong sum offers. The author of an image or a part cannot know the points, and so cannot
+//! make ranges collide, as is easy with rsync64. Fingerprints only guide the search: every match is verified.
 
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
@@ -17,13 +16,13 @@ const PRIME: u64 = (1 << 61) - 1;
 const STEP: usize = 8;
 
 /// How many bytes of a long range one thread evaluates at a time.
-const STRETCH: usize = 1 << 18;
+const CHUNK: usize = 1 << 18;
 
 /// The fingerprint of a range of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint([u64; 2]);
 
-/// The secret points, which every fingerprint that is compared with another one has in common.
+/// The secret points. Only fingerprints with the same key can be compared.
 pub struct Key {
     /// Of each point the powers 0 to `STEP`.
     powers: [[u64; STEP + 1]; 2],
@@ -45,7 +44,7 @@ fn multiply(a: u64, b: u64) -> u64 {
 }
 
 impl Key {
-    /// A key that nobody can foresee.
+    /// A key that nobody can predict.
     pub fn random() -> Self {
         // The standard library's hash tables are keyed against hostile input from the system's source of randomness.
         let random = || RandomState::new().hash_one(0u8) % (PRIME - 2) + 2;
@@ -59,14 +58,14 @@ impl Key {
         Self { powers, glance: std::array::from_fn(|_| (random() << 3, random() | 1)) }
     }
 
-    /// A glance at blocks of this length, in bytes, by at most 16 words.
+    /// A glance at `words` words, at most 16, of blocks of this length in bytes.
     pub fn glance(&self, block_length: u32, words: usize) -> Glance {
         let places = u128::from(block_length).saturating_sub(8) + 1;
         let word = |&(share, factor): &(u64, u64)| (((u128::from(share) * places) >> 64) as usize, factor);
         Glance { words: self.glance.iter().take(words).map(word).collect() }
     }
 
-    /// The fingerprint of what `front` is that of, with `bytes` behind it.
+    /// The fingerprint of the bytes of `front`, followed by `bytes`.
     pub fn extend(&self, front: Fingerprint, bytes: &[u8]) -> Fingerprint {
         let (steps, rest) = bytes.as_chunks::<STEP>();
         let mut at = front.0;
@@ -85,7 +84,7 @@ impl Key {
         Fingerprint(at)
     }
 
-    /// What stands for a length, in bytes, in [`Key::join`] and [`Key::cut`].
+    /// The form in which [`Key::join`] and [`Key::cut`] take a length in bytes.
     pub fn shift(&self, mut length: u64) -> Fingerprint {
         let mut squares = self.powers.map(|powers| powers[1]);
         let mut shift = [1; 2];
@@ -101,14 +100,14 @@ impl Key {
         Fingerprint(shift)
     }
 
-    /// The fingerprint of two ranges, one behind the other, with the shift of the second one's length.
+    /// The fingerprint of two consecutive ranges, with the shift of the second one's length.
     pub fn join(&self, front: Fingerprint, back: Fingerprint, shift: Fingerprint) -> Fingerprint {
         Fingerprint(std::array::from_fn(|point| {
             reduce(u128::from(front.0[point]) * u128::from(shift.0[point]) + u128::from(back.0[point]))
         }))
     }
 
-    /// The fingerprint of what is left of `whole` without `front`, with the shift of the rest's length.
+    /// The fingerprint of the rest of `whole` after `front`, with the shift of the rest's length.
     pub fn cut(&self, whole: Fingerprint, front: Fingerprint, shift: Fingerprint) -> Fingerprint {
         Fingerprint(std::array::from_fn(|point| {
             let moved = multiply(front.0[point], shift.0[point]);
@@ -117,14 +116,14 @@ impl Key {
     }
 }
 
-/// A quick look at a few secret places of a block, which tells most blocks apart.
+/// A hash of a few words at secret places of a block, which distinguishes most blocks.
 pub struct Glance {
     /// Where in a block each word is, in bytes, and what it is multiplied by.
     words: Box<[(usize, u64)]>,
 }
 
 impl Glance {
-    /// Stands for the words at these places.
+    /// The hash of the words of `block` at these places.
     pub fn at(&self, block: &[u8]) -> u64 {
         let word = |&(place, factor): &(usize, u64)| {
             let word = block[place..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
@@ -141,8 +140,8 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// No more than that of the empty beginning, of a sequence that will be `length` bytes long. In the end they take
-    /// a quarter of its memory for a short sequence, and at most 32 MiB for any.
+    /// The samples of a sequence that will be `length` bytes long, of which no bytes have come yet. In the end they take
+    /// a quarter of the memory of a short sequence, and at most 32 MiB for any.
     pub fn new(length: u64) -> Self {
         let spacing = (length >> 21).next_power_of_two().max(64) as usize;
         let mut fingerprints = Vec::with_capacity((length / spacing as u64) as usize + 1);
@@ -150,7 +149,7 @@ impl Samples {
         Self { spacing, fingerprints }
     }
 
-    /// How many bytes lie between two of the lengths.
+    /// The spacing of the lengths.
     pub fn spacing(&self) -> usize {
         self.spacing
     }
@@ -160,9 +159,9 @@ impl Samples {
         (self.fingerprints.len() as u64 - 1) * self.spacing as u64
     }
 
-    /// How many bytes must be pushed at a time, except at the sequence's end: a multiple of this.
-    pub fn stretch(&self) -> usize {
-        STRETCH.max(self.spacing)
+    /// Except at the sequence's end, the number of bytes pushed at a time must be a multiple of this.
+    pub fn chunk(&self) -> usize {
+        CHUNK.max(self.spacing)
     }
 
     /// Takes the sequence's next bytes.
@@ -175,7 +174,7 @@ impl Samples {
             };
             stretch.chunks_exact(self.spacing).map(next).collect::<Vec<_>>()
         };
-        let stretches: Vec<_> = bytes.par_chunks(self.stretch()).map(of_stretch).collect();
+        let stretches: Vec<_> = bytes.par_chunks(self.chunk()).map(of_stretch).collect();
         let one = key.shift(self.spacing as u64);
         for stretch in stretches {
             let mut front = self.fingerprints[self.fingerprints.len() - 1];
@@ -221,7 +220,7 @@ mod tests {
         let key = Key::random();
         let bytes: Vec<u8> = (0..1_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let mut samples = Samples::new(bytes.len() as u64);
-        let cut = samples.stretch();
+        let cut = samples.chunk();
         samples.push(&key, &bytes[..cut]);
         samples.push(&key, &bytes[cut..]);
         assert_eq!(samples.length(), 1_000_000);

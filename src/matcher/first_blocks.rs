@@ -1,4 +1,4 @@
-//! Where parts may begin of which nothing is known but the sums of their first blocks.
+//! Where parts may begin if only the sums of their first blocks are known.
 
 use std::ops::Range;
 
@@ -21,7 +21,8 @@ pub struct Beginning<'t> {
     /// The block, or the run of bytes that repeat themselves after a short period: the parts may begin with any block
     /// in it. Offsets are from the first of the bytes.
     pub range: Range<usize>,
-    /// For a run, whether it begins with the range, as far as the bytes tell. `None` if the block does not repeat itself.
+    /// For a run, whether it begins where the range does; also true where too few bytes precede it to tell. `None` for a
+    /// block that does not repeat itself.
     pub run_begins: Option<bool>,
     /// The longest first.
     pub parts: &'t [PartId],
@@ -32,7 +33,7 @@ impl<'t, 'b> FirstBlocks<'t, 'b> {
     /// [`Signature::of_first_block`](super::Signature::of_first_block).
     pub fn new(table: &'t SignatureTable, bytes: &'b [u8], from: usize) -> Self {
         let mut hits = Hits::rolling(table, bytes);
-        hits.go_on(from);
+        hits.skip_to(from);
         Self { bytes, block_length: table.block_length() as usize, hits }
     }
 }
@@ -48,7 +49,7 @@ impl<'t> Iterator for FirstBlocks<'t, '_> {
         };
         let end = at + repetition(&bytes[at..], period);
         let run_begins = at < period || bytes[at - 1] != bytes[at - 1 + period];
-        self.hits.go_on(end + 1 - block);
+        self.hits.skip_to(end + 1 - block);
         Some(Beginning { range: at..end, run_begins: Some(run_begins), parts })
     }
 }

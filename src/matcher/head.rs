@@ -1,16 +1,16 @@
-//! The head of a part: which of its blocks the scan looks for.
+//! The head of a part: the block by which the scan finds it.
 //!
-//! Usually that is the first block. A block that is one byte repeated, or a short period, occurs at nearly every
-//! offset of a like run in an image, so it finds nothing: the head then is a block around the first byte that breaks
-//! the repetition, a quarter of it before that byte. A part that nothing breaks is periodic as a whole.
+//! Usually that is the first block. But a block with a short period occurs at nearly every offset of a similar run in an
+//! image, which makes it useless. In this case the head is a block around the first byte that breaks the repetition,
+//! with a quarter of the block before that byte. A part in which nothing breaks the repetition is periodic as a whole.
 
 use jigdo::Rsync64;
 
 use super::anchors::{Anchor, Anchors};
 
-/// What the scan must know of a part's content.
+/// The features of a part's content by which the scan finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Marks {
+pub struct Features {
     pub head: Head,
     /// The sum of the first block.
     pub first: Rsync64,
@@ -22,8 +22,8 @@ pub struct Marks {
 /// Where a part's signature is taken. All offsets and lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Head {
-    /// The block at `offset` does not repeat itself; this is its sum. What is before it, and its first quarter, does
-    /// where `offset` is not 0.
+    /// The sum of the block at `offset`, which does not repeat itself. If `offset` is not 0, what is before the block does,
+    /// together with the block's first quarter.
     Block { offset: u64, rsync64: Rsync64 },
     /// The whole part repeats its first `period` bytes.
     Periodic { period: u32 },
@@ -42,10 +42,10 @@ pub fn period(block: &[u8]) -> Option<u32> {
     (1..=longest).find(|&period| repeats(period)).map(|period| period as u32)
 }
 
-/// How many of the first bytes repeat, in order, the first `period` of them. These themselves count.
+/// How many of the first bytes are a repetition of the first `period` of them, these included.
 pub fn repetition(bytes: &[u8], period: usize) -> usize {
     let Some(later) = bytes.get(period..) else { return bytes.len() };
-    // Whole pieces are compared at the speed of memory; the place in the piece that differs is then counted out.
+    // Whole pieces are compared at the speed of memory. Only in the one that differs are bytes compared one by one.
     let pieces = || bytes.chunks(4096).zip(later.chunks(4096));
     let equal = pieces().take_while(|(earlier, later)| earlier[..later.len()] == **later).count();
     let rest = pieces().nth(equal).map_or(0, |(earlier, later)| {
@@ -62,12 +62,12 @@ pub struct HeadFinder {
     tail: Vec<u8>,
     /// How many bytes were pushed.
     length: u64,
-    /// The part's marks, as far as its first block gives them.
-    first: Option<Marks>,
+    /// The part's features if its first block is the head.
+    first: Option<Features>,
     period: u32,
-    /// How many more bytes belong to the head's block, once the repetition is broken.
+    /// After the repetition was broken, how many bytes of the head's block are still missing.
     wanted: Option<usize>,
-    found: Option<Marks>,
+    found: Option<Features>,
 }
 
 impl HeadFinder {
@@ -79,7 +79,7 @@ impl HeadFinder {
         Self { block_length, anchors, tail, length: 0, first: None, period: 0, wanted: None, found: None }
     }
 
-    /// Takes the part's next bytes. `true` once the head is known and no more bytes are needed.
+    /// Takes the part's next bytes. Returns true when the head is known and no more bytes are needed.
     pub fn push(&mut self, mut bytes: &[u8]) -> bool {
         if self.found.is_some() {
             return true;
@@ -95,7 +95,7 @@ impl HeadFinder {
             let rsync64 = Rsync64::of(&self.tail);
             let (anchor, period) = (self.anchors.best_of(&self.tail), period(&self.tail));
             let head = period.map_or(Head::Block { offset: 0, rsync64 }, |period| Head::Periodic { period });
-            self.first = Some(Marks { head, first: rsync64, anchor });
+            self.first = Some(Features { head, first: rsync64, anchor });
             match period {
                 None => self.found = self.first,
                 Some(period) => self.period = period,
@@ -137,19 +137,19 @@ impl HeadFinder {
         self.length += bytes.len() as u64;
     }
 
-    /// The last block, which holds the byte that breaks the repetition behind at least a quarter of it. It cannot have
+    /// The last block, in which the byte that breaks the repetition comes after at least the first quarter. It cannot have
     /// a short period of its own: that would be one of the repetition before the byte too (Fine and Wilf), and the
     /// byte would not break that.
-    fn last_block(&self) -> Option<Marks> {
+    fn last_block(&self) -> Option<Features> {
         let offset = self.length - self.block_length as u64;
         let head = Head::Block { offset, rsync64: Rsync64::of(&self.tail) };
         let anchor = self.anchors.best_of(&self.tail);
-        self.first.map(|Marks { first, .. }| Marks { head, first, anchor })
+        self.first.map(|Features { first, .. }| Features { head, first, anchor })
     }
 
-    /// The part's marks, after its last byte, or as soon as `push` said that no more is needed. `None` for a part
-    /// shorter than the block length.
-    pub fn finish(self) -> Option<Marks> {
+    /// The part's features. To be called after its last byte, or when `push` has returned true. `None` for a part that is
+    /// shorter than a block.
+    pub fn finish(self) -> Option<Features> {
         match self.wanted {
             _ if self.found.is_some() => self.found,
             Some(_) => self.last_block(),
@@ -162,7 +162,7 @@ impl HeadFinder {
 mod tests {
     use super::*;
 
-    fn marks(bytes: &[u8], pieces: usize) -> Option<Marks> {
+    fn features(bytes: &[u8], pieces: usize) -> Option<Features> {
         let mut finder = HeadFinder::new(256);
         for piece in bytes.chunks(pieces) {
             if finder.push(piece) {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_part_shorter_than_a_block_has_no_head() {
-        assert_eq!(marks(&noise(255), 100), None);
+        assert_eq!(features(&noise(255), 100), None);
     }
 
     #[test]
@@ -186,8 +186,8 @@ mod tests {
         let part = noise(1000);
         let rsync64 = Rsync64::of(&part[..256]);
         let anchor = Anchors::new(256).best_of(&part[..256]);
-        let expected = Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor };
-        assert_eq!(marks(&part, 100), Some(expected));
+        let expected = Features { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor };
+        assert_eq!(features(&part, 100), Some(expected));
     }
 
     #[test]
@@ -199,9 +199,9 @@ mod tests {
             let block = &part[offset..offset + 256];
             let head = Head::Block { offset: offset as u64, rsync64: Rsync64::of(block) };
             let anchor = Anchors::new(256).best_of(block);
-            let expected = Marks { head, first: Rsync64::of(&part[..256]), anchor };
+            let expected = Features { head, first: Rsync64::of(&part[..256]), anchor };
             for pieces in [1, 3, 255, 256, 257, 5000] {
-                assert_eq!(marks(&part, pieces), Some(expected), "{period} {pieces}");
+                assert_eq!(features(&part, pieces), Some(expected), "{period} {pieces}");
             }
         }
     }
@@ -223,7 +223,7 @@ mod tests {
         let part = [1, 2, 3].repeat(500);
         let first = Rsync64::of(&part[..256]);
         let anchor = Anchors::new(256).best_of(&part[..256]);
-        assert_eq!(marks(&part, 64), Some(Marks { head: Head::Periodic { period: 3 }, first, anchor }));
-        assert_eq!(marks(&[0; 256], 64).unwrap().head, Head::Periodic { period: 1 });
+        assert_eq!(features(&part, 64), Some(Features { head: Head::Periodic { period: 3 }, first, anchor }));
+        assert_eq!(features(&[0; 256], 64).unwrap().head, Head::Periodic { period: 1 });
     }
 }

@@ -1,32 +1,32 @@
 //! Finds the parts of a mirror in an image: every part whose bytes occur there, and the cover of the image with the
 //! most bytes.
 //!
-//! `docs/matcher.md` explains the whole on a page. A [`SignatureTable`] knows one block of each part. A
-//! [`Search`] goes over the image with it in one of two ways, which find the same: the quick way assumes the
-//! longest part whose block it meets, jumps behind it, and verifies what it assumed; the thorough way, taken where too
-//! many assumptions are wrong, asks fingerprints at every block that parts have. `cover` chooses among the matches
-//! that overlap. Nothing here knows files: an image is [`Bytes`], parts are reached through [`PartSums`].
+//! `docs/matcher.md` explains it all on one page. A [`SignatureTable`] has one block of each part. A [`Search`] looks for
+//! these blocks in the image in one of two ways, with the same result. The quick way assumes the longest part whose block
+//! it finds, jumps to the part's end, and verifies the assumption; where too many assumptions are wrong, the thorough way
+//! checks fingerprints at every block instead. `cover` chooses among matches that overlap. Nothing here knows files: an
+//! image is [`Bytes`](crate::file::Bytes), and parts are reached through [`PartSums`].
 
 mod anchors;
+mod context;
 mod cover;
 mod fingerprint;
 mod first_blocks;
 mod head;
 mod prefixes;
 mod quick;
-mod reach;
 mod run;
 mod runs;
 mod scan;
 mod search;
-mod subject;
 mod table;
 mod thorough;
 mod verify;
+mod view;
 
 pub use anchors::Anchor;
 pub use first_blocks::{Beginning, FirstBlocks};
-pub use head::{Head, HeadFinder, Marks};
+pub use head::{Features, Head, HeadFinder};
 pub use search::{Search, search};
 pub use table::SignatureTable;
 
@@ -46,23 +46,22 @@ use crate::digest::Content;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartId(pub u32);
 
-/// What the search must know of a part beforehand.
+/// What the search must know about a part in advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
     /// In bytes; at least the block length.
     pub length: u64,
-    pub marks: Marks,
+    pub features: Features,
 }
 
 impl Signature {
-    /// The signature of a part of `length` bytes of which nothing is known but the sum of its first block: see
-    /// [`FirstBlocks`].
+    /// The signature of a part of `length` bytes of which only the sum of the first block is known: see [`FirstBlocks`].
     pub fn of_first_block(length: u64, rsync64: Rsync64) -> Self {
-        Self { length, marks: Marks { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor: None } }
+        Self { length, features: Features { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor: None } }
     }
 }
 
-/// What proves that a part stands in an image, and what is recorded then.
+/// What proves that a part is in an image, and what is recorded if it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartSum {
     pub content: Content,
@@ -71,28 +70,28 @@ pub struct PartSum {
 }
 
 impl PartSum {
-    /// Both of a part's bytes.
+    /// Both sums of a part with these bytes.
     pub fn of(checksum: Checksum, bytes: &[u8]) -> Self {
         Self { content: Content::of(checksum, bytes), sum: Sum::of(checksum, bytes) }
     }
 }
 
-/// Gives what must be known of parts beyond their signatures, reading the parts if it must.
+/// Supplies what must be known about parts beyond their signatures. It may have to read them for that.
 pub trait PartSums: Sync {
-    /// What the sums are.
+    /// The checksum of the sets that the parts are for.
     fn checksum(&self) -> Checksum;
 
-    /// Says that the sums of these parts will be asked for soon.
-    fn expect(&self, _parts: &[PartId]) {}
+    /// Starts to compute the sums of these parts in the background, as they will be needed soon.
+    fn prefetch(&self, _parts: &[PartId]) {}
 
-    /// The sums of each of these parts; `None` for one that cannot be had, which then is not matched.
+    /// The sums of each of these parts; `None` for a part that cannot be read, which then is not matched.
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>>;
 
-    /// Gives a part's bytes to `take`, unless they cannot be had. Only asked for where sums do not tell enough.
+    /// Passes a part's bytes to `take`, unless they cannot be read. Only called where sums are not enough.
     fn read(&self, part: PartId, take: &mut dyn FnMut(&[u8]));
 }
 
-/// A part proven to stand at an offset of the image.
+/// A part that was proven to be at an offset of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Match {
     /// The offset in the image, in bytes.
@@ -104,7 +103,7 @@ pub struct Match {
 }
 
 impl Match {
-    /// The offset behind the part's last byte.
+    /// The offset after the part's last byte.
     pub fn end(&self) -> u64 {
         self.start + self.length
     }

@@ -1,11 +1,10 @@
-//! Among parts that the scan cannot tell apart, because their heads have one sum: which of them an image has at an
-//! offset, in time that grows with the logarithm of their number, whatever they have in common.
+//! Distinguishes parts whose heads have the same sum: finds which of them an image has at an offset, in time that grows
+//! with the logarithm of their number, whatever they have in common.
 //!
-//! What counts of a part is its body: the part from the head's block on. Of the different lengths that bodies have,
-//! the longest at which the image agrees with some body is found by bisection: for that, each body has left the
-//! fingerprints of its beginnings at the lengths that lead to its own, each with the longest body that is such a
-//! beginning. (Waldvogel and others found routes among the prefixes of addresses in this way: "Scalable High Speed IP
-//! Routing Lookups", 1997.) Shorter bodies that the image has there too are beginnings of that one.
+//! What matters of a part is its body: the part from the head's block on. The longest length at which the image agrees
+//! with some body is found by bisection of the lengths that bodies have. For that, each body is entered with the
+//! fingerprints of its beginnings at those lengths that the bisection visits on its way, each with the longest body that
+//! is such a beginning (as Waldvogel and others look up address prefixes: "Scalable High Speed IP Routing Lookups", 1997).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -21,30 +20,30 @@ use super::{PartId, PartSums, Signature};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     pub part: PartId,
-    /// How far before the body the part begins, in bytes: this much repeats itself.
+    /// How far before the body the part begins, in bytes. These bytes repeat themselves.
     pub lead: u64,
-    /// After how many bytes it does, and goes on to do in the body's first quarter block.
+    /// Their period, in bytes, which continues in the body's first quarter block.
     pub period: u32,
 }
 
-/// What parts have from their head's block on.
+/// The content of parts from their head's block on.
 struct Body {
-    /// Its length's place among the lengths.
+    /// The index of its length among the lengths.
     length: usize,
     /// The longest other body that is a beginning of it.
     shorter: Option<u32>,
-    /// The parts that end with it, the longest first, each with another lead.
+    /// The parts that end with it, the longest first, each with a different lead.
     members: Vec<Member>,
 }
 
-/// The bodies of parts whose heads have one sum.
+/// The bodies of parts whose heads have the same sum.
 pub struct Prefixes {
     /// The lengths that bodies have, in bytes and ascending, with their shifts.
     lengths: Vec<(u64, Fingerprint)>,
     bodies: Vec<Body>,
     /// The beginnings that lead to bodies, and these themselves: the longest body that each of them begins with.
     beginnings: HashMap<(u32, Fingerprint), Option<u32>, BuildHasherDefault<Mix>>,
-    /// What a glance at the first block of each body gives.
+    /// How to hash a few words of a block, and the hashes of the first block of each body.
     glance: Glance,
     glances: HashSet<u64, BuildHasherDefault<Mix>>,
 }
@@ -58,7 +57,7 @@ impl Prefixes {
         block_length: u32,
         sums: &dyn PartSums,
     ) -> Self {
-        let body_of = |&part: &PartId| match signature(part).marks.head {
+        let body_of = |&part: &PartId| match signature(part).features.head {
             Head::Block { offset, .. } => Some((signature(part).length - offset, offset, part)),
             Head::Periodic { .. } => None,
         };
@@ -73,7 +72,7 @@ impl Prefixes {
             Self { lengths, bodies: Vec::new(), beginnings: HashMap::default(), glance, glances: HashSet::default() };
         for (length, lead, part) in found {
             sums.read(part, &mut |bytes| {
-                // A file that is not what it was is found out when its sum is compared.
+                // A file that has changed is detected when its sum is compared.
                 let Some(body) = bytes.get(lead as usize..).filter(|body| body.len() as u64 == length) else { return };
                 let period = head::period(&bytes[..block_length as usize]).unwrap_or_default();
                 prefixes.glances.insert(prefixes.glance.at(&body[..block_length as usize]));
@@ -104,7 +103,7 @@ impl Prefixes {
         let shorter = self.bisect(place, |length, _| Ok(of_first(length))).unwrap_or_default();
         for middle in path(self.lengths.len(), place) {
             if middle < place {
-                // Had a shorter body a beginning of this length in common with this one, it would have left it.
+                // If a shorter body had this beginning in common with this one, it would be there already.
                 let beginning = (middle as u32, of_first(self.lengths[middle].0));
                 if let Entry::Vacant(vacant) = self.beginnings.entry(beginning) {
                     vacant.insert(shorter);
@@ -115,8 +114,8 @@ impl Prefixes {
         self.bodies.push(Body { length: place, shorter, members: vec![member] });
     }
 
-    /// The longest body of one of the first `most` lengths that a sequence begins with, whose beginnings have the
-    /// fingerprints that `of_first` gives for a length and its shift.
+    /// The longest body, among those of the first `most` lengths, with which a sequence begins. `of_first` returns the
+    /// fingerprint of the sequence's beginning of a length, of which it also receives the shift.
     fn bisect(
         &self,
         most: usize,
@@ -138,8 +137,8 @@ impl Prefixes {
         Ok(best)
     }
 
-    /// The longest body that a sequence of `length` bytes begins with, whose beginnings have the fingerprints that
-    /// `of_first` gives for a length and its shift.
+    /// The longest body with which a sequence of `length` bytes begins. `of_first` returns the fingerprint of the
+    /// sequence's beginning of a length, of which it also receives the shift.
     pub fn longest_of(
         &self,
         length: u64,
@@ -155,7 +154,7 @@ impl Prefixes {
         bodies.map(|body| (self.lengths[body.length].0, &body.members[..]))
     }
 
-    /// Whether some body may begin with this block: nearly never for a block that just has the sum of one.
+    /// Whether some body may begin with this block: nearly never true for a different block with the same sum.
     pub fn may_begin(&self, block: &[u8]) -> bool {
         self.glances.contains(&self.glance.at(block))
     }
@@ -207,7 +206,7 @@ impl Hasher for Mix {
 mod tests {
     use super::*;
     use crate::matcher::PartSum;
-    use crate::matcher::head::Marks;
+    use crate::matcher::head::Features;
     use jigdo::{Checksum, Rsync64};
     use proptest::prelude::*;
 
@@ -243,7 +242,7 @@ mod tests {
             let rsync64 = Rsync64::default();
             let signatures: Vec<_> = bodies.iter().map(|body| {
                 let head = Head::Block { offset: 0, rsync64 };
-                Signature { length: body.len() as u64, marks: Marks { head, first: rsync64, anchor: None } }
+                Signature { length: body.len() as u64, features: Features { head, first: rsync64, anchor: None } }
             }).collect();
             let parts: Vec<_> = (0..bodies.len() as u32).map(PartId).collect();
             let contents = Contents(bodies);

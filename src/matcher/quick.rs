@@ -1,9 +1,8 @@
 //! The quick way through an image: scan, assume, verify.
 //!
-//! The scan jumps over what it assumes to be a part. A part that begins inside another one and ends behind it is not
-//! lost by that: which blocks of other parts a part's content has inside is the same wherever it stands, so it is
-//! found out once, and looked up at every place. Where more than a share of the image is hashed in vain, the quick way
-//! gives up, and the thorough one is taken.
+//! The scan jumps over what it assumes to be a part. A part that begins inside another one and ends after it is still
+//! found: the blocks of other parts inside a part are the same wherever the part is, so they are searched for once and
+//! remembered. If too many bytes are hashed in vain, the quick way gives up, and the search switches to the thorough way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,114 +11,115 @@ use std::ops::Range;
 use jigdo::Rsync64;
 use rayon::prelude::*;
 
+use super::context::Context;
 use super::cover::{Cluster, take_clusters};
 use super::head::Head;
-use super::reach::Reach;
 use super::run::Run;
 use super::runs::Runs;
-use super::subject::Subject;
 use super::verify::Assumption;
+use super::view::ImageView;
 use super::{Match, PartId};
 use crate::file::Bytes;
 
-/// How many bytes may be hashed in vain, beside a quarter of the image.
+/// How many bytes may be hashed in vain, in addition to a quarter of the image.
 const WASTE: u64 = 4 << 20;
 
-/// What a candidate costs beyond the first of an assumption, in hashed bytes.
+/// The cost of each candidate of an assumption after the first, in hashed bytes.
 const CANDIDATE: u64 = 1 << 10;
 
-/// What the quick way has found so far.
+/// The state of the quick way.
 #[derive(Default)]
 pub struct Quick {
-    /// What was verified and not taken yet.
+    /// The verified matches that were not returned yet.
     matches: Vec<Match>,
     /// The runs that periodic parts were placed in.
     runs: Vec<Run>,
-    /// Every assumption that was made and may matter still, as its start and end.
+    /// Every assumption that was made and may still matter, as its start and end.
     assumed: BTreeSet<(u64, u64)>,
-    /// How many bytes were hashed, and how many of these in vain.
+    /// How many bytes were hashed, and how many of them in vain.
     hashed: u64,
     wasted: u64,
 }
 
-/// What the scan found and verification is to decide.
+/// What the scan found and verification has to decide.
 #[derive(Default)]
 struct Todo {
     assumptions: Vec<Assumption>,
     passed: Vec<Passed>,
 }
 
-/// The offsets at which blocks were passed over because of the assumptions that a hit led to.
+/// The offsets at which blocks were skipped because of the assumptions at a hit.
 struct Passed {
     assumptions: Range<usize>,
     skipped: Range<u64>,
-    /// From where on periodic parts, already verified, leave blocks to be looked up; 0 where there are none.
+    /// Where periodic parts that are already verified end, so that blocks from there on must be looked up; 0 if there are
+    /// none.
     next: u64,
 }
 
 impl Quick {
-    /// Scans for blocks that begin in `range` and verifies what they lead to, until nothing is left to scan again.
-    /// Gives the offset from which on nothing was scanned, which may be beyond the range; `None` if too much was
-    /// hashed in vain.
+    /// Scans for blocks that begin in `range` and verifies the assumptions that follow, until nothing is left to scan
+    /// again. Returns the offset where the scan ended, which may be beyond the range; `None` if too much was hashed in
+    /// vain.
     pub fn search<B: Bytes + ?Sized>(
         &mut self,
-        subject: &Subject<'_, B>,
+        context: &Context<'_, B>,
         runs: &mut Runs,
         range: Range<u64>,
         settled: u64,
-        reach: &Reach<'_, B>,
+        view: &ImageView<'_, B>,
     ) -> io::Result<Option<u64>> {
         let mut todo = Todo::default();
-        let scanned = subject.work(|| self.scan(subject, runs, range, settled, reach, &mut todo))?;
-        while self.is_affordable(subject) && !todo.assumptions.is_empty() {
+        let scanned = context.work(|| self.scan(context, runs, range, settled, view, &mut todo))?;
+        while self.is_affordable(context) && !todo.assumptions.is_empty() {
             let Todo { assumptions, passed } = std::mem::take(&mut todo);
-            let verdicts = self.verify(subject, &assumptions, reach)?;
-            subject.work(|| {
+            let verdicts = self.verify(context, &assumptions, view)?;
+            context.work(|| {
                 for Passed { assumptions: of, skipped, next } in passed {
                     let covered = verdicts[of].iter().flatten().map(Match::end).max().unwrap_or(0);
-                    // What was refuted covers nothing: the blocks passed over because of it are scanned after all.
-                    let again = subject.behind(covered).max(next).max(skipped.start)..skipped.end;
+                    // What was refuted covers nothing: the blocks that it skipped are scanned after all.
+                    let again = context.resume_after(covered).max(next).max(skipped.start)..skipped.end;
                     let first = todo.passed.len();
-                    self.scan(subject, runs, again.clone(), settled, reach, &mut todo)?;
+                    self.scan(context, runs, again.clone(), settled, view, &mut todo)?;
                     for Passed { skipped, .. } in &mut todo.passed[first..] {
-                        // Beyond this stretch, blocks were scanned, or are passed over for a reason of their own.
+                        // Beyond this stretch, blocks were scanned, or are skipped for another reason.
                         skipped.end = skipped.end.min(again.end);
                     }
                 }
                 Ok::<_, io::Error>(())
             })?;
             let outer: Vec<Match> = verdicts.iter().filter_map(|found| found.last().copied()).collect();
-            for (outer, inner) in outer.iter().zip(look_inside(subject, &outer, reach)?) {
+            for (outer, inner) in outer.iter().zip(look_inside(context, &outer, view)?) {
                 let reaches_outside = |inner: &Assumption| inner.start < outer.start || inner.end() > outer.end();
                 todo.assumptions.extend(inner.into_iter().filter(reaches_outside).filter(|inner| self.is_new(inner)));
             }
             self.matches.extend(verdicts.into_iter().flatten());
         }
-        Ok(self.is_affordable(subject).then_some(scanned))
+        Ok(self.is_affordable(context).then_some(scanned))
     }
 
-    /// Whether neither what is, or will be, hashed nor what was in vain is too much.
-    fn is_affordable<B: Bytes + ?Sized>(&self, subject: &Subject<'_, B>) -> bool {
-        let image = subject.image.length();
+    /// Whether the bytes that were or will be hashed, and those hashed in vain, are within their limits.
+    fn is_affordable<B: Bytes + ?Sized>(&self, context: &Context<'_, B>) -> bool {
+        let image = context.image.length();
         let may_waste = image / 4 + WASTE;
         self.hashed <= image + may_waste && self.wasted <= may_waste
     }
 
-    /// What holds of these assumptions.
+    /// Verifies these assumptions, and counts the bytes that were hashed in vain.
     fn verify<B: Bytes + ?Sized>(
         &mut self,
-        subject: &Subject<'_, B>,
+        context: &Context<'_, B>,
         assumptions: &[Assumption],
-        reach: &Reach<'_, B>,
+        view: &ImageView<'_, B>,
     ) -> io::Result<Vec<Vec<Match>>> {
-        let verdicts = subject.verify(assumptions, reach)?;
+        let verdicts = context.verify(assumptions, view)?;
         let useful = |found: &Vec<Match>| found.last().map_or(0, |longest| longest.length);
         let wasted = assumptions.iter().zip(&verdicts).map(|(assumption, found)| cost(assumption) - useful(found));
         self.wasted += wasted.sum::<u64>();
         Ok(verdicts)
     }
 
-    /// Whether this assumption was never made before; it counts as made from now on.
+    /// Records this assumption. Returns whether it was made for the first time.
     fn is_new(&mut self, assumption: &Assumption) -> bool {
         let is_new = self.assumed.insert((assumption.start, assumption.end()));
         if is_new {
@@ -128,33 +128,33 @@ impl Quick {
         is_new
     }
 
-    /// Scans the blocks that begin in `stretch`, except those in regions that it assumes to be parts. Gives the offset
-    /// where it stopped, which is beyond the stretch if such a region is.
+    /// Scans the blocks that begin in `stretch`, except those in regions that it assumes to be parts. Returns the offset
+    /// where it stopped, which is beyond the stretch if such a region ends there.
     fn scan<B: Bytes + ?Sized>(
         &mut self,
-        subject: &Subject<'_, B>,
+        context: &Context<'_, B>,
         runs: &mut Runs,
         stretch: Range<u64>,
         settled: u64,
-        reach: &Reach<'_, B>,
+        view: &ImageView<'_, B>,
         todo: &mut Todo,
     ) -> io::Result<u64> {
-        subject.each_hit(stretch, reach, |position, parts| {
+        context.each_hit(stretch, view, |position, parts| {
             let first = todo.assumptions.len();
-            todo.assumptions.extend(assume(subject, position, parts));
+            todo.assumptions.extend(assume(context, position, parts));
             let hit = first..todo.assumptions.len();
             let mut next = 0;
-            if let Some(filled) = runs.fill(subject, position, parts, settled, reach)? {
+            if let Some(filled) = runs.fill(context, position, parts, settled, view)? {
                 self.matches.extend(filled.matches);
                 self.runs.push(filled.run);
                 next = filled.next;
             }
             let assumed_end = todo.assumptions[hit.clone()].iter().map(Assumption::end).max().unwrap_or(0);
-            let at = subject.behind(assumed_end).max(next).max(position + 1);
+            let at = context.resume_after(assumed_end).max(next).max(position + 1);
             for index in hit.clone() {
                 self.is_new(&todo.assumptions[index]);
             }
-            if !self.is_affordable(subject) {
+            if !self.is_affordable(context) {
                 return Ok(u64::MAX);
             }
             if !hit.is_empty() {
@@ -164,33 +164,33 @@ impl Quick {
         })
     }
 
-    /// The matches that are chosen among those that nothing found later can have to do with, if that begins at
-    /// `certain` or later: in the order of the image, with the offset before which all was chosen. `None` if too much
-    /// was hashed in vain.
+    /// Chooses among the matches that nothing found later can overlap, if all of that begins at `certain` or later.
+    /// Returns the choice in the order of the image, and the offset before which it is final. `None` if too much was
+    /// hashed in vain.
     pub fn take<B: Bytes + ?Sized>(
         &mut self,
-        subject: &Subject<'_, B>,
+        context: &Context<'_, B>,
         runs: &mut Runs,
         certain: u64,
     ) -> io::Result<Option<(Vec<Match>, u64)>> {
         let (clusters, limit) = take_clusters(&mut self.matches, &mut self.runs, certain);
         let mut chosen = Vec::new();
         for mut cluster in clusters {
-            if !self.complete(subject, runs, &mut cluster)? {
+            if !self.complete(context, runs, &mut cluster)? {
                 return Ok(None);
             }
-            chosen.extend(runs.choose(subject, &cluster)?);
+            chosen.extend(runs.choose(context, &cluster)?);
         }
         self.assumed.retain(|(_, end)| *end > limit);
         Ok(Some((chosen, limit)))
     }
 
-    /// Adds the parts inside the matches of a cluster, if they can matter: where none of two matches that overlap
-    /// contains the other, the bytes that only the loser covers may be covered by what is inside of it. `false` if too
-    /// much was hashed in vain.
+    /// Adds the parts inside the matches of a cluster, if they can matter: where two matches overlap and neither contains
+    /// the other, parts inside the one that is not chosen may cover the bytes that only it covers. `false` if too much was
+    /// hashed in vain.
     fn complete<B: Bytes + ?Sized>(
         &mut self,
-        subject: &Subject<'_, B>,
+        context: &Context<'_, B>,
         of_image: &mut Runs,
         Cluster { matches, runs }: &mut Cluster<Match>,
     ) -> io::Result<bool> {
@@ -204,44 +204,44 @@ impl Quick {
         if !matches.iter().any(crossing) {
             return Ok(true);
         }
-        let reach = subject.reach();
-        let inner = look_inside(subject, matches, &reach)?.into_iter().flatten();
+        let view = context.view();
+        let inner = look_inside(context, matches, &view)?.into_iter().flatten();
         let inner: Vec<Assumption> = inner.filter(|inner| self.is_new(inner)).collect();
-        if !self.is_affordable(subject) {
+        if !self.is_affordable(context) {
             return Ok(false);
         }
-        matches.extend(self.verify(subject, &inner, &reach)?.into_iter().flatten());
+        matches.extend(self.verify(context, &inner, &view)?.into_iter().flatten());
         if let Some(first) = matches.iter().map(|found| found.start).min()
-            && subject.table.has_periodic_parts()
+            && context.table.has_periodic_parts()
         {
-            let stretch = first..subject.behind(reached);
+            let stretch = first..context.resume_after(reached);
             let fill = |position, parts: &[PartId]| {
-                let Some(filled) = of_image.fill(subject, position, parts, first, &reach)? else {
+                let Some(filled) = of_image.fill(context, position, parts, first, &view)? else {
                     return Ok(position + 1);
                 };
                 matches.extend(filled.matches);
                 runs.push(filled.run);
                 Ok(filled.next)
             };
-            subject.work(|| subject.each_hit(stretch, &reach, fill))?;
+            context.work(|| context.each_hit(stretch, &view, fill))?;
         }
-        Ok(self.is_affordable(subject))
+        Ok(self.is_affordable(context))
     }
 }
 
-/// What an assumption costs to verify, in hashed bytes.
+/// The cost of verifying an assumption, in hashed bytes.
 fn cost(assumption: &Assumption) -> u64 {
     let candidates: usize = assumption.candidates.iter().map(|(_, parts)| parts.len()).sum();
     assumption.end() - assumption.start + CANDIDATE * candidates.saturating_sub(1) as u64
 }
 
-/// What may stand around the block at `position`, which these parts have, wherever they fit into the image.
-fn assume<B: Bytes + ?Sized>(subject: &Subject<'_, B>, position: u64, parts: &[PartId]) -> Vec<Assumption> {
+/// Which of these parts may be around the block at `position`, which they all have, if they fit into the image there.
+fn assume<B: Bytes + ?Sized>(context: &Context<'_, B>, position: u64, parts: &[PartId]) -> Vec<Assumption> {
     let mut by_start: BTreeMap<u64, BTreeMap<u64, Vec<PartId>>> = BTreeMap::new();
     for &part in parts {
-        let signature = subject.table.signature(part);
-        let Head::Block { offset, .. } = signature.marks.head else { continue };
-        let start = position.checked_sub(offset).filter(|start| signature.length <= subject.image.length() - start);
+        let signature = context.table.signature(part);
+        let Head::Block { offset, .. } = signature.features.head else { continue };
+        let start = position.checked_sub(offset).filter(|start| signature.length <= context.image.length() - start);
         if let Some(start) = start {
             by_start.entry(start).or_default().entry(signature.length).or_default().push(part);
         }
@@ -253,24 +253,24 @@ fn assume<B: Bytes + ?Sized>(subject: &Subject<'_, B>, position: u64, parts: &[P
     by_start.into_iter().map(assumption).collect()
 }
 
-/// For each of these matches, what the blocks inside it may belong to.
+/// For each of these matches, the assumptions that follow from the blocks inside it.
 fn look_inside<B: Bytes + ?Sized>(
-    subject: &Subject<'_, B>,
+    context: &Context<'_, B>,
     outer: &[Match],
-    reach: &Reach<'_, B>,
+    view: &ImageView<'_, B>,
 ) -> io::Result<Vec<Vec<Assumption>>> {
-    let block = subject.block() as usize;
+    let block = context.block() as usize;
     let inside = |outer: &Match| {
-        if subject.table.inner(outer.part).is_some_and(|inner| inner.is_empty()) {
+        if context.table.inner(outer.part).is_some_and(|inner| inner.is_empty()) {
             return Ok(Vec::new());
         }
-        let bytes = reach.bytes(outer.start..outer.end())?;
-        let inner = subject.table.learn_inner(outer.part, &bytes);
+        let bytes = view.bytes(outer.start..outer.end())?;
+        let inner = context.table.learn_inner(outer.part, &bytes);
         let assumptions = inner.iter().map(|&offset| {
-            let parts = subject.table.parts(Rsync64::of(&bytes[offset as usize..][..block]));
-            assume(subject, outer.start + offset, parts)
+            let parts = context.table.parts(Rsync64::of(&bytes[offset as usize..][..block]));
+            assume(context, outer.start + offset, parts)
         });
         Ok(assumptions.flatten().collect())
     };
-    subject.work(|| outer.par_iter().map(inside).collect())
+    context.work(|| outer.par_iter().map(inside).collect())
 }

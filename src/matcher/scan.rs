@@ -1,9 +1,9 @@
-//! The scan: which blocks of a range of bytes parts have, and where.
+//! The scan: finds the blocks of a range of bytes that parts have.
 //!
 //! It finds the anchors of the bytes, and looks up the sum of a block only where a part has an anchor with the same key
-//! at the same offset. It rolls over the bytes, that is, looks up the sums of all blocks, where that would not find them:
-//! over stretches without anchors, if there are parts whose blocks have none, and where the same anchors, known ones,
-//! come again and again. Each byte is rolled over once at the most, whatever the bytes are.
+//! at the same offset. Where that is not enough it rolls over the bytes, that is, looks up the sums of all blocks: in
+//! stretches without anchors, if there are parts whose blocks have none, and where known anchors are too frequent. Each
+//! byte is rolled over at most once, whatever the bytes are.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,38 +14,38 @@ use jigdo::RSYNC64_TABLE as TABLE;
 use jigdo::Rsync64;
 
 use super::PartId;
-use super::anchors::{Anchors, BATCH, Places, WINDOW, key};
+use super::anchors::{Anchors, BATCH, Positions, WINDOW, key};
 use super::head::{Head, repetition};
 use super::table::SignatureTable;
 
-/// In how many places of a batch, at the most, blocks are looked up one by one.
+/// The most blocks that are looked up one by one because of anchors in a batch.
 const MOST_PLACES: usize = BATCH / 64;
 
-/// How many positions without an anchor, beside 16 blocks, wait for the end of such a stretch before they are rolled
-/// over.
+/// The fewest positions without an anchor, and not less than 16 blocks, that are rolled over before the end of such a
+/// stretch is known.
 const PIECE: usize = 1 << 16;
 
-/// The blocks of a range of bytes that parts have, in order: where they begin, and these parts. A block that only has
-/// the sum of a part's may be among them, or not.
+/// The blocks of a range of bytes that parts have, in order: where they begin, and these parts. A different block with the
+/// same sum may or may not be among them.
 pub struct Hits<'t, 'b> {
     table: &'t SignatureTable,
     bytes: &'b [u8],
     anchors: Anchors,
-    /// The blocks that begin before this are done with.
+    /// Blocks that begin before this need no lookup any more.
     next: usize,
     /// Where the blocks begin that are being looked up.
     current: Range<usize>,
-    /// Where blocks begin that are to be looked up: from the first offset of each to the second.
+    /// Where the blocks begin that are still to be looked up: start and end of each range.
     due: BinaryHeap<Reverse<(usize, usize)>>,
-    /// A block's sum, and where it begins: the last one that was asked for.
+    /// The sum of the last block that was looked up, and where that begins.
     sum: Option<(usize, Rsync64)>,
-    /// The last sum that was looked up, and the parts that have it: where blocks collide, it comes again and again.
+    /// The last sum that was looked up, and the parts that have it. Where blocks collide, the same sum is frequent.
     last: Option<(Rsync64, &'t [PartId])>,
     /// The anchors before this position are known.
     scanned: usize,
-    /// From here on there were none.
+    /// The position after the last anchor.
     bare: usize,
-    places: Places,
+    places: Positions,
 }
 
 impl<'t, 'b> Hits<'t, 'b> {
@@ -62,11 +62,11 @@ impl<'t, 'b> Hits<'t, 'b> {
             last: None,
             scanned: from,
             bare: from,
-            places: Places::default(),
+            places: Positions::default(),
         }
     }
 
-    /// All of them, where the anchors of the table's parts are not known: every block is looked up.
+    /// The same for a table whose parts have no known anchors: every block is looked up.
     pub fn rolling(table: &'t SignatureTable, bytes: &'b [u8]) -> Self {
         let mut hits = Self::new(table, bytes, 0);
         hits.scanned = usize::MAX;
@@ -75,9 +75,9 @@ impl<'t, 'b> Hits<'t, 'b> {
         hits
     }
 
-    /// Leaves out the blocks that begin before `from`.
+    /// Skips the blocks that begin before `from`.
     #[inline]
-    pub fn go_on(&mut self, from: usize) {
+    pub fn skip_to(&mut self, from: usize) {
         self.next = self.next.max(from);
         self.current.start = self.current.start.max(from);
         self.scanned = self.scanned.max(from);
@@ -88,12 +88,12 @@ impl<'t, 'b> Hits<'t, 'b> {
         self.table.block_length() as usize
     }
 
-    /// The offset behind that of the last block.
+    /// The end of the offsets at which blocks can begin.
     fn end(&self) -> usize {
         (self.bytes.len() + 1).saturating_sub(self.block())
     }
 
-    /// The parts that have a block with this sum, if there are any.
+    /// The parts that have a block with this sum; `None` if there are none.
     fn parts(&mut self, sum: Rsync64) -> Option<&'t [PartId]> {
         let last = match self.last {
             Some(last) if last.0 == sum => last,
@@ -102,8 +102,8 @@ impl<'t, 'b> Hits<'t, 'b> {
         (!last.1.is_empty()).then_some(last.1)
     }
 
-    /// The sum of a block from which rolling on is the least work, and where it begins: at `at`, or before it if that
-    /// one was looked up.
+    /// The cheapest sum from which to roll on to the block at `at`, and where its block begins: at `at`, or one byte
+    /// before it.
     fn sum_before(&self, at: usize) -> (usize, Rsync64) {
         let block = self.block();
         match self.sum {
@@ -116,7 +116,7 @@ impl<'t, 'b> Hits<'t, 'b> {
         }
     }
 
-    /// Looks up the current blocks, up to the first that parts have.
+    /// Looks up the current blocks until it finds one that parts have.
     fn look_up(&mut self) -> Option<(usize, &'t [PartId])> {
         let Range { start, end } = self.current.clone();
         if start >= end {
@@ -145,7 +145,8 @@ impl<'t, 'b> Hits<'t, 'b> {
         found.map(|parts| (at, parts))
     }
 
-    /// Goes over to the blocks that are due next. `false` if there are none before those that may still become due.
+    /// Makes the next blocks that are due the current ones. `false` if there are none, or others may still become due
+    /// before them.
     fn take_due(&mut self) -> bool {
         let is_done = self.scanned == usize::MAX;
         let settled =
@@ -157,7 +158,7 @@ impl<'t, 'b> Hits<'t, 'b> {
         self.current = start.max(self.next)..end;
         let block = self.block();
         if self.current.len() > block {
-            // Runs of one byte that no part has a block of are passed over at the speed of memory.
+            // Runs of one byte, if no part has such a block, are skipped at the speed of memory.
             let constant = repetition(&self.bytes[self.current.start..end - 1 + block], 1);
             let first = &self.bytes[self.current.start..][..block];
             if constant >= 2 * block && self.parts(Rsync64::of(first)).is_none() {
@@ -167,7 +168,8 @@ impl<'t, 'b> Hits<'t, 'b> {
         true
     }
 
-    /// Finds the next anchors, and what becomes due because of them. `false` if there are no more bytes.
+    /// Finds the anchors of the next batch, and the blocks that become due because of them. `false` if there are no more
+    /// bytes.
     fn scan(&mut self) -> bool {
         if self.scanned == usize::MAX {
             return false;
@@ -186,9 +188,9 @@ impl<'t, 'b> Hits<'t, 'b> {
         true
     }
 
-    /// Has all blocks looked up that have no anchor, now that those of the batch at `from` are known.
-    fn look_between(&mut self, from: usize, places: &Places) {
-        // Behind a block's first byte there is room for so many anchors.
+    /// Makes all blocks due that have no anchor, now that the anchors of the batch at `from` are known.
+    fn look_between(&mut self, from: usize, places: &Positions) {
+        // The last position in a block at which an anchor's window fits.
         let room = self.block() - WINDOW;
         let due = &mut self.due;
         if self.scanned == usize::MAX {
@@ -209,8 +211,8 @@ impl<'t, 'b> Hits<'t, 'b> {
         }
     }
 
-    /// Has the blocks looked up that parts may have because of the anchors at `places` of the batch at `from`.
-    fn look_at(&mut self, from: usize, places: &Places) {
+    /// Makes the blocks due that parts may have because of the anchors at `places` of the batch at `from`.
+    fn look_at(&mut self, from: usize, places: &Positions) {
         let known = self.table.anchors();
         let mut left = MOST_PLACES;
         for &place in places.as_slice() {
@@ -219,7 +221,7 @@ impl<'t, 'b> Hits<'t, 'b> {
             if !known.may_have(key) {
                 continue;
             }
-            for offset in known.offsets(key, |part| self.table.signature(PartId(part)).marks.anchor) {
+            for offset in known.offsets(key, |part| self.table.signature(PartId(part)).features.anchor) {
                 if left == 0 {
                     let first = from.saturating_sub(known.longest_offset());
                     self.due.push(Reverse((first, self.scanned.min(self.end()))));
@@ -241,7 +243,7 @@ impl SignatureTable {
         Hits::new(self, bytes, from)
     }
 
-    /// What [`SignatureTable::inner`] gives, found out from the content of `part` if it is not known yet.
+    /// The same as [`SignatureTable::inner`], searched for in the content of `part` if it is not known yet.
     pub fn learn_inner(&self, part: PartId, bytes: &[u8]) -> Arc<[u64]> {
         if let Some(known) = self.inner(part) {
             return known;
@@ -250,8 +252,8 @@ impl SignatureTable {
         let mut hits = self.hits(bytes, 1);
         while let Some((at, parts)) = hits.next() {
             if let Some(length) = self.run_at(&bytes[at..], parts) {
-                hits.go_on(at + length + 1 - self.block_length() as usize);
-            } else if parts.iter().any(|&part| matches!(self.signature(part).marks.head, Head::Block { .. })) {
+                hits.skip_to(at + length + 1 - self.block_length() as usize);
+            } else if parts.iter().any(|&part| matches!(self.signature(part).features.head, Head::Block { .. })) {
                 offsets.push(at as u64);
             }
         }
@@ -277,7 +279,7 @@ impl<'t> Iterator for Hits<'t, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matcher::head::{HeadFinder, Marks};
+    use crate::matcher::head::{Features, HeadFinder};
     use crate::matcher::{PartId, Signature};
     use proptest::prelude::*;
 
@@ -287,14 +289,14 @@ mod tests {
         let signature = |part: &Vec<u8>| {
             let mut finder = HeadFinder::new(BLOCK as u32);
             finder.push(part);
-            Signature { length: part.len() as u64, marks: finder.finish().unwrap() }
+            Signature { length: part.len() as u64, features: finder.finish().unwrap() }
         };
         SignatureTable::new(BLOCK as u32, parts.iter().map(signature).collect())
     }
 
     /// The block under whose sum the table knows a part.
     fn block<'p>(table: &SignatureTable, parts: &'p [Vec<u8>], part: usize) -> &'p [u8] {
-        let offset = match table.signature(PartId(part as u32)).marks.head {
+        let offset = match table.signature(PartId(part as u32)).features.head {
             Head::Block { offset, .. } => offset as usize,
             Head::Periodic { .. } => 0,
         };
@@ -407,7 +409,7 @@ mod tests {
                 prop_assert!(next <= end);
                 let between = expected.iter().filter(|(at, ..)| (next..end).contains(at));
                 for (at, _, is_one) in between {
-                    prop_assert!(!is_one, "{at} was passed over");
+                    prop_assert!(!is_one, "{at} was skipped");
                 }
                 let Some((at, parts)) = found else { break };
                 let is_expected = |(other, of, _): &(usize, Vec<PartId>, bool)| *other == at && of == parts;
@@ -415,7 +417,7 @@ mod tests {
                 next = at + 1;
                 if let Some(step) = steps.next() {
                     next = at + step.max(1);
-                    hits.go_on(next);
+                    hits.skip_to(next);
                 }
             }
         }
@@ -431,7 +433,7 @@ mod tests {
             let known = table(&parts);
             let forget = |part: usize| {
                 let signature = *known.signature(PartId(part as u32));
-                Signature { marks: Marks { anchor: None, ..signature.marks }, ..signature }
+                Signature { features: Features { anchor: None, ..signature.features }, ..signature }
             };
             let table = SignatureTable::new(BLOCK as u32, (0..parts.len()).map(forget).collect());
             let expected: Vec<_> = rolled(&table, &parts, &bytes).into_iter().map(|(at, parts, _)| (at, parts)).collect();

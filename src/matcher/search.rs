@@ -4,122 +4,122 @@ use std::io;
 
 use rayon::ThreadPool;
 
+use super::context::Context;
 use super::quick::Quick;
-use super::reach::Reach;
 use super::runs::Runs;
-use super::subject::Subject;
 use super::table::SignatureTable;
 use super::thorough::Thorough;
+use super::view::ImageView;
 use super::{Area, Layout, PartSums};
 use crate::file::Bytes;
 
 /// A search that goes through an image from front to back.
 pub struct Search<'a, B: Bytes + ?Sized> {
-    subject: Subject<'a, B>,
-    /// Every block that begins before this offset was looked at, or lies in a part that was verified.
+    context: Context<'a, B>,
+    /// Every block that begins before this offset has been examined, or lies in a part that was verified.
     scanned: u64,
-    /// The areas before this offset were given out.
+    /// The areas before this offset have been returned.
     settled: u64,
     runs: Runs,
-    way: Way<'a, B>,
+    mode: Mode<'a, B>,
 }
 
 /// How the search goes through the image.
-enum Way<'a, B: Bytes + ?Sized> {
+enum Mode<'a, B: Bytes + ?Sized> {
     Quick(Quick),
     Thorough(Box<Thorough<'a, B>>),
 }
 
 impl<'a, B: Bytes + ?Sized> Search<'a, B> {
-    /// A search at the front of `image`, for the parts of `table`, whose sums `sums` gives.
+    /// A search of `image` for the parts of `table`, whose sums are in `sums`.
     pub fn new(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums) -> Self {
-        let subject = Subject { table, image, sums, pool: None };
-        Self { subject, scanned: 0, settled: 0, runs: Runs::default(), way: Way::Quick(Quick::default()) }
+        let context = Context { table, image, sums, pool: None };
+        Self { context, scanned: 0, settled: 0, runs: Runs::default(), mode: Mode::Quick(Quick::default()) }
     }
 
-    /// The same, with the work done in this pool. The thread that calls the search, outside of it, only leads it.
+    /// The same, with the work done in this pool. The calling thread, which is not one of the pool's, only coordinates.
     pub fn in_pool(mut self, pool: &'a ThreadPool) -> Self {
-        self.subject.pool = Some(pool);
+        self.context.pool = Some(pool);
         self
     }
 
     /// The same, in the thorough way from the beginning.
     pub fn thorough(table: &'a SignatureTable, image: &'a B, sums: &'a dyn PartSums) -> Self {
         let mut search = Self::new(table, image, sums);
-        search.turn_thorough();
+        search.switch_to_thorough();
         search
     }
 
-    /// Searches on up to the offset `until`, and gives the areas that are settled by then, in the order of the image.
+    /// Continues the search up to the offset `until`. Returns the areas that are now certain, in the order of the image.
     /// With `until` at the image's length, these are all that remain.
     ///
     /// # Errors
     /// When the image cannot be read.
     pub fn advance(&mut self, until: u64) -> io::Result<Vec<Area>> {
-        let length = self.subject.image.length();
-        let target = until.min((length + 1).saturating_sub(self.subject.block()));
+        let length = self.context.image.length();
+        let target = until.min((length + 1).saturating_sub(self.context.block()));
         let mut layout = Layout::default();
         loop {
             let is_quick = self.scan(target)?;
             let is_done = self.scanned >= target;
-            // A part that is found later can begin this much before the block that gives it away.
-            let certain = self.scanned.saturating_sub(self.subject.table.longest_lead());
+            // A part that is found later can begin this long before the block by which it is found.
+            let certain = self.scanned.saturating_sub(self.context.table.longest_lead());
             let certain = if is_done && until >= length { length } else { certain };
             if !is_quick || !self.settle(certain, &mut layout)? {
-                self.turn_thorough();
+                self.switch_to_thorough();
             } else if is_done {
                 return Ok(layout.areas);
             }
         }
     }
 
-    /// Looks at blocks that begin before `target`; `false` if the way at hand is too wasteful.
+    /// Examines the blocks that begin before `target`; `false` if the current mode is too wasteful.
     fn scan(&mut self, target: u64) -> io::Result<bool> {
         if self.scanned >= target {
             return Ok(true);
         }
-        let block = self.subject.block();
+        let block = self.context.block();
         let window_start = self.scanned.saturating_sub(block);
-        let window = self.subject.image.window(window_start..target + block - 1)?;
-        let reach = Reach { image: self.subject.image, window: &window, window_start };
+        let window = self.context.image.window(window_start..target + block - 1)?;
+        let view = ImageView { image: self.context.image, window: &window, window_start };
         let range = self.scanned..target;
-        let scanned = match &mut self.way {
-            Way::Quick(quick) => quick.search(&self.subject, &mut self.runs, range, self.settled, &reach)?,
-            Way::Thorough(thorough) => {
-                let (subject, runs, settled) = (&self.subject, &mut self.runs, self.settled);
-                Some(subject.work(|| thorough.search(subject, runs, range, settled, &reach))?)
+        let scanned = match &mut self.mode {
+            Mode::Quick(quick) => quick.search(&self.context, &mut self.runs, range, self.settled, &view)?,
+            Mode::Thorough(thorough) => {
+                let (context, runs, settled) = (&self.context, &mut self.runs, self.settled);
+                Some(context.work(|| thorough.search(context, runs, range, settled, &view))?)
             }
         };
         self.scanned = scanned.unwrap_or(self.scanned);
         Ok(scanned.is_some())
     }
 
-    /// Goes the thorough way from what is settled on.
-    fn turn_thorough(&mut self) {
+    /// Switches to the thorough way for everything after the areas that were returned.
+    fn switch_to_thorough(&mut self) {
         self.scanned = self.settled;
         self.runs = Runs::default();
-        self.way = Way::Thorough(Box::new(Thorough::new(&self.subject, self.settled)));
+        self.mode = Mode::Thorough(Box::new(Thorough::new(&self.context, self.settled)));
     }
 
-    /// Gives the areas up to `certain`, before which no part that is still to be found begins, as far as no match
-    /// reaches beyond it; `false` if the way at hand is too wasteful.
+    /// Adds the areas up to `certain`, before which no part that is still to be found begins, except those that overlap a
+    /// match that ends after it. `false` if the current mode is too wasteful.
     fn settle(&mut self, certain: u64, layout: &mut Layout) -> io::Result<bool> {
-        let taken = match &mut self.way {
-            Way::Quick(quick) => quick.take(&self.subject, &mut self.runs, certain)?,
-            Way::Thorough(thorough) => Some(thorough.take(&self.subject, &mut self.runs, certain, self.scanned)?),
+        let taken = match &mut self.mode {
+            Mode::Quick(quick) => quick.take(&self.context, &mut self.runs, certain)?,
+            Mode::Thorough(thorough) => Some(thorough.take(&self.context, &mut self.runs, certain, self.scanned)?),
         };
         let Some((matches, limit)) = taken else { return Ok(false) };
         for found in matches {
-            self.give_unmatched(found.start, layout);
+            self.push_unmatched(found.start, layout);
             self.settled = found.end();
             layout.push(Area::Part(found));
         }
-        self.give_unmatched(limit, layout);
+        self.push_unmatched(limit, layout);
         Ok(true)
     }
 
-    /// Gives the image's bytes up to `end` as unmatched, unless they were given already.
-    fn give_unmatched(&mut self, end: u64, layout: &mut Layout) {
+    /// Adds the image's bytes up to `end` as unmatched, unless they have been returned already.
+    fn push_unmatched(&mut self, end: u64, layout: &mut Layout) {
         if end > self.settled {
             layout.push(Area::Unmatched(self.settled..end));
             self.settled = end;

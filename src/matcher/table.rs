@@ -1,7 +1,7 @@
 //! The signature table: from the rolling sum of a block to the parts that have it.
 //!
-//! Nearly every position of an image has a sum that no part has. A bitmap over the top bits of the sum turns these away
-//! with one load; only the others reach the hash table behind it.
+//! At nearly every position of an image the sum is one that no part has. A bitmap over the top bits of the sum rejects
+//! these with one load; only the others are looked up in the hash table.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -19,32 +19,32 @@ use super::{PartId, PartSums, Signature};
 pub struct SignatureTable {
     block_length: u32,
     signatures: Vec<Signature>,
-    /// The parts, those with equal keys together, the longest first, then in the order of preference.
+    /// The parts grouped by key, in each group the longest first, then in the order of preference.
     by_key: Vec<PartId>,
-    /// Where in `by_key` the parts of each key begin, and at last where they end.
+    /// Where in `by_key` each group begins, and finally where the last one ends.
     groups: Vec<u32>,
-    /// Open addressing: one more than the number of a key's group; 0 where there is none.
+    /// A hash table with open addressing: the number of a key's group plus one; 0 for a free slot.
     slots: Vec<u32>,
-    /// After how many bytes the periodic parts of a group repeat themselves, for groups that have any, by their first.
+    /// The period of the periodic parts of each group that has any, in bytes, by the group's first part.
     periods: HashMap<PartId, u32>,
     /// One bit for each value of the top bits of `lo` and `hi` together.
     bitmap: Vec<u64>,
     bitmap_shift: u32,
     anchors: KnownAnchors,
-    /// How far before its signature's block a part may begin, at the most; in bytes.
+    /// The longest distance from a part's start to its signature's block, in bytes.
     longest_lead: u64,
-    /// For each part that was met, where inside it blocks of other parts begin.
+    /// For each part that has been searched, where blocks of other parts begin inside it.
     inner: RwLock<HashMap<PartId, Arc<[u64]>>>,
-    /// What tells parts with one key apart, at the place of the first of them; made when first asked for.
+    /// What distinguishes the parts of a group, at the index of its first part; made on first use.
     prefixes: OnceLock<Box<[OnceLock<Prefixes>]>>,
     fingerprints: OnceLock<Key>,
 }
 
 /// The sum under which the table knows a part.
 fn key(signature: &Signature) -> u64 {
-    match signature.marks.head {
+    match signature.features.head {
         Head::Block { rsync64, .. } => rsync64,
-        Head::Periodic { .. } => signature.marks.first,
+        Head::Periodic { .. } => signature.features.first,
     }
     .to_u64()
 }
@@ -54,7 +54,7 @@ fn spread(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize
 }
 
-/// The bit of the bitmap that stands for a sum. `lo` alone would be the same for all blocks of one block repeated.
+/// The index of a sum's bit in the bitmap. `lo` alone would be the same for all blocks of a repeated block.
 #[inline(always)]
 fn bit_of(rsync64: Rsync64, shift: u32) -> usize {
     ((rsync64.lo ^ rsync64.hi) >> shift) as usize
@@ -72,7 +72,7 @@ impl SignatureTable {
         let of = |part: PartId| &signatures[part.0 as usize];
         by_key.sort_unstable_by_key(|&part| (key(of(part)), std::cmp::Reverse(of(part).length), part));
 
-        // Thirty-two bits a part let three positions of a hundred through; 8 MiB keep the bitmap near the core.
+        // With 32 bits per part, three positions of a hundred pass. At most 8 MiB keep the bitmap in the caches.
         let bits = (signatures.len().max(1) * 32).next_power_of_two().clamp(1 << 12, 1 << 26);
         let bitmap_shift = 32 - bits.trailing_zeros();
         let mut bitmap = vec![0u64; bits / 64];
@@ -90,19 +90,19 @@ impl SignatureTable {
             }
             slots[slot] = group as u32 + 1;
         }
-        let period = |&part: &PartId| match of(part).marks.head {
+        let period = |&part: &PartId| match of(part).features.head {
             Head::Periodic { period } => Some(period),
             Head::Block { .. } => None,
         };
         let parts = |ends: &[u32]| &by_key[ends[0] as usize..ends[1] as usize];
         let groups_of_parts = groups.windows(2).map(parts);
         let periods = groups_of_parts.filter_map(|parts| Some((parts[0], parts.iter().find_map(period)?))).collect();
-        let lead = |signature: &Signature| match signature.marks.head {
+        let lead = |signature: &Signature| match signature.features.head {
             Head::Block { offset, .. } => offset,
             Head::Periodic { .. } => 0,
         };
         let longest_lead = signatures.iter().map(lead).max().unwrap_or(0);
-        let anchors = KnownAnchors::new(count, |part| of(PartId(part)).marks.anchor);
+        let anchors = KnownAnchors::new(count, |part| of(PartId(part)).features.anchor);
         Self {
             block_length,
             signatures,
@@ -125,12 +125,12 @@ impl SignatureTable {
         self.block_length
     }
 
-    /// What the table knows of a part.
+    /// The signature of a part.
     pub fn signature(&self, part: PartId) -> &Signature {
         &self.signatures[part.0 as usize]
     }
 
-    /// How far before the block that gives it away a part may begin, at the most; in bytes.
+    /// The longest distance from a part's start to the block by which it is found, in bytes.
     pub fn longest_lead(&self) -> u64 {
         self.longest_lead
     }
@@ -151,20 +151,19 @@ impl SignatureTable {
         &[]
     }
 
-    /// The offsets inside `part`, behind its first, at which blocks begin that parts have; those that periodic parts
-    /// have do not count. `None` until [`SignatureTable::learn_inner`] has found out.
+    /// The offsets inside `part`, after its first, at which blocks of parts begin, except those of periodic parts. `None`
+    /// until [`SignatureTable::learn_inner`] has searched it.
     pub fn inner(&self, part: PartId) -> Option<Arc<[u64]>> {
         self.inner.read().get(&part).cloned()
     }
 
-    /// Remembers what [`SignatureTable::inner`] returns, unless another thread has found out the same meanwhile.
+    /// Remembers what [`SignatureTable::inner`] returns, unless another thread has meanwhile done so.
     pub(super) fn remember_inner(&self, part: PartId, offsets: Vec<u64>) -> Arc<[u64]> {
         let mut inner = self.inner.write();
         Arc::clone(inner.entry(part).or_insert_with(|| offsets.into()))
     }
 
-    /// After how many bytes those of `parts`, all that have one key, repeat themselves that are periodic as a whole.
-    /// `None` if none of them is.
+    /// The period, in bytes, of those of `parts`, a whole group, that are periodic as a whole. `None` if none of them is.
     pub fn period(&self, parts: &[PartId]) -> Option<u32> {
         self.periods.get(parts.first()?).copied()
     }
@@ -182,7 +181,7 @@ impl SignatureTable {
         (length >= self.block_length as usize).then_some(length)
     }
 
-    /// The key of all fingerprints that are compared with those in [`SignatureTable::prefixes`].
+    /// The key of all fingerprints that are compared with those of [`SignatureTable::prefixes`].
     pub fn fingerprints(&self) -> &Key {
         self.fingerprints.get_or_init(Key::random)
     }
@@ -194,7 +193,7 @@ impl SignatureTable {
         if let Some(known) = place.get() {
             return known;
         }
-        // Made outside of the lock: a thread that waits for its share of this work may meet the same parts elsewhere.
+        // Made outside of the lock: a thread that waits for its share of this work may come across the same parts.
         let signature = |part| self.signature(part);
         let made = Prefixes::new(self.fingerprints(), parts, signature, self.block_length, sums);
         place.get_or_init(|| made)
@@ -205,7 +204,7 @@ impl SignatureTable {
         &self.anchors
     }
 
-    /// Whether [`SignatureTable::parts`] may give any: three sums of a hundred that no part has are taken for one's.
+    /// Whether [`SignatureTable::parts`] may return any. For three of a hundred sums that no part has this is true too.
     #[inline(always)]
     pub fn may_have(&self, rsync64: Rsync64) -> bool {
         let bit = bit_of(rsync64, self.bitmap_shift);

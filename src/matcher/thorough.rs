@@ -1,36 +1,35 @@
-//! The thorough way through an image: every block that parts have is looked at, and fingerprints tell which of them
-//! stand there. Nothing is assumed, so nothing is hashed in vain: only what was chosen is verified at the end. What it
-//! costs hardly depends on what the image and the parts have in common.
+//! The thorough way through an image: at every block that parts have, fingerprints tell which of these parts are there.
+//! Nothing is assumed, so nothing is hashed in vain: only the parts that were chosen are verified at the end. The cost
+//! hardly depends on what the image and the parts have in common.
 
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 
+use super::context::{CHUNK, Context};
 use super::cover::{Placement, take_clusters};
 use super::fingerprint::{Fingerprint, Samples};
 use super::prefixes::Member;
-use super::reach::Reach;
 use super::run::Run;
 use super::runs::{Runs, run_start};
-use super::subject::{STRETCH, Subject};
 use super::verify::Assumption;
+use super::view::ImageView;
 use super::{Match, PartId};
 use crate::file::Bytes;
 
-/// How many placements wait for a choice at the most. Where more overlap, one after the other, the choice is made in
-/// pieces.
+/// The most placements that wait for the choice. If more of them overlap in one cluster, the choice is made in pieces.
 pub const MOST_WAITING: usize = 1 << 20;
 
-/// How many parts are placed around one block at the most, the longest: these are beginnings of each other, or differ
-/// in the length of the run that they begin with.
+/// The most parts that are placed around one block: the longest ones. They are beginnings of each other, or differ in the
+/// length of the run that they begin with.
 pub const MOST_AT_A_BLOCK: usize = 16;
 
-/// How many bytes of the image behind the window are looked at together for the ends of fingerprints, and how many
-/// such pieces are kept.
+/// The length in bytes of the pieces of the image, outside of the window, that are read for the ends of fingerprints, and
+/// how many of them are kept.
 const FAR_PIECE: u64 = 1 << 18;
 const FAR_PIECES: usize = 256;
 
-/// What the thorough way has found so far.
+/// The state of the thorough way.
 pub struct Thorough<'a, B: Bytes + ?Sized + 'a> {
     /// The image's fingerprints from this offset on.
     start: u64,
@@ -39,16 +38,16 @@ pub struct Thorough<'a, B: Bytes + ?Sized + 'a> {
     placements: Vec<Placement>,
     /// The runs that periodic parts were placed in.
     runs: Vec<Run>,
-    /// The fingerprint of the image's bytes up to the block that was looked up last.
+    /// The fingerprint of the image's bytes before the last block that was looked up, and that block's offset.
     front: (u64, Fingerprint),
 }
 
 impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
     /// The thorough way from the offset `start` on.
-    pub fn new(subject: &Subject<'a, B>, start: u64) -> Self {
+    pub fn new(context: &Context<'a, B>, start: u64) -> Self {
         Self {
             start,
-            samples: Samples::new(subject.image.length() - start),
+            samples: Samples::new(context.image.length() - start),
             far: (0..FAR_PIECES).map(|_| None).collect(),
             placements: Vec::new(),
             runs: Vec::new(),
@@ -56,25 +55,25 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         }
     }
 
-    /// Looks at the blocks that begin in `range`, until too much waits for a choice; gives the offset from which on
-    /// nothing was looked at. Parts that begin before `settled` are left out.
+    /// Examines the blocks that begin in `range`, until too many placements wait for the choice. Returns the offset where
+    /// it stopped. Parts that begin before `settled` are left out.
     pub fn search(
         &mut self,
-        subject: &Subject<'a, B>,
+        context: &Context<'a, B>,
         runs: &mut Runs,
         range: Range<u64>,
         settled: u64,
-        reach: &Reach<'_, B>,
+        view: &ImageView<'_, B>,
     ) -> io::Result<u64> {
         let end = range.end;
         let mut stopped = None;
-        let looked = subject.each_hit(range, reach, |position, parts| {
+        let looked = context.each_hit(range, view, |position, parts| {
             if self.placements.len() > MOST_WAITING {
                 stopped = Some(position);
                 return Ok(end);
             }
-            let Some(filled) = runs.fill(subject, position, parts, settled, reach)? else {
-                self.look_up(subject, position, parts, settled, reach)?;
+            let Some(filled) = runs.fill(context, position, parts, settled, view)? else {
+                self.look_up(context, position, parts, settled, view)?;
                 return Ok(position + 1);
             };
             self.placements.extend(filled.matches.into_iter().map(Placement::from));
@@ -84,37 +83,37 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         Ok(stopped.unwrap_or(looked))
     }
 
-    /// Places those of `parts` that stand around the block at `position`.
+    /// Positions those of `parts` that stand around the block at `position`.
     fn look_up(
         &mut self,
-        subject: &Subject<'a, B>,
+        context: &Context<'a, B>,
         position: u64,
         parts: &[PartId],
         settled: u64,
-        reach: &Reach<'_, B>,
+        view: &ImageView<'_, B>,
     ) -> io::Result<()> {
-        let prefixes = subject.table.prefixes(parts, subject.sums);
-        let key = subject.table.fingerprints();
-        let block = position..position + subject.block();
-        let is_other = block.end <= reach.end_at_hand(position) && !prefixes.may_begin(&reach.bytes(block)?);
-        // Where the choice was made in pieces, it may have gone beyond what was looked at.
+        let prefixes = context.table.prefixes(parts, context.sums);
+        let key = context.table.fingerprints();
+        let block = position..position + context.block();
+        let is_other = block.end <= view.end_in_window(position) && !prefixes.may_begin(&view.bytes(block)?);
+        // If the choice was made in pieces, it may extend beyond the blocks that were examined.
         if is_other || position < settled {
             return Ok(());
         }
-        let available = (subject.image.length() - position).min(prefixes.longest());
-        self.sample(subject, position + available)?;
-        let front = self.front(subject, position, reach)?;
+        let available = (context.image.length() - position).min(prefixes.longest());
+        self.sample(context, position + available)?;
+        let front = self.front(context, position, view)?;
         let of_first = |length, shift| {
-            let whole = self.fingerprint(subject, position + length, reach)?;
+            let whole = self.fingerprint(context, position + length, view)?;
             Ok(key.cut(whole, front, shift))
         };
         let mut left = MOST_AT_A_BLOCK;
         let longest = prefixes.longest_of(available, of_first)?;
         for (length, members) in prefixes.down_from(longest).take(MOST_AT_A_BLOCK) {
-            // They have one body, so in front of it they repeat the same bytes, the first of them the most.
+            // They have the same body, so they repeat the same bytes before it, the first of them the most.
             let Member { lead: most, period, .. } = members[0];
             let from = position.saturating_sub(most).max(settled);
-            let repeated = position - run_start(reach, from, position, period.into())?;
+            let repeated = position - run_start(view, from, position, period.into())?;
             let fitting = &members[members.partition_point(|member| member.lead > repeated)..];
             for &Member { lead, part, .. } in fitting.iter().take(left) {
                 self.placements.push(Placement { start: position - lead, length: lead + length, part });
@@ -124,43 +123,43 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         Ok(())
     }
 
-    /// Takes the image's fingerprints as far as a range that ends at `end` needs them.
-    fn sample(&mut self, subject: &Subject<'a, B>, end: u64) -> io::Result<()> {
-        let stretch = STRETCH.max(self.samples.stretch() as u64);
+    /// Computes the image's fingerprints as far as they are needed for a range that ends at `end`.
+    fn sample(&mut self, context: &Context<'a, B>, end: u64) -> io::Result<()> {
+        let stretch = CHUNK.max(self.samples.chunk() as u64);
         loop {
             let known = self.start + self.samples.length();
             if end < known + self.samples.spacing() as u64 {
                 return Ok(());
             }
-            let next = subject.image.length().min(known + stretch);
-            self.samples.push(subject.table.fingerprints(), &subject.image.window(known..next)?);
+            let next = context.image.length().min(known + stretch);
+            self.samples.push(context.table.fingerprints(), &context.image.window(known..next)?);
         }
     }
 
-    /// The fingerprint of the image's bytes up to `position`, which is usually close behind the last one.
-    fn front(&mut self, subject: &Subject<'a, B>, position: u64, reach: &Reach<'_, B>) -> io::Result<Fingerprint> {
+    /// The fingerprint of the image's bytes before `position`, which is usually shortly after the last one.
+    fn front(&mut self, context: &Context<'a, B>, position: u64, view: &ImageView<'_, B>) -> io::Result<Fingerprint> {
         let (known, fingerprint) = self.front;
         let is_close = (known..known + self.samples.spacing() as u64 / 2).contains(&position);
-        let front = match is_close && position <= reach.end_at_hand(known) {
-            true => subject.table.fingerprints().extend(fingerprint, &reach.bytes(known..position)?),
-            false => self.fingerprint(subject, position, reach)?,
+        let front = match is_close && position <= view.end_in_window(known) {
+            true => context.table.fingerprints().extend(fingerprint, &view.bytes(known..position)?),
+            false => self.fingerprint(context, position, view)?,
         };
         self.front = (position, front);
         Ok(front)
     }
 
-    /// The fingerprint of the image's bytes up to `end`.
-    fn fingerprint(&mut self, subject: &Subject<'a, B>, end: u64, reach: &Reach<'_, B>) -> io::Result<Fingerprint> {
+    /// The fingerprint of the image's bytes before `end`.
+    fn fingerprint(&mut self, context: &Context<'a, B>, end: u64, view: &ImageView<'_, B>) -> io::Result<Fingerprint> {
         let (known, mut fingerprint) = self.samples.before(end - self.start);
-        let key = subject.table.fingerprints();
+        let key = context.table.fingerprints();
         let rest = self.start + known..end;
-        if rest.end <= reach.end_at_hand(rest.start) {
-            return Ok(key.extend(fingerprint, &reach.bytes(rest)?));
+        if rest.end <= view.end_in_window(rest.start) {
+            return Ok(key.extend(fingerprint, &view.bytes(rest)?));
         }
         for piece in rest.start / FAR_PIECE..rest.end.div_ceil(FAR_PIECE) {
             let start = piece * FAR_PIECE;
             let index = |offset: u64| (offset - start) as usize;
-            let bytes = self.far_piece(subject, piece)?;
+            let bytes = self.far_piece(context, piece)?;
             let bytes = &bytes[index(rest.start.max(start))..index(rest.end.min(start + FAR_PIECE))];
             fingerprint = key.extend(fingerprint, bytes);
         }
@@ -168,22 +167,22 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
     }
 
     /// The bytes of a piece of the image.
-    fn far_piece(&mut self, subject: &Subject<'a, B>, piece: u64) -> io::Result<&[u8]> {
+    fn far_piece(&mut self, context: &Context<'a, B>, piece: u64) -> io::Result<&[u8]> {
         let place = &mut self.far[piece as usize % FAR_PIECES];
         if place.as_ref().is_none_or(|(known, _)| *known != piece) {
             let start = piece * FAR_PIECE;
-            let end = subject.image.length().min(start + FAR_PIECE);
-            *place = Some((piece, subject.image.window(start..end)?));
+            let end = context.image.length().min(start + FAR_PIECE);
+            *place = Some((piece, context.image.window(start..end)?));
         }
         Ok(place.as_ref().map_or(&[], |(_, bytes)| bytes))
     }
 
-    /// The matches that are chosen among those that nothing found later can have to do with, if that begins at
-    /// `certain` or later: in the order of the image, with the offset before which all was chosen. Where too much
-    /// waits, the choice is made among all that begins before `scanned`.
+    /// Chooses among the placements that nothing found later can overlap, if all of that begins at `certain` or later, and
+    /// verifies the choice. Returns it in the order of the image, with the offset before which it is final. If too many
+    /// placements wait, the choice is made among all that begin before `scanned`.
     pub fn take(
         &mut self,
-        subject: &Subject<'a, B>,
+        context: &Context<'a, B>,
         runs: &mut Runs,
         certain: u64,
         scanned: u64,
@@ -193,21 +192,20 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         let (mut clusters, limit) = take_clusters(&mut self.placements, &mut self.runs, until);
         loop {
             let chosen =
-                clusters.iter().map(|cluster| runs.choose(subject, cluster)).collect::<io::Result<Vec<_>>>()?;
+                clusters.iter().map(|cluster| runs.choose(context, cluster)).collect::<io::Result<Vec<_>>>()?;
             let chosen: Vec<Placement> = chosen.into_iter().flatten().collect();
             let assumption = |&Placement { start, length, part }: &Placement| Assumption {
                 start,
                 candidates: vec![(length, vec![part])],
             };
             let assumptions: Vec<Assumption> = chosen.iter().map(assumption).collect();
-            let verdicts = subject.verify(&assumptions, &subject.reach())?;
+            let verdicts = context.verify(&assumptions, &context.view())?;
             let matches: Vec<Match> = verdicts.into_iter().flatten().collect();
             if matches.len() == chosen.len() {
                 let end = matches.last().map_or(0, Match::end);
                 return Ok((matches, if is_cut { end.max(scanned).max(certain) } else { limit }));
             }
-            // Only a file that is no longer what it was when it was read, or as good as never an accident of
-            // fingerprints, comes here.
+            // This happens only if a file has changed since it was read, or, practically never, if fingerprints collide.
             let proven: HashSet<PartId> = matches.iter().map(|found| found.part).collect();
             let refuted: HashSet<PartId> =
                 chosen.iter().map(|placement| placement.part).filter(|part| !proven.contains(part)).collect();

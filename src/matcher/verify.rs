@@ -1,11 +1,11 @@
-//! Verification: which of the parts that were assumed at an offset really stand there.
+//! Verification: which of the parts that were assumed at an offset are really there.
 
 use std::io;
 
 use rayon::prelude::*;
 
-use super::reach::Reach;
-use super::subject::Subject;
+use super::context::Context;
+use super::view::ImageView;
 use super::{Match, PartId, PartSum};
 use crate::digest::Content;
 use crate::file::{Bytes, Region};
@@ -20,33 +20,33 @@ pub struct Assumption {
 }
 
 impl Assumption {
-    /// The offset behind the longest candidate.
+    /// The offset after the longest candidate.
     pub fn end(&self) -> u64 {
         self.start + self.candidates.last().map_or(0, |(length, _)| *length)
     }
 }
 
-impl<B: Bytes + ?Sized> Subject<'_, B> {
-    /// For each assumption the candidates that it holds for, at most one of a length, the shortest first.
+impl<B: Bytes + ?Sized> Context<'_, B> {
+    /// For each assumption, the candidates that were proven, at most one of each length, the shortest first.
     ///
     /// # Errors
     /// When the image cannot be read.
-    pub fn verify(&self, assumptions: &[Assumption], reach: &Reach<'_, B>) -> io::Result<Vec<Vec<Match>>> {
-        verify(self, assumptions, reach)
+    pub fn verify(&self, assumptions: &[Assumption], view: &ImageView<'_, B>) -> io::Result<Vec<Vec<Match>>> {
+        verify(self, assumptions, view)
     }
 }
 
 fn verify<B: Bytes + ?Sized>(
-    subject: &Subject<'_, B>,
+    context: &Context<'_, B>,
     assumptions: &[Assumption],
-    reach: &Reach<'_, B>,
+    view: &ImageView<'_, B>,
 ) -> io::Result<Vec<Vec<Match>>> {
-    // Most assumptions are of one part: its file is read, if it must be, while the region is hashed.
+    // Most assumptions are of one part. If its file has to be read, that happens while the region is hashed.
     let candidates = assumptions.iter().flat_map(|assumption| &assumption.candidates);
     let favourites: Vec<PartId> = candidates.filter_map(|(_, parts)| parts.first().copied()).collect();
-    let sums = subject.sums;
-    sums.expect(&favourites);
-    let regions = contents_of_regions(subject, assumptions, reach)?;
+    let sums = context.sums;
+    sums.prefetch(&favourites);
+    let regions = contents_of_regions(context, assumptions, view)?;
     let mut favourites = sums.sums(&favourites).into_iter();
     let mut verdicts = Vec::with_capacity(assumptions.len());
     for (assumption, regions) in assumptions.iter().zip(regions) {
@@ -66,29 +66,29 @@ fn verify<B: Bytes + ?Sized>(
     Ok(verdicts)
 }
 
-/// For each assumption the content hashes of the image's bytes in its place, one for each length of its candidates.
+/// For each assumption, the content hashes of the image's bytes there, one for each length of its candidates.
 fn contents_of_regions<B: Bytes + ?Sized>(
-    subject: &Subject<'_, B>,
+    context: &Context<'_, B>,
     assumptions: &[Assumption],
-    reach: &Reach<'_, B>,
+    view: &ImageView<'_, B>,
 ) -> io::Result<Vec<Vec<Content>>> {
     let region = |Assumption { start, candidates }: &Assumption| {
         let ends = candidates.iter().map(|(length, _)| start + length).collect();
         Region { start: *start, ends }
     };
     let regions: Vec<Region> = assumptions.iter().map(region).collect();
-    let checksum = subject.sums.checksum();
-    let contents = reach.image.contents(checksum, &regions)?;
+    let checksum = context.sums.checksum();
+    let contents = view.image.contents(checksum, &regions)?;
     if contents.iter().all(Option::is_some) {
         return Ok(contents.into_iter().flatten().collect());
     }
     let hashed = |(Region { start, ends }, contents): (&Region, Option<Vec<Content>>)| match contents {
         Some(contents) => Ok(contents),
         None => {
-            let bytes = reach.bytes(*start..ends.last().copied().unwrap_or(*start))?;
+            let bytes = view.bytes(*start..ends.last().copied().unwrap_or(*start))?;
             Ok(Content::of_beginnings(checksum, &bytes, ends.iter().map(|end| (end - start) as usize)))
         }
     };
     // One region may be as long as all others together: each is a task.
-    subject.work(|| regions.par_iter().with_max_len(1).zip(contents).map(hashed).collect())
+    context.work(|| regions.par_iter().with_max_len(1).zip(contents).map(hashed).collect())
 }

@@ -23,7 +23,7 @@ use super::{Error, FileError, Sums, Tree, read};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::{Stamp, now_ns};
-use crate::matcher::Marks;
+use crate::matcher::Features;
 use crate::progress::Progress;
 use crate::summing::{Engine, Request, Source, Ticket};
 
@@ -222,9 +222,9 @@ impl Catalogue {
         self.files[file.0 as usize].content as usize
     }
 
-    /// The file's marks for blocks of this length. `None` if the file is shorter than a block, or if the catalogue was not
-    /// made for this block length.
-    pub fn marks(&self, file: FileId, block_length: u32) -> Option<Marks> {
+    /// The file's features for blocks of this length. `None` if the file is shorter, or if `block_length` is none of those
+    /// that the catalogue was made for.
+    pub fn features(&self, file: FileId, block_length: u32) -> Option<Features> {
         let at = self.block_lengths.iter().position(|&length| length == block_length)?;
         self.heads_of(self.content(file))[at]
     }

@@ -183,7 +183,7 @@ mod tests {
         let first = refresh(&index, vec![list(place.path(), &["b", "a"])]);
         let file = first.find(0, "b").unwrap();
         assert_eq!(first.full_path(file), fs::canonicalize(place.path()).unwrap().join("b"));
-        assert!(first.find(0, "c").is_none() && first.find(0, "").is_none() && first.marks(file, 1024).is_some());
+        assert!(first.find(0, "c").is_none() && first.find(0, "").is_none() && first.features(file, 1024).is_some());
         first.sums(&[file], &Silent);
         first.flush().unwrap();
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::{FileError, read};
 use crate::file::Stamp;
-use crate::matcher::{HeadFinder, Marks};
+use crate::matcher::{Features, HeadFinder};
 
-/// A file's head and what else the scan must know; `None` if the file is shorter than a block.
-pub type FileHead = Option<Marks>;
+/// A file's head, and what else the scan must know; `None` if the file is shorter than a block.
+pub type FileHead = Option<Features>;
 
 /// A buffer that usually lets [`read_heads`] get the first block of each of these lengths with one read.
 pub fn buffer(block_lengths: &[u32]) -> Vec<u8> {

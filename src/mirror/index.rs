@@ -191,8 +191,8 @@ fn store_file(writer: &mut Writer<'_>, catalogue: &Catalogue, tree: i64, file: F
     let row = writer.file(tree, catalogue.path(file), catalogue.stamp(file), sums.as_ref())?;
     let heads = catalogue.heads_of(catalogue.content(file));
     for (&block_length, head) in catalogue.block_lengths().iter().zip(heads) {
-        if let &Some(marks) = head {
-            writer.head(&HeadRow { file: row, block_length, marks })?;
+        if let &Some(features) = head {
+            writer.head(&HeadRow { file: row, block_length, features })?;
         }
     }
     Ok(())
@@ -260,7 +260,7 @@ impl Known {
             for &(_, file) in rows.iter().take_while(|&&(row, _)| row == head.file) {
                 self.stored[file.0 as usize] += 1;
                 let content = catalogue.content(file);
-                catalogue.heads_of_mut(content)[at] = Some(head.marks);
+                catalogue.heads_of_mut(content)[at] = Some(head.features);
             }
         })
     }

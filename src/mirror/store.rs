@@ -14,7 +14,7 @@ use rusqlite::{
 
 use super::{Error, Sums};
 use crate::file::Stamp;
-use crate::matcher::{Anchor, Head, Marks};
+use crate::matcher::{Anchor, Features, Head};
 
 /// The layout in `schema.sql`, in the file's `user_version`.
 const VERSION: i64 = 5;
@@ -63,11 +63,11 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A file's marks for one block length.
+/// A file's features for one block length.
 pub struct HeadRow {
     pub file: i64,
     pub block_length: u32,
-    pub marks: Marks,
+    pub features: Features,
 }
 
 impl Store {
@@ -258,8 +258,8 @@ impl Reader<'_> {
             };
             let (offset, key) = (row.get::<_, Option<u32>>(6)?, row.get::<_, Option<u32>>(7)?);
             let anchor = offset.zip(key.and_then(NonZeroU32::new)).map(|(offset, key)| Anchor { key, offset });
-            let marks = Marks { head, first: rsync64(row.get(2)?), anchor };
-            take(HeadRow { file: row.get(0)?, block_length: row.get(1)?, marks });
+            let features = Features { head, first: rsync64(row.get(2)?), anchor };
+            take(HeadRow { file: row.get(0)?, block_length: row.get(1)?, features });
         }
         Ok(())
     }
@@ -358,7 +358,7 @@ impl<'a> Writer<'a> {
 
     /// Stores a file's head.
     pub fn head(&mut self, row: &HeadRow) -> rusqlite::Result<()> {
-        let Marks { head, first, anchor } = row.marks;
+        let Features { head, first, anchor } = row.features;
         let word = |sum: Rsync64| sum.to_u64().cast_signed();
         let (offset, rsync64, period) = match head {
             Head::Block { offset, rsync64 } => (Some(offset.cast_signed()), Some(word(rsync64)), None),

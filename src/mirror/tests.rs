@@ -12,7 +12,7 @@ use jigdo::{Checksum, Rsync64, Sum};
 use tempfile::TempDir;
 
 use super::*;
-use crate::matcher::{Anchors, Head, HeadFinder, Marks, PartSum};
+use crate::matcher::{Anchors, Features, Head, HeadFinder, PartSum};
 use crate::progress::{Begin, Meter, Progress, Recorder};
 
 /// A directory with a mirror and an index.
@@ -127,18 +127,18 @@ fn a_catalogue_says_of_each_file_what_its_bytes_say() {
 
     assert_eq!(paths(&catalogue), ["pool-x/c.deb", "pool/a.deb", "pool/b.deb"]);
     assert_eq!((seen.to_read, seen.read, seen.warnings), (2, 2, vec![]));
-    let marks = |block: &[u8]| {
+    let features = |block: &[u8]| {
         let first = Rsync64::of(block);
         let anchor = Anchors::new(block.len() as u32).best_of(block);
-        Some(Marks { head: Head::Block { offset: 0, rsync64: first }, first, anchor })
+        Some(Features { head: Head::Block { offset: 0, rsync64: first }, first, anchor })
     };
     for (file, bytes) in catalogue.files().zip([&long, &short, &middle]) {
         assert_eq!(catalogue.length(file), bytes.len() as u64);
         assert_eq!(catalogue.label(catalogue.tree(file)), "Debian");
         assert_eq!(&fs::read(catalogue.full_path(file)).unwrap(), bytes);
-        assert_eq!(catalogue.marks(file, 256), bytes.get(..256).and_then(marks));
-        assert_eq!(catalogue.marks(file, 1024), bytes.get(..1024).and_then(marks));
-        assert_eq!(catalogue.marks(file, 512), None);
+        assert_eq!(catalogue.features(file, 256), bytes.get(..256).and_then(features));
+        assert_eq!(catalogue.features(file, 1024), bytes.get(..1024).and_then(features));
+        assert_eq!(catalogue.features(file, 512), None);
         assert_eq!(catalogue.known_sums(file), None);
         let sums = catalogue.sums(&[file], &Recorder::default())[0].clone().unwrap();
         for checksum in Checksum::ALL {
@@ -157,13 +157,13 @@ fn what_a_run_read_the_next_does_not_read_again() {
     }
     let (first, _) = place.refresh();
     let (read, _) = sums(&first);
-    let heads: Vec<_> = first.files().map(|file| first.marks(file, 256)).collect();
+    let heads: Vec<_> = first.files().map(|file| first.features(file, 256)).collect();
     let fingerprint = first.fingerprint(0);
     drop(first);
 
     let (second, seen) = place.refresh();
     assert_eq!(seen.read, 0);
-    assert_eq!(second.files().map(|file| second.marks(file, 256)).collect::<Vec<_>>(), heads);
+    assert_eq!(second.files().map(|file| second.features(file, 256)).collect::<Vec<_>>(), heads);
     assert_eq!(second.fingerprint(0), fingerprint);
     assert!(second.is_settled(0));
     for (file, sums) in second.files().zip(read) {
@@ -181,7 +181,7 @@ fn a_new_block_length_reads_heads_again_and_keeps_sums() {
     let log = Recorder::default();
     let catalogue = place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
     assert_eq!(Seen::of(&log).read, 1);
-    assert!(catalogue.marks(FileId(0), 2048).is_some());
+    assert!(catalogue.features(FileId(0), 2048).is_some());
     assert!(catalogue.known_sums(FileId(0)).is_some());
     assert_eq!(place.query("SELECT block_length || '' FROM file_heads").len(), 3);
     place.index().refresh(&place.trees(), &[2048, 2048], &Checksum::ALL, &log).unwrap();
@@ -243,7 +243,7 @@ fn a_file_written_moments_ago_is_usable_but_not_remembered() {
     place.write_young("young", &noise(1, 5000));
     let (first, seen) = place.refresh();
     assert_eq!(seen.read, 1);
-    assert!(first.marks(FileId(0), 1024).is_some());
+    assert!(first.features(FileId(0), 1024).is_some());
     assert!(sums(&first).0[0].is_ok());
     assert!(!first.is_settled(0));
     drop(first);
@@ -263,7 +263,7 @@ fn links_to_files_and_directories_are_followed_and_each_file_is_read_once() {
     let (catalogue, seen) = place.refresh();
     assert_eq!(paths(&catalogue), ["pool/a", "pool/hard", "pool/soft", "stable/a", "stable/hard", "stable/soft"]);
     assert_eq!((seen.read, seen.warnings), (1, vec![]));
-    assert!(catalogue.files().all(|file| catalogue.content(file) == 0 && catalogue.marks(file, 1024).is_some()));
+    assert!(catalogue.files().all(|file| catalogue.content(file) == 0 && catalogue.features(file, 1024).is_some()));
     catalogue.sums(&[FileId(3)], &Recorder::default());
     assert!(catalogue.files().all(|file| catalogue.known_sums(file).is_some()));
     drop(catalogue);
@@ -377,7 +377,7 @@ fn trees_with_one_root_share_what_is_remembered() {
         .execute_batch("CREATE TRIGGER refuse BEFORE UPDATE ON file BEGIN SELECT raise(ABORT, 'written'); END")
         .unwrap();
     let catalogue = place.index().refresh(&trees, &[256, 1024], &Checksum::ALL, &log).unwrap();
-    assert!(catalogue.files().all(|file| catalogue.marks(file, 1024).is_some()));
+    assert!(catalogue.files().all(|file| catalogue.features(file, 1024).is_some()));
     assert_eq!((catalogue.len(), Seen::of(&log).read), (2, 1));
 }
 
@@ -408,12 +408,12 @@ fn the_head_of_a_file_that_begins_with_a_run_is_found_behind_it() {
         let (catalogue, seen) = place.refresh();
         assert_eq!(seen.read, [3, 0][round]);
         let zeros = find(&catalogue, "zeros");
-        assert!(matches!(catalogue.marks(zeros, 256), Some(Marks { head: Head::Periodic { period: 1 }, .. })));
+        assert!(matches!(catalogue.features(zeros, 256), Some(Features { head: Head::Periodic { period: 1 }, .. })));
         for (name, length) in [("late", 256), ("late", 1024), ("short-run", 256), ("short-run", 1024)] {
             let bytes = fs::read(place.root().join(name)).unwrap();
             let mut finder = HeadFinder::new(length);
             finder.push(&bytes);
-            assert_eq!(catalogue.marks(find(&catalogue, name), length), finder.finish(), "{name} {length}");
+            assert_eq!(catalogue.features(find(&catalogue, name), length), finder.finish(), "{name} {length}");
         }
     }
 }
@@ -468,7 +468,7 @@ fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it
     assert_eq!(meddler.1.warnings().len(), 1);
     for (name, bytes) in [("a", noise(0, 5000)), ("c", noise(2, 5000))] {
         let file = find(&catalogue, name);
-        assert_eq!(catalogue.marks(file, 256).unwrap().first, Rsync64::of(&bytes[..256]));
+        assert_eq!(catalogue.features(file, 256).unwrap().first, Rsync64::of(&bytes[..256]));
         let md5 = catalogue.sums(&[file], &Recorder::default())[0].clone().unwrap().part(Checksum::Md5);
         assert_eq!(md5, Some(PartSum::of(Checksum::Md5, &bytes)));
     }

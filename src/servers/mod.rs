@@ -34,7 +34,7 @@ pub use task::{FileError, Options, SetError, Task};
 
 use std::str::FromStr;
 
-use jigdo::jigdo_file::{BadQuoting, Server, check_label, is_scheme, words};
+use jigdo::jigdo_file::{BadQuoting, Server, check_label, is_scheme, split_words};
 
 /// A label with a server, as it is typed: `Label=URL`, or `Label=URL --try-last`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl FromStr for LabelledServer {
     fn from_str(text: &str) -> Result<Self, BadServer> {
         let (label, value) = text.split_once('=').ok_or(BadServer::NoUrl)?;
         let label = parse_label(label)?;
-        let mut words = words::split(value)?.into_iter();
+        let mut words = split_words(value)?.into_iter();
         let url = words.next().filter(|url| !url.is_empty()).ok_or(BadServer::NoUrl)?;
         let mut try_last = false;
         for option in words {

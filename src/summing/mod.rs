@@ -203,7 +203,7 @@ fn advance(pieces: &mut [Piece]) {
         windows.iter().map(|window| window.as_ref().and_then(|window| window.as_deref().ok()).unwrap_or_default());
     let bytes: Vec<&[u8]> = bytes.collect();
     let firsts = pieces.iter_mut().filter_map(|piece| piece.chain().hashers.first_mut());
-    let taken = digest::update_full(&mut firsts.zip(bytes.iter().copied()).collect::<Vec<_>>());
+    let taken = digest::update_while_full(&mut firsts.zip(bytes.iter().copied()).collect::<Vec<_>>());
     let mut others = Vec::new();
     for ((piece, bytes), &taken) in pieces.iter_mut().zip(&bytes).zip(&taken) {
         others.extend(piece.chain().hashers.iter_mut().skip(1).map(|hasher| (hasher, &bytes[..taken])));

@@ -159,7 +159,7 @@ impl Piece {
             && is_last
         {
             chain.error = file.intact().err();
-            file.let_go(0..end);
+            file.release(0..end);
         }
     }
 }
@@ -215,7 +215,7 @@ impl Queue {
         // but not slow them down.
         let lanes = match ready.is_empty() || ready.len() > 2 * threads {
             true => lanes,
-            false => digest::streams_for_free(algorithm),
+            false => digest::streams_in_time_of_one(algorithm),
         };
         ready.sort_by_key(|(_, long)| (!long.is_awaited, long.at));
         let piece = |(&number, long): (&u64, &mut Long)| {

@@ -2,8 +2,8 @@
 
 use jigdo::{Checksum, Sum};
 use jigpress::matcher::{
-    Area, Head, HeadFinder, Layout, Marks, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable, cover,
-    search,
+    Area, Features, Head, HeadFinder, Layout, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable,
+    cover, search,
 };
 use proptest::prelude::*;
 use testing::noise;
@@ -46,7 +46,7 @@ impl Parts {
         let signature = |part: &Vec<u8>| {
             let mut finder = HeadFinder::new(self.block_length);
             finder.push(part);
-            Signature { length: part.len() as u64, marks: finder.finish().unwrap() }
+            Signature { length: part.len() as u64, features: finder.finish().unwrap() }
         };
         SignatureTable::new(self.block_length, self.contents.iter().map(signature).collect())
     }
@@ -179,7 +179,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 fn is_periodic(part: &[u8], block_length: u32) -> bool {
     let mut finder = HeadFinder::new(block_length);
     finder.push(part);
-    matches!(finder.finish(), Some(Marks { head: Head::Periodic { .. }, .. }))
+    matches!(finder.finish(), Some(Features { head: Head::Periodic { .. }, .. }))
 }
 
 fn cook(recipes: &[Recipe], block_length: u32) -> Parts {

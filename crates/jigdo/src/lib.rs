@@ -1,11 +1,13 @@
-//! Jigdo's file formats, read and written.
+//! Reads and writes jigdo's file formats.
 //!
-//! A jigdo set stands for an image, such as a CD's. Its [template](template) has the image's bytes that no other file
-//! has, compressed, and the sums of the files that the rest consists of: the *parts*. Its
-//! [jigdo file](jigdo_file) says where the template and the parts can be downloaded. Both come in two generations,
-//! with MD5 or SHA-256 sums, which [`Checksum`] tells apart.
+//! A jigdo set describes an image, such as that of a CD, whose content is mostly files that are on mirrors anyway: the
+//! *parts*. Its [template] has the sums of the parts and, compressed, the *unmatched data*: all bytes of the
+//! image that are in no part. Its [jigdo file](jigdo_file) says where the template and the parts can be downloaded. Both
+//! exist in two generations, 1.x with MD5 sums and 2.0 with SHA-256 sums: see [`Checksum`].
 //!
-//! This crate takes readers, writers and slices. It opens no files, starts no threads and has no `unsafe` code.
+//! This crate takes readers, writers and slices. It opens no files, starts no threads and has no `unsafe` code. A hostile
+//! input gives an error with its place, never a panic or a huge allocation. With the feature `serde`, [`Algorithm`] can be
+//! serialized.
 //!
 //! # Write a set
 //!
@@ -15,7 +17,7 @@
 //! use jigdo::template::{ImageEntry, Options, Writer};
 //! use jigdo::{Checksum, Rsync64, Sum, base64};
 //!
-//! // An image that has a package in it, between 512 bytes before it and 1536 after it.
+//! // An image with a package in it, and 512 bytes before and 1536 bytes after the package.
 //! let package = [7; 2048];
 //! let image = [&[1; 512][..], &package, &[2; 1536]].concat();
 //!
@@ -73,6 +75,7 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod base64;
 pub mod jigdo_file;
@@ -84,3 +87,7 @@ pub mod template;
 pub use rsync64::Rsync64;
 pub use rsync64_table::TABLE as RSYNC64_TABLE;
 pub use sum::{Algorithm, Checksum, Sum, hex};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

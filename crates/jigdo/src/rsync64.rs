@@ -25,14 +25,14 @@ impl Rsync64 {
         sum
     }
 
-    /// Adds `byte` at the back: the window grows by one.
+    /// Adds `byte` at the window's end, which grows by one.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         self.lo = self.lo.wrapping_add(TABLE[byte as usize]);
         self.hi = self.hi.wrapping_add(self.lo);
     }
 
-    /// Drops `front` from a window of `length` bytes and adds `back`: the window moves by one.
+    /// Moves a window of `length` bytes by one: `front`, its first byte, goes, and `back` is added at its end.
     #[inline(always)]
     pub fn roll(&mut self, front: u8, back: u8, length: u32) {
         let front = TABLE[front as usize];
@@ -41,7 +41,7 @@ impl Rsync64 {
         self.hi = self.hi.wrapping_add(self.lo);
     }
 
-    /// The eight bytes that templates store: `lo` then `hi`, little-endian.
+    /// The eight bytes that templates store: `lo`, then `hi`, both little-endian.
     pub fn to_bytes(self) -> [u8; 8] {
         self.to_u64().to_le_bytes()
     }

@@ -1,5 +1,5 @@
-//! The table of rsync64: the pseudo-random word that stands for each byte value.
-//! Every tool that reads or writes jigdo templates shares these 256 words.
+//! The table of rsync64: one pseudo-random word for each byte value.
+//! Every tool that reads or writes jigdo templates uses the same 256 words.
 
 /// The word added to the checksum for each byte value.
 #[rustfmt::skip]

@@ -9,9 +9,13 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Algorithm {
+    /// MD5 (RFC 1321): 16 bytes.
     Md5,
+    /// SHA-1 (FIPS 180-4): 20 bytes.
     Sha1,
+    /// SHA-256 (FIPS 180-4): 32 bytes.
     Sha256,
+    /// SHA-512 (FIPS 180-4): 64 bytes.
     Sha512,
 }
 
@@ -56,7 +60,9 @@ impl From<Checksum> for Algorithm {
 /// The strong sum of a part or an image.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sum {
+    /// In sets of format 1.x.
     Md5([u8; 16]),
+    /// In sets of format 2.0.
     Sha256([u8; 32]),
 }
 
@@ -77,7 +83,7 @@ impl Sum {
         }
     }
 
-    /// A sum of the given kind from its bytes; `None` if there are not exactly as many as the kind has.
+    /// A sum of the given kind from its bytes; `None` unless there are exactly 16 or 32 of them, as the kind has.
     pub fn from_bytes(checksum: Checksum, bytes: &[u8]) -> Option<Self> {
         match checksum {
             Checksum::Md5 => bytes.try_into().ok().map(Self::Md5),

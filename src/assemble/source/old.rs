@@ -127,7 +127,7 @@ fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
             break;
         }
     }
-    image.let_go(range);
+    image.release(range);
     Ok(found)
 }
 

@@ -121,8 +121,8 @@ impl<'a> Files<'a> {
     fn may_be(&self, file: FileId, part: &Part) -> bool {
         let catalogue = &self.catalogued.catalogue;
         let first = |block: assemble::FirstBlock| {
-            let marks = catalogue.marks(file, block.length);
-            marks.is_none_or(|marks| marks.first == block.rsync64)
+            let features = catalogue.features(file, block.length);
+            features.is_none_or(|features| features.first == block.rsync64)
         };
         let sum = catalogue.known_sums(file).and_then(|sums| sums.part(part.sum.checksum()));
         part.first_block.is_none_or(first) && sum.is_none_or(|known| known.sum == part.sum)

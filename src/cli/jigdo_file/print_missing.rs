@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use jigdo::base64;
-use jigdo::jigdo_file::{self, Jigdo, Location, Server, split};
+use jigdo::jigdo_file::{self, Jigdo, Location, Server, split_words};
 use jigdo::template::{Area, Tmp};
 use jigdo::{Algorithm, Sum};
 
@@ -113,7 +113,7 @@ fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
 /// The server that a `--uri` names; `None` if it names none.
 fn server(text: &OsString) -> Option<(String, Server)> {
     let (label, value) = text.to_str()?.split_once('=')?;
-    let url = split(value).ok()?.into_iter().next().unwrap_or_default();
+    let url = split_words(value).ok()?.into_iter().next().unwrap_or_default();
     Some((label.to_owned(), Server { url, try_last: false }))
 }
 

@@ -1,8 +1,8 @@
-//! Many hashes at once in one thread.
+//! Computes many hashes at once in one thread.
 //!
-//! One hash is a chain of steps that wait for each other, so a core that computes one leaves most of itself idle.
-//! A kernel computes one in each lane of its vectors, as long as there are enough chains of blocks to fill the lanes.
-//! The chains may have any lengths: a lane that is done with one takes the next.
+//! A hash is a chain of steps, each of which waits for the one before, so that a single hash leaves most of a core idle.
+//! A kernel computes one hash in each lane of its vectors, as long as there are enough chains of blocks to fill the lanes.
+//! The chains may have any lengths: a lane that has finished one takes the next.
 
 pub(super) mod vector;
 #[cfg(target_arch = "x86_64")]
@@ -13,24 +13,24 @@ use std::time::{Duration, Instant};
 /// The most lanes that a kernel has.
 pub(super) const MOST_LANES: usize = 16;
 
-/// Where the data of each lane begins, and how many blocks of `block` bytes the shortest has. Idle lanes have the first
-/// one's.
+/// The address of each lane's data, and how many blocks of `block` bytes the shortest has. Idle lanes have the address of
+/// the first one's.
 #[inline(always)]
 pub(super) fn addresses(data: &[&[u8]], block: usize) -> ([*const u8; MOST_LANES], usize) {
     let blocks = data.iter().map(|data| data.len()).min().unwrap_or(0) / block;
     (std::array::from_fn(|lane| data.get(lane).unwrap_or(&data[0]).as_ptr()), blocks)
 }
 
-/// Computes blocks in lanes.
+/// A function that computes blocks in lanes.
 pub(super) struct Kernel<W> {
-    /// The most chains that it takes at a time.
+    /// The most chains that it processes at a time.
     pub lanes: usize,
-    /// Takes the state of each chain, and the data of each, a whole number of blocks, of all chains alike.
+    /// Processes the data of each chain, a whole number of blocks that is the same for all, and updates its state.
     pub run: fn(states: &mut [W], data: &[&[u8]]),
 }
 
-/// For each of these kernels how long it takes for some blocks of `block` bytes in all of its lanes: the shortest of many
-/// times, of which each kernel has one after the other, as the machine may have other things to do.
+/// How long each of these kernels takes for some blocks of `block` bytes in all of its lanes: the shortest of many times,
+/// which are measured in rounds over all kernels, as the machine may be busy with something else for a while.
 fn times<W: Copy>(kernels: &[&Kernel<W>], start: W, block: usize) -> Vec<Duration> {
     const BLOCKS: usize = 64;
     const ROUNDS: usize = 20;
@@ -48,9 +48,9 @@ fn times<W: Copy>(kernels: &[&Kernel<W>], start: W, block: usize) -> Vec<Duratio
     times
 }
 
-/// The set whose widest kernel takes the least time for each lane, if by a quarter less than those of fewer lanes, which
-/// are easier to fill. Which that is differs from one maker's processors to another's, and takes less than a millisecond
-/// to find out.
+/// The set whose widest kernel takes the least time per lane. A kernel with more lanes must be faster by a quarter, as
+/// fewer lanes are easier to fill. Which set wins depends on the processor's maker; the measurement takes less than a
+/// millisecond.
 pub(super) fn fastest<W: Copy>(mut sets: Vec<Vec<Kernel<W>>>, start: W, block: usize) -> Vec<Kernel<W>> {
     sets.retain(|set| !set.is_empty());
     sets.sort_by_key(|set| set.last().map(|kernel| kernel.lanes));
@@ -62,39 +62,39 @@ pub(super) fn fastest<W: Copy>(mut sets: Vec<Vec<Kernel<W>>>, start: W, block: u
     fastest.map(|at| sets.swap_remove(at)).unwrap_or_default()
 }
 
-/// In how many lanes these kernels take hardly longer than in one.
-pub(super) fn free_lanes<W: Copy>(kernels: &[Kernel<W>], start: W, block: usize) -> usize {
+/// The most lanes for which a kernel takes hardly longer than for one.
+pub(super) fn lanes_in_time_of_one<W: Copy>(kernels: &[Kernel<W>], start: W, block: usize) -> usize {
     let times = times(&kernels.iter().collect::<Vec<_>>(), start, block);
     let most = times.first().map_or(Duration::ZERO, |first| *first * 9 / 8);
     let free = kernels.iter().zip(times).filter(|(_, time)| *time <= most);
     free.map(|(kernel, _)| kernel.lanes).max().unwrap_or(1)
 }
 
-/// Blocks that go through one hash.
+/// Consecutive blocks of one hash's input.
 pub(super) struct Chain<'a, W> {
     /// The state before the first block.
     pub start: W,
     pub blocks: &'a [u8],
 }
 
-/// A chain in work.
+/// A chain that occupies a lane.
 struct Lane {
     chain: usize,
-    /// How many bytes went into the state.
+    /// How many bytes have been processed.
     done: usize,
 }
 
-/// How far chains are taken.
+/// When [`run`] stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// To their ends.
-    Ends,
-    /// Until one ends and there is no other to take its lane: what is left may find company later.
-    Dry,
+    /// When all chains are done.
+    AllDone,
+    /// When a chain is done and there is no other to take its lane. What is left can share lanes with others later.
+    LaneIdle,
 }
 
-/// Takes `chains`, whole blocks each, as far as `until` says. Gives each one's number, last state and how many bytes
-/// went into that to `at_end`. `kernels` ascend in their lanes, and the first has one.
+/// Processes `chains` of whole blocks until `until`. Passes each one's number, its last state, and how many of its bytes
+/// were processed to `at_end`. `kernels` are in ascending order of their lanes, and the first has one.
 pub(super) fn run<W: Copy>(
     kernels: &[Kernel<W>],
     chains: &[Chain<'_, W>],
@@ -102,7 +102,7 @@ pub(super) fn run<W: Copy>(
     mut at_end: impl FnMut(usize, W, usize),
 ) {
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
-    // The longest first, so that the lanes run dry at about the same time.
+    // The longest first, so that the lanes become idle at about the same time.
     let (mut waiting, empty): (Vec<usize>, Vec<usize>) =
         (0..chains.len()).partition(|&chain| !chains[chain].blocks.is_empty());
     empty.into_iter().for_each(|chain| at_end(chain, chains[chain].start, 0));
@@ -119,7 +119,7 @@ pub(super) fn run<W: Copy>(
             lanes.push(Lane { chain, done: 0 });
             states.push(chains[chain].start);
         }
-        let is_over = until == Until::Dry && lanes.len() < all;
+        let is_over = until == Until::LaneIdle && lanes.len() < all;
         let shortest = lanes.iter().map(left).min().filter(|_| !is_over);
         let Some(shortest) = shortest else { break };
         data.clear();
@@ -140,7 +140,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Compares `kernel` with an `oracle`, on as many streams as it has lanes and on fewer.
+    /// Compares `kernel` with an `oracle`, for every number of streams up to that of its lanes.
     pub fn assert_kernel_is_right<W: Copy + PartialEq + std::fmt::Debug, const BLOCK: usize>(
         kernel: &Kernel<W>,
         seed: u64,
@@ -164,7 +164,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A hash of blocks of four bytes, in lanes that check what they are given.
+    /// A hash of blocks of four bytes, in lanes that check what they receive.
     fn toy<const LANES: usize>() -> Kernel<u64> {
         fn run<const LANES: usize>(states: &mut [u64], data: &[&[u8]]) {
             assert!((1..=LANES).contains(&states.len()) && states.len() == data.len());
@@ -188,7 +188,7 @@ pub(super) mod tests {
             let chains: Vec<_> = lengths.iter().enumerate().map(chain).collect();
             let mut ends = Vec::new();
             let kernels = [toy::<1>(), toy::<3>(), toy::<5>()];
-            run(&kernels, &chains, Until::Ends, |chain, state, done| ends.push((chain, state, done)));
+            run(&kernels, &chains, Until::AllDone, |chain, state, done| ends.push((chain, state, done)));
             ends.sort_unstable();
             let end = |(number, chain): (usize, &Chain<'_, u64>)| {
                 (number, toy_hash(chain.start, chain.blocks), chain.blocks.len())
@@ -197,19 +197,19 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn chains_that_stop_when_lanes_run_dry_are_where_they_say(lengths in prop::collection::vec(0usize..25, 0..20)) {
+        fn chains_that_stop_when_a_lane_is_idle_have_the_states_of_the_bytes_that_were_processed(lengths in prop::collection::vec(0usize..25, 0..20)) {
             let bytes: Vec<u8> = (0..100).collect();
             let chain = |(number, length): (usize, &usize)| Chain { start: number as u64, blocks: &bytes[..4 * length] };
             let chains: Vec<_> = lengths.iter().enumerate().map(chain).collect();
             let mut stops = Vec::new();
             let kernels = [toy::<1>(), toy::<3>(), toy::<5>()];
-            run(&kernels, &chains, Until::Dry, |chain, state, done| stops.push((chain, state, done)));
+            run(&kernels, &chains, Until::LaneIdle, |chain, state, done| stops.push((chain, state, done)));
             stops.sort_unstable();
             prop_assert!(stops.iter().map(|stop| stop.0).eq(0..chains.len()));
             for &(chain, state, done) in &stops {
                 prop_assert_eq!(state, toy_hash(chain as u64, &chains[chain].blocks[..done]));
             }
-            // Some end, and no more than there are lanes but one are left.
+            // At least one is done, and fewer than there are lanes are left.
             let left = stops.iter().filter(|(chain, _, done)| *done < chains[*chain].blocks.len()).count();
             prop_assert!(left < 5 && (left == 0 || left < chains.len()));
         }

@@ -1,41 +1,41 @@
-//! Vectors of words, one word a lane. A kernel that is written once for any of them runs on all of them.
+//! Vectors of words, one word per lane. A kernel is written once for any vector, and runs on all of them.
 
-/// Words on which the same is done at once.
+/// A vector of words, on which an operation is done in all lanes at once.
 ///
-/// A type that stands for a processor's vectors is only to be used in functions that are compiled for that processor's
-/// features, so that everything here becomes part of them. For the same reason a kernel's loop calls no functions that
-/// take closures: what the compiler does not see fit to put into the loop lacks the features, and is slow.
+/// A type for a processor's vectors may only be used in functions that are compiled for that processor's features, and
+/// everything here must be inlined into them. For the same reason a kernel's loop calls no functions that take closures:
+/// what the compiler decides not to inline is compiled without the features, and is slow.
 // Elsewhere SHA-256 has no lanes.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(in crate::digest) trait Vector: Copy {
     type Word: Copy + Default;
     const LANES: usize;
-    /// Whether any function of three words' bits is one operation.
+    /// Whether one instruction computes any function of three words' bits.
     const TERNARY: bool;
 
     /// `word` in all lanes.
     fn splat(word: Self::Word) -> Self;
-    /// All bits in all lanes.
+    /// All bits set in all lanes.
     fn ones() -> Self;
     /// The first `LANES` of `words`.
     fn load(words: &[Self::Word]) -> Self;
-    /// Into the first `LANES` of `words`.
+    /// Writes the lanes to the first `LANES` of `words`.
     fn store(self, words: &mut [Self::Word]);
-    /// From each lane's data, `offset` bytes behind its address, four little-endian words, in their order.
+    /// Four little-endian words of each lane's data, in order, from `offset` bytes after its address on.
     ///
     /// # Safety
-    /// Behind each of the first `LANES` addresses the bytes of these words can be read.
+    /// The bytes of these words can be read at each of the first `LANES` addresses.
     unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4];
     fn swap_bytes(self) -> Self;
-    /// The same words, of which the compiler no longer knows whence they come. It would add up the terms of a sum in
-    /// another order than they are written, with no thought for which of them is known last.
+    /// The same words, whose origin is hidden from the compiler. Otherwise it would reorder the terms of a sum without
+    /// regard to which of them is known last.
     fn opaque(self) -> Self;
 
     fn add(self, other: Self) -> Self;
     fn and(self, other: Self) -> Self;
     fn or(self, other: Self) -> Self;
     fn xor(self, other: Self) -> Self;
-    /// `other` where `self` has no ones.
+    /// The bits of `other` where `self` has zeros.
     fn not_and(self, other: Self) -> Self;
     fn rotate_left(self, by: u32) -> Self;
     fn rotate_right(self, by: u32) -> Self;
@@ -47,19 +47,19 @@ pub(in crate::digest) trait Vector: Copy {
         zeros.xor(self.and(ones.xor(zeros)))
     }
 
-    /// What at least two have.
+    /// The bits that at least two of the three have.
     #[inline(always)]
     fn majority(self, b: Self, c: Self) -> Self {
         b.xor(self.xor(b).and(b.xor(c)))
     }
 
-    /// What one or three have.
+    /// The bits that one or all of the three have.
     #[inline(always)]
     fn parity(self, b: Self, c: Self) -> Self {
         self.xor(b.xor(c))
     }
 
-    /// `self` exclusive or with what `b` has or `c` has not.
+    /// `self ^ (b | !c)`.
     #[inline(always)]
     fn xor_or_not(self, b: Self, c: Self) -> Self {
         self.xor(b.or(c.xor(Self::ones())))
@@ -90,7 +90,7 @@ impl Vector for u32 {
     }
     #[inline(always)]
     unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
-        // SAFETY: the caller says so; an array of bytes needs no alignment.
+        // SAFETY: the caller guarantees that the bytes can be read; an array of bytes needs no alignment.
         let [a, b, c, d] = unsafe { *data[0].add(offset).cast::<[[u8; 4]; 4]>() };
         [u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c), u32::from_le_bytes(d)]
     }
@@ -142,7 +142,7 @@ impl Vector for u32 {
     }
 }
 
-/// Two vectors side by side: while one waits for its last step, the other goes on.
+/// Two vectors at once: while one waits for the result of its last step, the other proceeds.
 #[derive(Clone, Copy)]
 pub(in crate::digest) struct Two<V>(V, V);
 
@@ -186,7 +186,7 @@ impl<V: Vector> Vector for Two<V> {
     }
     #[inline(always)]
     unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
-        // SAFETY: the caller says so for both halves.
+        // SAFETY: the caller guarantees that the bytes can be read, for both halves.
         let ([a, b, c, d], [e, f, g, h]) =
             unsafe { (V::four_words(data, offset), V::four_words(&data[V::LANES..], offset)) };
         [Self(a, e), Self(b, f), Self(c, g), Self(d, h)]

@@ -19,7 +19,7 @@ const SINES: [u32; 64] = [
 ];
 
 /// Each `$mix` adds a round's function of `b`, `c` and `d` to a sum. What depends on `b`, the last step's result, comes
-/// last: the steps are one chain, and its length is what a block takes.
+/// last: the steps form one chain, whose length determines how long a block takes.
 #[inline(always)]
 fn f<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
     sum.add(b.choose(c, d))
@@ -30,7 +30,7 @@ fn g<V: Vector>(sum: V, b: V, c: V, d: V) -> V {
     if V::TERNARY {
         return sum.add(d.choose(b, c));
     }
-    // The two halves have no bit in common: their sum is what they have together.
+    // The two halves have no bit in common, so adding them is the same as `or`.
     sum.add(d.not_and(c)).add(d.and(b))
 }
 
@@ -70,18 +70,18 @@ macro_rules! round {
         round!(@step $c $d $a $b, $mix, $w[(($at + 2) * $factor + $offset) % 16], $first + $at + 2, $r2);
         round!(@step $b $c $d $a, $mix, $w[(($at + 3) * $factor + $offset) % 16], $first + $at + 3, $r3);
     };
-    // A step leaves its result in `$a`; the next one calls the same four words by names moved on by one.
+    // A step leaves its result in `$a`; the next one has the same four words under names moved by one.
     (@step $a:ident $b:ident $c:ident $d:ident, $mix:ident, $word:expr, $number:expr, $by:literal) => {
         let sum = $a.add($word.add(V::splat(SINES[$number]))).opaque();
         $a = $b.add($mix(sum, $b, $c, $d).rotate_left($by));
     };
 }
 
-/// Takes each lane's data, a whole number of blocks, as many for each, into its state. Idle lanes repeat the first one's
-/// work.
+/// Processes each lane's data, a whole number of blocks that is the same for all, and updates its state. Idle lanes repeat
+/// the first one's work.
 ///
 /// # Safety
-/// The processor, and the function that this becomes part of, have the features of `V`.
+/// The processor, and the function that this is inlined into, have the features of `V`.
 #[inline(always)]
 pub(super) unsafe fn run<V: Vector<Word = u32>>(states: &mut [[u32; 4]], data: &[&[u8]]) {
     const BLOCK: usize = Md5::BLOCK;
@@ -93,7 +93,7 @@ pub(super) unsafe fn run<V: Vector<Word = u32>>(states: &mut [[u32; 4]], data: &
     let (mut a, mut b, mut c, mut d) = (words(0), words(1), words(2), words(3));
     macro_rules! fetch {
         ($w:ident, $quarter:literal of $block:expr) => {
-            // SAFETY: each lane has the block: there are as many as the shortest has.
+            // SAFETY: each lane has the block, as the shortest has this many.
             let words = unsafe { V::four_words(&addresses, $block * BLOCK + 16 * $quarter) };
             [$w[4 * $quarter], $w[4 * $quarter + 1], $w[4 * $quarter + 2], $w[4 * $quarter + 3]] = words;
         };
@@ -108,8 +108,8 @@ pub(super) unsafe fn run<V: Vector<Word = u32>>(states: &mut [[u32; 4]], data: &
     fetch!(w, 3 of 0);
     for block in 0..blocks {
         let before = (a, b, c, d);
-        // The processor sees only some steps ahead. What it is to do while these wait for each other, the bringing of
-        // the next block's words from rows into columns, must stand among them.
+        // The processor sees only a few steps ahead. So the work for the time in which these wait for each other, the
+        // transposition of the next block's words, is placed among them.
         let mut next = w;
         let next_block = (block + 1).min(blocks - 1);
         round!(0, a b c d, w);
@@ -133,7 +133,7 @@ pub(super) unsafe fn run<V: Vector<Word = u32>>(states: &mut [[u32; 4]], data: &
     }
 }
 
-/// The kernels of every machine. Two streams keep a core busy that has as many registers as it needs for them.
+/// The kernels of every machine. Two streams keep a core busy if it has enough registers for them.
 pub(super) fn portable() -> Vec<Kernel<[u32; 4]>> {
     fn one(states: &mut [[u32; 4]], data: &[&[u8]]) {
         // SAFETY: every processor has words.

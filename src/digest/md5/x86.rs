@@ -7,10 +7,10 @@ use crate::digest::lanes::x86::{Avx2, Xmm, Ymm, Zmm, complete, kernel};
 
 type Words = [u32; 4];
 
-/// The sets of kernels that this machine can run, the fastest set first, by what they need; in each the narrowest first.
+/// The sets of kernels that this machine can run, the fastest set first; in each set, the narrowest kernel first.
 ///
 /// A block takes as long in a vector of four words as in one of sixteen: the steps wait for each other. One stream alone
-/// is faster in a vector of AVX-512, four operations a step, than in the processor's words, which need up to five.
+/// is faster in a vector of AVX-512, with four operations per step, than in the processor's words, which need up to five.
 pub(super) fn sets() -> Vec<Vec<Kernel<Words>>> {
     let words = || portable().into_iter().map(Some);
     complete(vec![

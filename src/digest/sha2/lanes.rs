@@ -36,7 +36,7 @@ fn small<V: Vector>(word: V, by: [u32; 3]) -> V {
     word.rotate_right(by[0]).parity(word.rotate_right(by[1]), word.shift_right(by[2]))
 }
 
-/// Sixteen rounds; after eight, all words are called by their first names again.
+/// Sixteen rounds. After eight, all words have their first names again.
 macro_rules! rounds {
     ($step:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
         rounds!(@eight $step 0, $a $b $c $d $e $f $g $h);
@@ -54,8 +54,8 @@ macro_rules! rounds {
     };
 }
 
-/// Takes each lane's data, a whole number of blocks, as many for each, into its state. Idle lanes repeat the first one's
-/// work.
+/// Processes each lane's data, a whole number of blocks that is the same for all, and updates its state. Idle lanes repeat
+/// the first one's work.
 ///
 /// # Safety
 /// The processor, and the function that this becomes part of, have the features of `V`.

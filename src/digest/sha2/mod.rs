@@ -84,7 +84,7 @@ impl BlockHash for Sha512 {
     }
 }
 
-/// The kernels of every machine. They use the processor's instructions for these hashes where it has them.
+/// The kernels of every machine. They use the processor's instructions for these hashes if it has any.
 const PORTABLE_256: Kernel<[u32; 8]> = Kernel { lanes: 1, run: run_one_256 };
 const PORTABLE_512: Kernel<[u64; 8]> = Kernel { lanes: 1, run: run_one_512 };
 

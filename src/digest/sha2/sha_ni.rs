@@ -1,16 +1,16 @@
-//! SHA-256 with the instructions that x86-64 has for it: several streams side by side, so that while one waits for its
-//! last two rounds the others go on.
+//! SHA-256 with the SHA instructions of x86-64: several streams at once, so that the others proceed while one waits for
+//! the result of its last two rounds.
 
 use std::arch::x86_64::*;
 
 use super::constants::K256;
 
-/// Takes each stream's data, a whole number of blocks, as many for each, into its state. There may be fewer than `N`;
-/// the idle ones repeat the first one's work.
+/// Processes each stream's data, a whole number of blocks that is the same for all, and updates its state. If there are
+/// fewer than `N` streams, the idle lanes repeat the first one's work.
 ///
 /// # Safety
 /// The processor has the features.
-// Loops over numbers become part of the function in any build.
+// Loops over indices are inlined in any build, closures are not.
 #[allow(clippy::needless_range_loop)]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]) {
@@ -82,7 +82,7 @@ fn quarters(block: &[u8; 64]) -> [__m128i; 4] {
     quarters
 }
 
-/// The instructions want words a, b, e and f in one register, c, d, g and h in the other, the first of each on top.
+/// The instructions expect words a, b, e and f in one register and c, d, g and h in the other, the first of each on top.
 #[target_feature(enable = "sse2")]
 fn load(state: &[u32; 8]) -> [__m128i; 2] {
     let [a, b, c, d, e, f, g, h] = state.map(|word| word as i32);

@@ -69,7 +69,7 @@ impl SetBuilder<'_> {
             ..template::Options::new(settings.checksum, GENERATOR)
         };
         let out = BufWriter::with_capacity(1 << 18, self.directory.stage(&name)?);
-        let read_back = Mapped::growing(&self.directory.staged(&name), template::most_bytes(image.length()));
+        let read_back = Mapped::growing(&self.directory.staged(&name), template::longest_template(image.length()));
         let streams = Streams::new(self.catalogue.engine(), &Arc::new(read_back.map_err(failed)?), &self.algorithms());
         let mut writer =
             template::Writer::with_workers(CountingWriter { out, length: 0 }, options, PoolWorkers).map_err(failed)?;

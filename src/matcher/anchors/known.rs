@@ -1,17 +1,17 @@
-//! The anchors by which blocks are known: from the key of an anchor to the offsets at which blocks have it.
+//! The anchors of the blocks that parts have: from the key of an anchor to the offsets at which blocks have it.
 
 use std::num::NonZeroU32;
 
 use super::Anchor;
 
-/// How many anchors share a place in the table of beginnings, about.
+/// About how many anchors share a bucket.
 const IN_A_BUCKET: usize = 4;
 
-/// The anchors of some blocks. These are known by their numbers; whoever asks gives the anchors themselves.
+/// The anchors of some blocks. Blocks are numbered; callers pass a function that returns the anchor of each.
 pub struct KnownAnchors {
     /// One block for each different anchor, in the order of these.
     blocks: Box<[u32]>,
-    /// Where in `blocks` the keys with each value of their top bits begin, and at last where they end.
+    /// Where in `blocks` the keys of each bucket, that is, with the same top bits, begin; finally where the last one ends.
     starts: Box<[u32]>,
     /// How many bits of a key are below those.
     start_shift: u32,
@@ -24,7 +24,7 @@ pub struct KnownAnchors {
 }
 
 impl KnownAnchors {
-    /// Of as many blocks. `anchor` gives that of a block, by its number; `None` where it has none.
+    /// The anchors of `count` blocks. `anchor` returns that of a block, by its number; `None` if it has none.
     pub fn new(count: u32, anchor: impl Fn(u32) -> Option<Anchor>) -> Self {
         let mut blocks: Vec<u32> = (0..count).filter(|&block| anchor(block).is_some()).collect();
         let are_all = blocks.len() == count as usize;
@@ -59,19 +59,19 @@ impl KnownAnchors {
         self.are_all
     }
 
-    /// How far behind its block's first byte an anchor may be, at the most.
+    /// The longest distance of an anchor from its block's first byte.
     pub fn longest_offset(&self) -> usize {
         self.longest_offset
     }
 
-    /// Whether a block may have an anchor with this key: one of a hundred that have none is taken for one.
+    /// Whether a block may have an anchor with this key. For one of a hundred keys that no block has this is true too.
     #[inline(always)]
     pub fn may_have(&self, key: NonZeroU32) -> bool {
         let (word, bits) = place(key, self.filter_shift);
         self.filter[word] & bits == bits
     }
 
-    /// The offsets at which blocks have an anchor with this key. `anchor` gives that of a block.
+    /// The offsets at which blocks have an anchor with this key. `anchor` returns that of a block.
     pub fn offsets(&self, key: NonZeroU32, anchor: impl Fn(u32) -> Option<Anchor>) -> impl Iterator<Item = usize> {
         let bucket = bucket(key, self.start_shift);
         let blocks = &self.blocks[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];

@@ -1,8 +1,8 @@
-//! Anchors: positions that the bytes there make stand out, one of many and wherever the same bytes are.
+//! Anchors: positions that are selected by the bytes there, so that the same bytes have the same anchors everywhere.
 //!
-//! A block has the same anchors in an image as in the part that begins with it. So the scan need not look at each block:
-//! it finds the image's anchors, which takes a multiplication for a position, in lanes, and looks up only the blocks
-//! that have a known anchor at the right place.
+//! A block has the same anchors in an image as in the part that begins with it. So the scan need not examine each block:
+//! it finds the image's anchors, which takes one multiplication per position, in lanes, and looks up only the blocks that
+//! have a known anchor at the right offset.
 
 mod known;
 #[cfg(target_arch = "x86_64")]
@@ -14,10 +14,10 @@ use std::sync::LazyLock;
 
 pub use known::KnownAnchors;
 
-/// How many bytes, the first of them at the anchor, its key depends on. The first four make it an anchor.
+/// The number of bytes, from the anchor on, that determine its key. The first four determine whether it is an anchor.
 pub const WINDOW: usize = 8;
 
-/// How many positions are looked at together.
+/// How many positions are examined at a time.
 pub const BATCH: usize = 1 << 10;
 
 /// Times 255 it is below the least product of an anchor.
@@ -30,14 +30,14 @@ const SPREAD: u32 = PRIME.wrapping_mul(255).wrapping_neg();
 /// Spreads eight bytes over a word.
 const KEY_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Of the eight bytes of the anchor by which a block is known, at least so many should differ from each other, so that
-/// it is not one of those that many parts have.
+/// At least this many of the eight bytes of the anchor by which a block is known should be different, so that it is not an
+/// anchor that many parts have.
 const VARIETY: usize = 6;
 
 /// An anchor of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Anchor {
-    /// Stands for the bytes there.
+    /// A hash of the bytes there.
     pub key: NonZeroU32,
     /// In bytes from the block's first.
     pub offset: u32,
@@ -51,30 +51,30 @@ pub struct Anchors {
 }
 
 /// Positions of anchors in a batch, ascending.
-pub struct Places {
+pub struct Positions {
     places: [u16; BATCH + AT_A_TIME],
     count: usize,
 }
 
-/// A kernel writes so many places at once, whether there are so many or not.
+/// A kernel always writes this many places at once, even if fewer are valid.
 const AT_A_TIME: usize = 4;
 
 /// The bytes that a batch depends on.
 type BatchBytes = [u8; BATCH + WINDOW - 1];
 
-/// Finds the places in a batch whose product is above a limit, and gives their number.
+/// Finds the places in a batch whose product is above a limit, and returns their number.
 type Kernel = fn(&BatchBytes, i32, &mut [u16; BATCH + AT_A_TIME]) -> usize;
 
 impl Anchors {
-    /// Those of blocks of `block_length` bytes: 16 in a block of noise, or more. The longest blocks have one in 256
-    /// bytes, as many more would make nothing faster.
+    /// The rule for blocks of `block_length` bytes: on average 16 anchors in a block of noise. Longer blocks have more: at
+    /// least one anchor in 256 bytes, as fewer would make nothing faster.
     pub fn new(block_length: u32) -> Self {
         let rate = (block_length / 16).clamp(16, 256);
         Self { above: i32::MAX - (u32::MAX / rate) as i32 }
     }
 
-    /// The last anchor of `block` whose bytes are of some variety, or the last one, if there is any. Many files begin
-    /// alike, and differ later.
+    /// The last anchor of `block` with enough different bytes, or else the last one, if there is any. The last, because
+    /// many files begin alike and differ later.
     pub fn best_of(self, block: &[u8]) -> Option<Anchor> {
         let places = (0..(block.len() + 1).saturating_sub(WINDOW)).rev();
         let mut anchors = places.filter(|&at| is_above(&block[at..], self.above));
@@ -84,14 +84,14 @@ impl Anchors {
         Some(Anchor { key: key(block, at), offset: at as u32 })
     }
 
-    /// Finds the anchors among the `BATCH` positions of `bytes` from `from` on. Gives the position behind those that
-    /// were looked at; `None` if there are none: a window must fit behind a position.
-    pub fn find(self, bytes: &[u8], from: usize, found: &mut Places) -> Option<usize> {
+    /// Finds the anchors among the `BATCH` positions of `bytes` from `from` on. Returns the position after the last one
+    /// that was examined; `None` if there is none at which a window fits.
+    pub fn find(self, bytes: &[u8], from: usize, found: &mut Positions) -> Option<usize> {
         static FASTEST: LazyLock<Kernel> = LazyLock::new(|| kernels()[0]);
         self.find_with(*FASTEST, bytes, from, found)
     }
 
-    fn find_with(self, kernel: Kernel, bytes: &[u8], from: usize, found: &mut Places) -> Option<usize> {
+    fn find_with(self, kernel: Kernel, bytes: &[u8], from: usize, found: &mut Positions) -> Option<usize> {
         let end = (bytes.len() + 1).saturating_sub(WINDOW).min(from + BATCH);
         if from >= end {
             return None;
@@ -108,20 +108,20 @@ impl Anchors {
     }
 }
 
-impl Places {
+impl Positions {
     /// Those of the last batch, from its first position on.
     pub fn as_slice(&self) -> &[u16] {
         &self.places[..self.count]
     }
 }
 
-impl Default for Places {
+impl Default for Positions {
     fn default() -> Self {
         Self { places: [0; BATCH + AT_A_TIME], count: 0 }
     }
 }
 
-/// Stands for the window of `bytes` at `at`.
+/// The key of the window of `bytes` at `at`.
 #[inline(always)]
 pub fn key(bytes: &[u8], at: usize) -> NonZeroU32 {
     let window: [u8; WINDOW] = bytes[at..at + WINDOW].try_into().expect("a window has eight bytes");
@@ -161,8 +161,8 @@ fn portable(bytes: &BatchBytes, above: i32, places: &mut [u16; BATCH + AT_A_TIME
     count
 }
 
-/// Writes the places of the bits that are set. That most words have few, not always as many, must not cost a
-/// misprediction each.
+/// Writes the places of the bits that are set. Most words have few, but not always the same number, which must not cost a
+/// branch misprediction each.
 #[inline(always)]
 fn write_places(mut mask: u64, first: usize, places: &mut [u16; BATCH + AT_A_TIME], count: &mut usize) {
     let end = *count + mask.count_ones() as usize;
@@ -185,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn places_of(kernel: Kernel, anchors: Anchors, bytes: &[u8]) -> Vec<usize> {
-        let (mut found, mut all, mut from) = (Places::default(), Vec::new(), 0);
+        let (mut found, mut all, mut from) = (Positions::default(), Vec::new(), 0);
         while let Some(end) = anchors.find_with(kernel, bytes, from, &mut found) {
             all.extend(found.as_slice().iter().map(|&place| from + usize::from(place)));
             from = end;

@@ -1,6 +1,6 @@
 //! Anchors in the vectors of x86-64: AVX-512 (F, with BMI2 beside it), and AVX2.
 //!
-//! Four loads, each a byte behind the one before, hold the words at all positions of a vector.
+//! Four loads, each one byte after the one before, have the words at all positions of a vector.
 
 use std::arch::x86_64::*;
 
@@ -11,7 +11,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     let has_bits = is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt");
     let has_avx512 = has_bits && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("bmi2");
     let has_avx2 = has_bits && is_x86_feature_detected!("avx2");
-    // SAFETY: a kernel is only given out where the processor has its features.
+    // SAFETY: a kernel is only returned if the processor has its features.
     let avx512: Kernel = |bytes, above, places| unsafe { avx512(bytes, above, places) };
     // SAFETY: the same.
     let avx2: Kernel = |bytes, above, places| unsafe { avx2(bytes, above, places) };
@@ -23,13 +23,13 @@ fn avx512(bytes: &BatchBytes, above: i32, places: &mut [u16; BATCH + AT_A_TIME])
     let (spread, above) = (_mm512_set1_epi32(SPREAD.cast_signed()), _mm512_set1_epi32(above));
     let mut count = 0;
     for first in (0..BATCH).step_by(64) {
-        let window: &[u8; 67] = bytes[first..].first_chunk().expect("a batch has bytes behind its last position");
+        let window: &[u8; 67] = bytes[first..].first_chunk().expect("a batch has bytes after its last position");
         let mut mask = 0;
-        for behind in 0..4 {
+        for shift in 0..4 {
             // SAFETY: 64 bytes from there on are in the window.
-            let words = unsafe { _mm512_loadu_epi32(window.as_ptr().add(behind).cast()) };
+            let words = unsafe { _mm512_loadu_epi32(window.as_ptr().add(shift).cast()) };
             let anchors = _mm512_cmpgt_epi32_mask(_mm512_mullo_epi32(words, spread), above);
-            mask |= _pdep_u64(u64::from(anchors), 0x1111_1111_1111_1111 << behind);
+            mask |= _pdep_u64(u64::from(anchors), 0x1111_1111_1111_1111 << shift);
         }
         write_places(mask, first, places, &mut count);
     }
@@ -43,14 +43,14 @@ fn avx2(bytes: &BatchBytes, above: i32, places: &mut [u16; BATCH + AT_A_TIME]) -
     for first in (0..BATCH).step_by(64) {
         let mut mask = 0;
         for half in [0, 32] {
-            let window: &[u8; 35] = bytes[first + half..].first_chunk().expect("a batch has bytes behind its last");
+            let window: &[u8; 35] = bytes[first + half..].first_chunk().expect("a batch has bytes after its last");
             let mut anchors = _mm256_setzero_si256();
-            for behind in 0..4 {
+            for shift in 0..4 {
                 // SAFETY: 32 bytes from there on are in the window.
-                let words = unsafe { _mm256_loadu_si256(window.as_ptr().add(behind).cast()) };
+                let words = unsafe { _mm256_loadu_si256(window.as_ptr().add(shift).cast()) };
                 let are = _mm256_cmpgt_epi32(_mm256_mullo_epi32(words, spread), above);
                 // A word's position is that of its first byte.
-                let byte = _mm256_set1_epi32((0xffu32 << (8 * behind)).cast_signed());
+                let byte = _mm256_set1_epi32((0xffu32 << (8 * shift)).cast_signed());
                 anchors = _mm256_or_si256(anchors, _mm256_and_si256(are, byte));
             }
             mask |= u64::from(_mm256_movemask_epi8(anchors).cast_unsigned()) << half;

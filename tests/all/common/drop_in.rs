@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use jigdo::base64;
-use jigdo::jigdo_file::split;
+use jigdo::jigdo_file::split_words;
 use jigdo::template::{Description, Template};
 use jigdo::{Checksum, Sum};
 
@@ -77,9 +77,9 @@ impl Arena {
     fn run_with(&self, program: &Path, lines: &[&str]) -> Vec<Ran> {
         let run = |line: &&str| {
             let (input, arguments) = line.split_once(" | ").unwrap_or(("", line));
-            let input: Vec<u8> = split(input).unwrap().iter().flat_map(|name| self.read(name)).collect();
+            let input: Vec<u8> = split_words(input).unwrap().iter().flat_map(|name| self.read(name)).collect();
             let mut command = Command::new(program);
-            command.args(split(arguments).unwrap()).current_dir(self.path());
+            command.args(split_words(arguments).unwrap()).current_dir(self.path());
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env_remove("TMPDIR");
             let mut child = command.spawn().unwrap();
             let mut stdin = child.stdin.take().unwrap();

@@ -1,7 +1,5 @@
-//! The text of a jigdo file to which images, parts and servers are added: what somebody wrote into it stays as it is,
-//! comments included, but for `[Parts]`, of which one sorted section is made, at the end.
-//!
-//! A new file is the text of none, added to.
+//! A jigdo file to which images, parts and servers are added. All its lines stay as they are, comments included, except
+//! those of `[Parts]`: these become one sorted section at the end.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
@@ -13,22 +11,23 @@ use super::{Error, Image, Location, WriteError};
 use crate::Sum;
 use crate::base64;
 
-/// A jigdo file's text in the making.
+/// A jigdo file in the making, new or existing. [`Draft::default`] is an empty one.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    /// All lines but those of parts, without their ends.
+    /// All lines but those of parts, without their line ends.
     lines: Vec<String>,
-    /// The entries of `[Parts]`: the value with the key behind it, and how long the value is. So jigdo-file sorts them.
+    /// The entries of `[Parts]` in jigdo-file's order: each value followed by its key, and the value's length.
     parts: BTreeSet<(String, usize)>,
     keys: HashSet<String>,
 }
 
-/// What a line without the white space around it is.
+/// The kinds of lines.
 enum Line<'a> {
-    /// The name of a section; empty if it cannot be made out.
+    /// The name of a section; empty if it is malformed.
     Section(&'a str),
+    /// A key and its value.
     Entry(&'a str, &'a str),
-    /// Empty, a comment, or nothing that a jigdo file has.
+    /// Empty, a comment, or malformed.
     Other,
 }
 
@@ -48,9 +47,9 @@ impl<'a> Line<'a> {
 }
 
 impl Draft {
-    /// The text of an existing file, whether compressed or not. Entries with the same sum and the same value become one.
+    /// Reads an existing file, compressed or not. Parts with the same sum and the same value become one.
     ///
-    /// A line of `[Parts]` that is no entry is left out, after `complain` was told.
+    /// A line of `[Parts]` that is not an entry is left out, and passed to `complain` as an error.
     ///
     /// # Errors
     ///
@@ -86,7 +85,7 @@ impl Draft {
         self.keys.insert(key);
     }
 
-    /// Every label that the file has a server for, or a part below.
+    /// Every label that has a server or a part in the file.
     pub fn labels(&self) -> BTreeSet<String> {
         let servers = self.entries("Servers").map(|(_, label, _)| label.to_owned());
         let location = |value: &str| words::split(value).ok()?.into_iter().next();
@@ -97,7 +96,7 @@ impl Draft {
             .collect()
     }
 
-    /// Whether the file says where the part with this sum is.
+    /// Whether the file has a location for the part with this sum.
     pub fn has_part(&self, sum: &Sum) -> bool {
         self.keys.contains(&base64::encode(sum.as_bytes()))
     }
@@ -113,8 +112,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Writes the template's sum where an `[Image]` section has an entry for it without a value, the first one. `false` if
-    /// there is none.
+    /// Writes the template's sum into the first `[Image]` entry for it that has no value. Returns whether there was one.
     pub fn fill_template_sum(&mut self, sum: &Sum) -> bool {
         let wanted = template_sum_key(sum);
         let mut entries = self.entries("Image");
@@ -123,12 +121,12 @@ impl Draft {
         };
         drop(entries);
         let line = &mut self.lines[at];
-        let behind = line.find('=').map_or(line.len(), |at| at + 1);
-        line.insert_str(behind, &base64::encode(sum.as_bytes()));
+        let value = line.find('=').map_or(line.len(), |at| at + 1);
+        line.insert_str(value, &base64::encode(sum.as_bytes()));
         true
     }
 
-    /// Adds an `[Image]` section behind all others.
+    /// Adds an `[Image]` section after all others.
     ///
     /// # Errors
     ///
@@ -141,8 +139,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds a server of a label to the last `[Servers]` section, which is made if there is none, unless the file has the
-    /// same entry. `value` is written as it is: whoever gives it has quoted it.
+    /// Adds a server of a label to the last `[Servers]` section, which is created if needed, unless the file already has
+    /// this entry. `value` is written as it is, so it must be quoted already.
     ///
     /// # Errors
     ///
@@ -159,12 +157,12 @@ impl Draft {
         let is_section = |line: &String| matches!(Line::of(line), Line::Section("Servers"));
         let section = self.lines.iter().rposition(is_section).expect("there is one now");
         let entries = self.entries("Servers").map(|(at, ..)| at).filter(|&at| at > section);
-        let behind = entries.last().unwrap_or(section) + 1;
-        self.lines.insert(behind, format!("{label}={value}"));
+        let next = entries.last().unwrap_or(section) + 1;
+        self.lines.insert(next, format!("{label}={value}"));
         Ok(())
     }
 
-    /// Makes a `[Servers]` section if there is none.
+    /// Adds a `[Servers]` section if there is none.
     pub fn need_servers(&mut self) {
         if !self.has_section("Servers") {
             self.close_section();
@@ -172,7 +170,8 @@ impl Draft {
         }
     }
 
-    /// The file's text. Its `[Jigdo]` section, if it has none yet, names this version of the format and this generator.
+    /// The file's text. If it has no `[Jigdo]` section yet, one is added, with this version of the format (such as
+    /// `1.2`) and this generator.
     pub fn to_text(&self, version: &str, generator: &str) -> String {
         let mut text = String::new();
         if self.lines.first().is_none_or(|line| !line.starts_with("# JigsawDownload")) {
@@ -207,7 +206,7 @@ impl Draft {
         self.lines.iter().any(|line| matches!(Line::of(line), Line::Section(found) if found == name))
     }
 
-    /// The entries of all sections with this name: the number of the line, the key, the value.
+    /// The entries of all sections with this name: line number from 0, key and value.
     fn entries<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
         let mut is_inside = false;
         self.lines.iter().enumerate().filter_map(move |(at, line)| match Line::of(line) {
@@ -220,7 +219,7 @@ impl Draft {
         })
     }
 
-    /// An empty line behind the last section, if there is any.
+    /// Adds an empty line after the last section, if there is any.
     fn close_section(&mut self) {
         if self.lines.last().is_some_and(|line| !line.trim_ascii().is_empty()) {
             self.lines.push(String::new());

@@ -1,8 +1,8 @@
-//! Jigdo files: where the template of an image is, and where each of its parts can be downloaded.
+//! Jigdo files: where the template of an image and each of its parts can be downloaded.
 //!
-//! The text has sections as an INI file has. [`Jigdo::read`] takes what the tools in use write, gzip-compressed or
-//! not; [`Jigdo::to_text`] writes what all of them read. To change a file that exists, [`Unpacked`] gives its text,
-//! and [`Outline`] the places in it.
+//! The text has sections like an INI file. [`Jigdo::read`] accepts what the tools in use write, gzip-compressed or not;
+//! [`Jigdo::to_text`] writes what all of them read. To change an existing file, use [`Unpacked`] for its text and
+//! [`Outline`] for the places in it; to add parts to one, use [`Draft`].
 
 mod draft;
 mod outline;
@@ -10,7 +10,7 @@ mod reader;
 mod resolve;
 mod text;
 mod unpacked;
-pub mod words;
+mod words;
 mod writer;
 
 pub use draft::Draft;
@@ -19,7 +19,7 @@ pub use reader::Error;
 pub use resolve::ResolveError;
 pub use text::{MAX_LINE, MAX_TEXT};
 pub use unpacked::{Edit, Unpacked};
-pub use words::{BadQuoting, quote_simply, split};
+pub use words::{BadQuoting, quote_simply, split as split_words};
 pub use writer::{WriteError, check_label, gzip, include_line, server_line};
 
 use std::collections::BTreeMap;
@@ -34,11 +34,11 @@ pub struct Jigdo {
     pub version: Option<String>,
     /// `Generator` of `[Jigdo]`: the program that wrote it, as `name/version`.
     pub generator: Option<String>,
-    /// The first `[Image]` section. Files that are only there to be included have none.
+    /// The first `[Image]` section. Files that are only meant to be included have none.
     pub image: Option<Image>,
-    /// `[Parts]`, in order. A sum that occurs again has an alternative location there.
+    /// `[Parts]`, in order. A sum that occurs several times has several locations.
     pub parts: Vec<(Sum, Location)>,
-    /// `[Servers]`, in order: labels and what they stand for. A label that occurs again has an alternative there.
+    /// `[Servers]`, in order: each with its label. A label that occurs several times has several servers.
     pub servers: Vec<(String, Server)>,
     /// The URLs of `[Include]` lines, in order.
     pub includes: Vec<String>,
@@ -47,15 +47,15 @@ pub struct Jigdo {
 /// What a jigdo file says of its image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
-    /// The name under which to save the image. libjte may put `stdio:` before it: see [`Image::file_name`].
+    /// The name under which to save the image, as written. It may begin with `stdio:`: see [`Image::file_name`].
     pub filename: String,
     /// The URL of the template, absolute or relative to the jigdo file's own.
     pub template: String,
-    /// The template's sum. If the file has two, the SHA-256.
+    /// The template's sum. If the file has both kinds, the SHA-256.
     pub template_sum: Option<Sum>,
-    /// One line, at most 200 characters. Quotes in it are quotes.
+    /// One line of at most 200 characters. Quotes in it are literal.
     pub short_info: Option<String>,
-    /// One line, at most 5000 characters, in which `<br/>` breaks lines. Quotes in it are quotes.
+    /// One line of at most 5000 characters, in which `<br/>` breaks lines. Quotes in it are literal.
     pub info: Option<String>,
     /// The comments between the section's lines, without `#` and the white space around them.
     pub comments: Vec<String>,
@@ -67,7 +67,7 @@ impl Image {
         self.filename.strip_prefix("stdio:").unwrap_or(&self.filename)
     }
 
-    /// The image's sums that stand in comments, in hexadecimal.
+    /// The image's sums in the comments, in hexadecimal: see [`image_sum_comment`].
     pub fn sums(&self) -> BTreeMap<Algorithm, String> {
         let sum = |comment: &String| {
             let words: Vec<&str> = comment.split_whitespace().collect();
@@ -82,14 +82,14 @@ impl Image {
 /// Where a part is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
-    /// What stands before the first colon: a label of `[Servers]`, or a URL's scheme. Empty if there is no colon.
+    /// The text before the first colon: a label of `[Servers]`, or a URL's scheme. Empty if there is no colon.
     pub label: String,
-    /// What stands behind it: a path below the label's servers.
+    /// The text after it: a path below the label's servers.
     pub path: String,
 }
 
 impl Location {
-    /// The location that `text` names, after unquoting.
+    /// The location in `text`, which must be unquoted already.
     pub fn parse(text: &str) -> Self {
         match text.split_once(':') {
             Some((label, path)) if !label.is_empty() => Self { label: label.to_owned(), path: path.to_owned() },
@@ -97,7 +97,8 @@ impl Location {
         }
     }
 
-    /// The path without what leads nowhere, such as `./`; `None` if it may leave the label's tree, or is no file's.
+    /// The path without redundant components such as `./`. `None` if it may leave the label's tree, or cannot be that
+    /// of a file.
     pub fn plain_path(&self) -> Option<String> {
         let is_plain = |name: &str| !matches!(name, "" | "." | "..");
         if self.path.split('/').all(is_plain) && !self.path.contains('\0') {
@@ -123,23 +124,23 @@ impl std::fmt::Display for Location {
     }
 }
 
-/// What a label stands for.
+/// One server of a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
-    /// What to put before the path: a URL, or another label with a path.
+    /// The prefix of the path: a URL, or another label with a path.
     pub url: String,
-    /// To be tried only when the label's other servers have failed.
+    /// Whether to try it only after the label's other servers have failed.
     pub try_last: bool,
 }
 
-/// Whether what stands before a location's first colon is the scheme of a URL, and no label.
+/// Whether the text before a location's first colon is the scheme of a URL instead of a label.
 pub fn is_scheme(label: &str) -> bool {
     ["http", "https", "ftp", "ftps", "file", "rsync"].iter().any(|scheme| scheme.eq_ignore_ascii_case(label))
 }
 
 /// The comment from which Debian's `imagesums` takes the image's sum instead of reading the image.
 ///
-/// The script looks for one space before the algorithm, so there is one.
+/// That script expects exactly one space before the algorithm.
 pub fn image_sum_comment(algorithm: Algorithm, sum: &[u8]) -> String {
     format!("Image Hex {}Sum {}", algorithm.name(), hex(sum))
 }

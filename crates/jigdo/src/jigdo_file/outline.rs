@@ -1,8 +1,8 @@
-//! Where in a jigdo file's text its servers, its parts' labels and its includes stand, so that they can be changed and
-//! nothing else is.
+//! Where the servers, the parts' labels and the includes are in a jigdo file's text, so that they can be changed without
+//! touching anything else.
 //!
-//! The lines are read by the same rules as everywhere. Only those of `[Parts]` that are as tools write them, which in
-//! most files are nearly all, are told by their looks, at a fraction of the cost.
+//! Lines are parsed by the rules of [`Jigdo::read`](super::Jigdo::read). For lines of `[Parts]` in the form that all tools
+//! write, which are nearly all lines of most files, a much faster check replaces the parser.
 
 use std::ops::Range;
 
@@ -13,45 +13,52 @@ use super::{Location, MAX_LINE, Server, words};
 /// The places in a text. Ranges of lines are in bytes, and include the line's end.
 #[derive(Debug, Default)]
 pub struct Outline {
-    /// In order.
+    /// The lines of `[Servers]`, in order.
     pub servers: Vec<ServerLine>,
-    /// In order.
+    /// The `[Include]` lines, in order.
     pub includes: Vec<IncludeLine>,
-    /// The labels that parts name, in the order in which they first occur, and how many lines name each.
+    /// The labels of parts, in the order in which they first occur, each with the number of lines that have it.
     pub labels: Vec<(String, u64)>,
-    /// The lines of parts whose label was asked for.
+    /// The lines of the parts whose labels were requested, in order.
     pub parts: Vec<PartLine>,
-    /// Where a server can be added: behind the last server, or the last `[Servers]` if none follows it. `None` without
-    /// that section.
+    /// Where a server can be added, in bytes: after the last server, or after the last `[Servers]` if no server follows
+    /// it. `None` without such a section.
     pub servers_end: Option<usize>,
-    /// Whether lines end as in DOS.
+    /// Whether lines end with a carriage return and a newline.
     pub has_carriage_returns: bool,
 }
 
 /// A line of `[Servers]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLine {
+    /// Where the line is in the text.
     pub line: Range<usize>,
+    /// The server's label.
     pub label: String,
+    /// The server.
     pub server: Server,
 }
 
 /// An `[Include]` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncludeLine {
+    /// Where the line is in the text.
     pub line: Range<usize>,
+    /// The URL of the included file.
     pub url: String,
 }
 
 /// A line of `[Parts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartLine {
+    /// Where the line is in the text.
     pub line: Range<usize>,
+    /// The part's location.
     pub location: Location,
 }
 
 impl Outline {
-    /// The places in `text`, those of parts with the labels `parts_of` included.
+    /// Finds the places in `text`, including the lines of the parts whose labels are in `parts_of`.
     ///
     /// # Errors
     ///
@@ -81,12 +88,12 @@ impl Outline {
         Ok(outline)
     }
 
-    /// The end of lines in this text.
+    /// The line end of this text.
     pub fn line_end(&self) -> &'static str {
         if self.has_carriage_returns { "\r\n" } else { "\n" }
     }
 
-    /// Has the parser read a line, and notes what it learnt from it.
+    /// Parses a line, and records what it contains.
     fn line(
         &mut self,
         parser: &mut Parser,
@@ -136,12 +143,12 @@ impl Outline {
 }
 
 impl PartLine {
-    /// The line, which is in `text`, with another label. Its quoting and what stands behind the location stay, unless
-    /// only a part of the label is quoted.
+    /// The line, which is in `text`, with another label. Its quoting and what follows the location stay, unless the quotes
+    /// enclose only a part of the label.
     ///
     /// # Errors
     ///
-    /// How long the line would be, in bytes, if jigit-mkimage could not read it.
+    /// The line would be too long for jigit-mkimage. The value is its length, in bytes.
     pub fn relabelled(&self, text: &str, label: &str) -> Result<String, usize> {
         let line = &text[self.line.clone()];
         let changed = relabelled_value(line, &self.location.label, label).unwrap_or_else(|| {
@@ -156,12 +163,12 @@ impl PartLine {
 }
 
 impl ServerLine {
-    /// The line, which is in `text`, with another label, and with what the server's own label, if it begins with one,
-    /// becomes. Quoting, options and comments stay, unless only a part of a label is quoted.
+    /// The line, which is in `text`, with its label replaced by `new_label`, and also the label that the server itself
+    /// begins with, if any. Quoting, options and comments stay, unless quotes enclose only a part of a label.
     ///
     /// # Errors
     ///
-    /// A label that a line cannot hold.
+    /// A label that the line cannot hold.
     pub fn relabelled(&self, text: &str, new_label: impl Fn(&str) -> String) -> Result<(String, Self), WriteError> {
         let mut changed = self.clone();
         changed.label = new_label(&self.label);
@@ -181,7 +188,7 @@ impl ServerLine {
     }
 }
 
-/// A line whose value begins with the label `old`, perhaps behind a quote, with the label `new` in its place.
+/// A line whose value begins with the label `old`, perhaps after a quote, with the label `new` in its place.
 fn relabelled_value(line: &str, old: &str, new: &str) -> Option<String> {
     let value = &line[line.find('=')? + 1..];
     let written = value.trim_start_matches([' ', '\t', '"', '\'']);
@@ -189,7 +196,7 @@ fn relabelled_value(line: &str, old: &str, new: &str) -> Option<String> {
     Some(format!("{}{new}{rest}", &line[..line.len() - written.len()]))
 }
 
-/// The six bits that each character of base64 stands for, and 64 for every other byte.
+/// The six bits of each character of base64, and 64 for every other byte.
 const BASE64: [u8; 256] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut table = [64; 256];
@@ -201,12 +208,12 @@ const BASE64: [u8; 256] = {
     table
 };
 
-/// The label in a line of `[Parts]` that is written in the usual way: a sum, `=`, and a location in which nothing is
-/// quoted and nothing need be. `None` for every other line, right or wrong.
+/// The label in a line of `[Parts]` in the usual form: a sum, `=`, and a location without quotes that needs none. `None`
+/// for every other line, valid or not.
 fn usual_label(line: &[u8]) -> Option<&str> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    // The last character of a sum has bits that stand for nothing.
+    // The last character of a sum has unused bits, which must be 0.
     let (length, unused) = match (line.get(22), line.get(43)) {
         (Some(b'='), _) => (22, 0b1111),
         (_, Some(b'=')) => (43, 0b11),
@@ -300,7 +307,7 @@ mod tests {
         for (text, message) in [
             ("[Parts]\nzzz=A:x".to_owned(), "line 2: \"zzz\" is not the base64"),
             (format!("[Parts]\n{}B=A:x", &MD5[..21]), "line 2: "),
-            (format!("[Parts]\n{MD5}=A:x\n{MD5}=\n"), "line 3: nothing stands behind"),
+            (format!("[Parts]\n{MD5}=A:x\n{MD5}=\n"), "line 3: nothing follows"),
             ("[Servers\n".to_owned(), "line 1: the name of the section has no closing ]"),
             ("text\n".to_owned(), "no sections"),
         ] {

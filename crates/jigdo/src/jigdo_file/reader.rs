@@ -1,4 +1,4 @@
-//! Reads jigdo files: what each line says.
+//! Reads jigdo files line by line.
 
 use std::io::{self, Read};
 
@@ -11,6 +11,7 @@ use crate::{Algorithm, Checksum, Sum};
 /// What is wrong with a jigdo file. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("line {line}: {source}")]
     Io { line: u64, source: io::Error },
@@ -30,43 +31,39 @@ pub enum Error {
     AfterSection { line: u64, text: String },
     #[error("line {line}: [Include] without a URL")]
     EmptyInclude { line: u64 },
-    #[error("line {line}: an entry that belongs to no section")]
+    #[error("line {line}: an entry outside of any section")]
     OutsideSection { line: u64 },
     #[error("line {line}: {text:?} is not an entry: it has no =")]
     NotAnEntry { line: u64, text: String },
-    #[error("line {line}: {reason}")]
-    BadQuoting {
-        line: u64,
-        #[source]
-        reason: BadQuoting,
-    },
+    #[error("line {line}: {source}")]
+    BadQuoting { line: u64, source: BadQuoting },
     #[error("line {line}: {key:?} is not the base64 of an MD5 (22 characters) or a SHA-256 (43 characters)")]
     BadSum { line: u64, key: String },
     #[error("line {line}: {value:?} is not the base64 of a {name} sum", name = Algorithm::from(*.checksum).name())]
     BadTemplateSum { line: u64, value: String, checksum: Checksum },
-    #[error("line {line}: nothing stands behind {key}=")]
+    #[error("line {line}: nothing follows {key}=")]
     EmptyValue { line: u64, key: String },
     #[error("line {line}: the [Image] section has no entry {key}")]
     MissingEntry { line: u64, key: &'static str },
 }
 
 impl Jigdo {
-    /// Reads a jigdo file, whether compressed or not.
+    /// Reads a jigdo file, gzip-compressed or not.
     ///
-    /// Unknown sections and unknown entries are passed over. libjte quotes nothing, so where it was the generator,
-    /// or where a value has words that are no options, the value is taken as it stands.
+    /// Unknown sections and entries are skipped. libjte quotes nothing, so a value is taken literally if libjte wrote
+    /// the file, or if the value has further words that are not options.
     ///
     /// # Errors
     ///
-    /// Whatever is malformed, with its line; texts longer than [`MAX_TEXT`], lines longer than [`MAX_LINE`].
+    /// Whatever is malformed, with its line; a text longer than [`MAX_TEXT`], a line longer than [`MAX_LINE`].
     pub fn read(input: impl Read) -> Result<Self, Error> {
         let mut parser = Parser::default();
         for_each_line(input, |number, line| parser.take(number, line))?;
         parser.finish()
     }
 
-    /// The same, but what is malformed is passed over, after `complain` was told: a line, or the lines of a section
-    /// whose name cannot be made out. That an image's entries are missing is no reason to complain.
+    /// The same, but skips what is malformed: a line, or all lines of a section whose name cannot be read. Each error is
+    /// passed to `complain`. Missing entries of an image are no error.
     ///
     /// # Errors
     ///
@@ -83,10 +80,10 @@ impl Jigdo {
     }
 }
 
-/// Takes a jigdo file line by line.
+/// Parses a jigdo file line by line.
 #[derive(Default)]
 pub(super) struct Parser {
-    /// The number of the line in work.
+    /// The number of the current line.
     pub line: u64,
     pub section: Section,
     seen_section: bool,
@@ -108,13 +105,13 @@ pub(super) enum Section {
 }
 
 impl Parser {
-    /// Takes a line as it is in the text.
+    /// Parses a line as it is in the text.
     fn take(&mut self, number: u64, line: &[u8]) -> Result<(), Error> {
         self.line = number;
         self.line(line_of(number, line)?.trim_ascii())
     }
 
-    /// Takes a line without the white space around it.
+    /// Parses a line without the white space around it.
     pub fn line(&mut self, line: &str) -> Result<(), Error> {
         if let Some(name) = line.strip_prefix('[') {
             return self.section(name);
@@ -128,7 +125,7 @@ impl Parser {
         }
         let number = self.line;
         if self.section == Section::None {
-            // A file that is something else altogether gets the more helpful message.
+            // A file that is not a jigdo file at all gets the more helpful message.
             return Err(if self.seen_section { Error::OutsideSection { line: number } } else { Error::NoSections });
         }
         let (key, value) = line.split_once('=').ok_or_else(|| Error::NotAnEntry { line: number, text: shown(line) })?;
@@ -142,10 +139,10 @@ impl Parser {
         }
     }
 
-    /// Takes what follows the `[` of a section's line.
+    /// Parses what follows the `[` of a section's line.
     fn section(&mut self, name: &str) -> Result<(), Error> {
         let line = self.line;
-        // What a line that is no section's name was meant to begin is not known.
+        // If the name is malformed, nobody knows which section was meant.
         self.section = Section::Ignored;
         let (name, after) = name.split_once(']').ok_or(Error::OpenSection { line })?;
         let after = after.trim_ascii();
@@ -160,7 +157,7 @@ impl Parser {
                 return Err(Error::EmptyInclude { line });
             }
             self.jigdo.includes.push(url.to_owned());
-            // It ends the section before it and begins none.
+            // It ends the section before it and begins no other.
             self.section = Section::None;
             return Ok(());
         }
@@ -245,10 +242,10 @@ impl Parser {
     }
 
     fn words(&self, value: &str) -> Result<Vec<String>, Error> {
-        words::split(value).map_err(|reason| Error::BadQuoting { line: self.line, reason })
+        words::split(value).map_err(|source| Error::BadQuoting { line: self.line, source })
     }
 
-    /// The location or name that `value` is; `None` if it is empty.
+    /// The location or name in `value`; `None` if it is empty.
     pub fn location(&self, value: &str) -> Result<Option<String>, Error> {
         let as_it_stands = || Ok(Some(value.to_owned()).filter(|value| !value.is_empty()));
         if self.quotes_nothing() && !value.starts_with(['"', '\'']) {
@@ -262,12 +259,12 @@ impl Parser {
         }
     }
 
-    /// Whether the file's generator is libjte, or another that has JTE, the older form of it, in its name.
+    /// Whether the file was written by libjte, or by JTE, its predecessor.
     pub fn quotes_nothing(&self) -> bool {
         self.jigdo.generator.as_ref().is_some_and(|name| name.to_ascii_lowercase().contains("jte"))
     }
 
-    /// What the lines said.
+    /// Checks what is only known after the last line, and returns the whole file.
     pub fn finish(self) -> Result<Jigdo, Error> {
         if !self.seen_section {
             return Err(Error::NoSections);
@@ -283,7 +280,7 @@ impl Parser {
     }
 }
 
-/// The start of `text`, to be named in a message.
+/// The start of `text`, for a message.
 fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }
@@ -375,17 +372,17 @@ mod tests {
             ("\n[Parts\n".to_owned(), "line 2: the name of the section has no closing ]"),
             ("[Parts] x\n".to_owned(), "line 1: \"x\" follows"),
             ("[Include ]\n".to_owned(), "line 1: [Include] without"),
-            ("[Include a]\nb=c".to_owned(), "line 2: an entry that belongs to no section"),
+            ("[Include a]\nb=c".to_owned(), "line 2: an entry outside of any section"),
             (format!("{image}junk\n"), "line 4: \"junk\" is not an entry"),
             (format!("{image}Template-MD5Sum=abc"), "line 4: \"abc\" is not the base64 of a MD5"),
             ("\n[Image]\nFilename=a\n".to_owned(), "line 2: the [Image] section has no entry Template"),
             ("[Image]\nTemplate=a\n".to_owned(), "line 1: the [Image] section has no entry Filename"),
             ("[Parts]\nzzz=A:x".to_owned(), "line 2: \"zzz\" is not the base64"),
-            (format!("[Parts]\n{MD5}="), "line 2: nothing stands behind"),
+            (format!("[Parts]\n{MD5}="), "line 2: nothing follows"),
             (format!("[Parts]\n{MD5}=\"A:x"), "line 2: the \" quote is never closed"),
             (format!("[Parts]\n{MD5}=A:it's"), "line 2: the ' quote is never closed"),
             (format!("[Parts]\n{MD5}=A:x\\"), "line 2: a backslash at the end"),
-            ("[Servers]\nA=\n".to_owned(), "line 2: nothing stands behind A="),
+            ("[Servers]\nA=\n".to_owned(), "line 2: nothing follows A="),
         ] {
             let error = refused(&text);
             assert!(error.contains(message), "{text:?}: {error}");

@@ -1,12 +1,12 @@
-//! From a part's location to the URLs where it can be downloaded: labels are looked up in `[Servers]`, where they may
+//! From a part's location to the URLs where it can be downloaded. Labels are looked up in `[Servers]`, where they may
 //! lead to further labels.
 
 use super::{Jigdo, Location};
 
-/// The most labels that may lead to one another.
+/// The longest chain of labels.
 const MAX_DEPTH: usize = 16;
 
-/// The most URLs that one location may have.
+/// The most URLs of one location.
 const MAX_URLS: usize = 1000;
 
 /// The longest URL, in bytes.
@@ -15,10 +15,11 @@ const MAX_URL: usize = 64 << 10;
 /// Why a location has no list of URLs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum ResolveError {
     #[error("[Servers] has a loop of labels: {}", .0.join(" -> "))]
     Loop(Vec<String>),
-    #[error("[Servers] has a chain of more than {MAX_DEPTH} labels, which begins at {0:?}")]
+    #[error("[Servers] has a chain of more than {MAX_DEPTH} labels, beginning with {0:?}")]
     TooDeep(String),
     #[error("[Servers] gives label {0:?} more than {MAX_URLS} URLs")]
     TooMany(String),
@@ -27,20 +28,20 @@ pub enum ResolveError {
 }
 
 impl Jigdo {
-    /// The URLs of `location`, in the order in which to try them: as `[Servers]` lists them, but those marked
-    /// `--try-last`, or reached through such a label, after all others.
+    /// The URLs of `location`, in the order in which to try them: that of `[Servers]`, except that servers marked
+    /// `--try-last`, and those reached through them, come last.
     ///
-    /// A location whose label no server has is a URL itself, absolute or relative to the jigdo file's own.
+    /// A location whose label has no server is itself a URL, absolute or relative to the jigdo file's own.
     ///
     /// # Errors
     ///
-    /// Labels that lead to themselves, or to more than a person would write.
+    /// A loop of labels, a chain of more than 16, more than 1000 URLs, or one of more than 64 KiB.
     pub fn urls(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
         Ok(self.expand(location, |_| false)?.iter().map(Location::to_string).collect())
     }
 
-    /// The locations that `location` leads to, in the same order, where labels for which `is_known` holds are not
-    /// looked up in `[Servers]`.
+    /// The locations that `location` leads to, in the same order. Labels for which `is_known` returns true are not looked
+    /// up in `[Servers]`.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl Walk<'_> {
         let jigdo = self.jigdo;
         let servers = || jigdo.servers.iter().filter(|(label, _)| *label == location.label);
         if location.label.is_empty() || (self.is_known)(&location.label) || servers().next().is_none() {
-            return self.found(location.clone(), try_last);
+            return self.push(location.clone(), try_last);
         }
         let looped = self.chain.contains(&location.label);
         self.chain.push(location.label.clone());
@@ -90,7 +91,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn found(&mut self, location: Location, try_last: bool) -> Result<(), ResolveError> {
+    fn push(&mut self, location: Location, try_last: bool) -> Result<(), ResolveError> {
         if self.first.len() + self.last.len() == MAX_URLS {
             return Err(ResolveError::TooMany(self.start()));
         }

@@ -1,4 +1,4 @@
-//! The text of jigdo files: plain, gzip-compressed, or pieces of both one after the other.
+//! The text of jigdo files: plain, gzip-compressed, or a sequence of pieces of both kinds.
 //!
 //! Lines are taken one by one from the text as it inflates, so a hostile file costs no more memory than what is kept of
 //! its lines.
@@ -13,14 +13,14 @@ pub const MAX_TEXT: u64 = 256 << 20;
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: u64 = 1 << 20;
 
-/// With what every gzip member begins. Valid UTF-8 never has these two bytes in a row.
+/// The first two bytes of every gzip member. Valid UTF-8 never has them in a row.
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Gives every line of a jigdo file, whether compressed or not, to `take`, with its number and without its end.
+/// Passes every line of a jigdo file, compressed or not, to `take`, with its number and without its line end.
 ///
 /// # Errors
 ///
-/// The input cannot be read or inflated, the text or a line is too long, and whatever `take` gives.
+/// The input cannot be read or inflated, the text or a line is too long; and the errors of `take`.
 pub fn for_each_line(input: impl Read, mut take: impl FnMut(u64, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let mut bytes = Vec::new();
     input.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|source| Error::Io { line: 1, source })?;
@@ -51,7 +51,7 @@ pub fn for_each_line(input: impl Read, mut take: impl FnMut(u64, &[u8]) -> Resul
     Ok(())
 }
 
-/// The line with this number as text, without the mark that may stand at a text's beginning.
+/// The line with this number as text, without the byte order mark that the first one may begin with.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub fn line_of(number: u64, line: &[u8]) -> Result<&str, Error> {
 
 /// The uncompressed text of plain and gzip-compressed pieces.
 struct Text<'a> {
-    /// What follows the piece in work.
+    /// What follows the current piece.
     rest: &'a [u8],
     piece: Option<TextPiece<'a>>,
 }
@@ -87,7 +87,7 @@ impl Text<'_> {
     }
 }
 
-/// The plain text at the start of `bytes`, and what follows from the next gzip member on.
+/// The plain text at the start of `bytes`, and the rest from the next gzip member on.
 pub fn split_plain(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
     bytes.split_at(end)

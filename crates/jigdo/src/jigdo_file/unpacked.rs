@@ -1,5 +1,4 @@
-//! A jigdo file's whole text, with the pieces of the file that hold it, so that a change in the text can be brought back
-//! into the file.
+//! A jigdo file's whole text, and the pieces of the file that hold it, so that edits of the text can be made in the file.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -9,19 +8,22 @@ use super::Error;
 use super::text::{GZIP_MAGIC, MAX_TEXT, split_plain};
 use super::writer::gzip;
 
-/// A jigdo file's text.
+/// A jigdo file whose text can be edited.
 #[derive(Debug)]
 pub struct Unpacked<'a> {
+    /// The whole text, uncompressed.
     pub text: Cow<'a, str>,
     bytes: &'a [u8],
     /// In order, without gaps.
     pieces: Vec<Piece>,
 }
 
-/// A range of a text, in bytes, and what takes its place.
+/// The replacement of a range of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
+    /// What is replaced, in bytes of the text.
     pub range: Range<usize>,
+    /// What takes its place.
     pub text: String,
 }
 
@@ -36,13 +38,13 @@ struct Piece {
 }
 
 impl<'a> Unpacked<'a> {
-    /// The text of the file that consists of `bytes`.
+    /// Unpacks the file that consists of `bytes`.
     ///
     /// # Errors
     ///
-    /// Compressed data that are corrupt, text that is not UTF-8 or longer than [`MAX_TEXT`].
+    /// Compressed data that are corrupt; a text that is not UTF-8, or longer than [`MAX_TEXT`].
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        // Text that is valid has no gzip member in it.
+        // Valid UTF-8 has no gzip member in it.
         if bytes.len() as u64 <= MAX_TEXT
             && let Ok(text) = std::str::from_utf8(bytes)
         {
@@ -56,9 +58,9 @@ impl<'a> Unpacked<'a> {
             if is_gzip {
                 rest = inflate(rest, &mut text)?;
             } else {
-                let (plain, behind) = split_plain(rest);
+                let (plain, after) = split_plain(rest);
                 text.extend_from_slice(plain);
-                rest = behind;
+                rest = after;
             }
             if text.len() as u64 > MAX_TEXT {
                 return Err(Error::TooLong);
@@ -70,13 +72,13 @@ impl<'a> Unpacked<'a> {
         Ok(Self { text: Cow::Owned(text), bytes, pieces })
     }
 
-    /// The file's bytes after `edits`: ranges of the text with what takes their places, in order, without overlaps. As
-    /// runs of bytes to be written one after the other. Pieces in which nothing changes are the file's own; gzip members
-    /// stay gzip members, and depend on nothing but their text.
+    /// The file's bytes after `edits`, which must be in order and not overlap: runs of bytes to be written one after the
+    /// other. Pieces in which nothing changes keep their bytes. Gzip members stay gzip members; the bytes of a changed
+    /// one depend on its text alone.
     pub fn edited<'e>(&'e self, edits: &'e [Edit]) -> Vec<Cow<'e, [u8]>> {
         let mut out = Vec::new();
         let mut edits = edits.iter().peekable();
-        // Up to where the text has been replaced.
+        // The end of the last range that was replaced.
         let mut done = 0;
         for (number, piece) in self.pieces.iter().enumerate() {
             let end = piece.text.end;
@@ -106,7 +108,7 @@ impl<'a> Unpacked<'a> {
     }
 }
 
-/// Appends what the gzip member at the start of `bytes` holds to `text`; gives what follows the member.
+/// Appends the content of the gzip member at the start of `bytes` to `text`. Returns what follows the member.
 fn inflate<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], Error> {
     let mut decoder = flate2::bufread::GzDecoder::new(bytes);
     let left = (MAX_TEXT + 1).saturating_sub(text.len() as u64);

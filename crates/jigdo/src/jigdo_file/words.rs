@@ -1,8 +1,9 @@
-//! The words of a value, split and quoted as a shell would.
+//! Splits values into words, and quotes words, as a shell does.
 
 /// Why a value cannot be split into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum BadQuoting {
     #[error("the {0} quote is never closed")]
     Open(char),
@@ -13,6 +14,10 @@ pub enum BadQuoting {
 /// Splits `value` at unquoted white space, and ends at an unquoted `#`.
 ///
 /// `'` quotes everything, `"` everything but `\`, and `\` the next character.
+///
+/// # Errors
+///
+/// A quote that is never closed, or a backslash at the end.
 pub fn split(value: &str) -> Result<Vec<String>, BadQuoting> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -30,7 +35,7 @@ pub fn split(value: &str) -> Result<Vec<String>, BadQuoting> {
     Ok(words)
 }
 
-/// Appends to `word` what stands before the closing `quote`.
+/// Appends the text before the closing `quote` to `word`.
 fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), BadQuoting> {
     loop {
         match characters.next().ok_or(BadQuoting::Open(quote))? {
@@ -41,17 +46,17 @@ fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) 
     }
 }
 
-/// Whether [`split`] gives `word` back as it is.
+/// Whether [`split`] returns `word` unchanged.
 fn is_plain(word: &str) -> bool {
     !word.is_empty() && !word.contains([' ', '\t', '#', '"', '\'', '\\'])
 }
 
-/// `word` such that [`split`] gives it back, in single quotes where that needs no more: as jigdo-file quotes.
+/// Quotes `word` so that [`split`] returns it, in single quotes where these suffice, as jigdo-file does.
 pub fn quote_simply(word: &str) -> String {
     if is_plain(word) || word.contains('\'') { quote(word) } else { format!("'{word}'") }
 }
 
-/// `word` such that [`split`] gives it back: as it is if it can be, else in double quotes.
+/// Quotes `word` so that [`split`] returns it: in double quotes, or not at all if it needs none.
 pub fn quote(word: &str) -> String {
     if is_plain(word) {
         return word.to_owned();

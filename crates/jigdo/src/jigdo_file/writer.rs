@@ -1,7 +1,7 @@
-//! Writes jigdo files, in the one way that jigdo-file, jigdo-lite and jigit-mkimage all read.
+//! Writes jigdo files in the one form that jigdo-file, jigdo-lite and jigit-mkimage all read.
 //!
-//! jigit-mkimage wants a certain first line, and an empty line behind the parts, none of which may have 2048 bytes;
-//! jigdo-lite reads `[Image]` line by line with a shell, without unquoting.
+//! jigit-mkimage needs a certain first line, an empty line after the parts, and lines of parts shorter than 2048 bytes.
+//! jigdo-lite reads `[Image]` line by line in a shell, without unquoting.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use super::{Image, Jigdo, Location, Server};
 use crate::base64;
 use crate::{Algorithm, Sum};
 
-/// A line of `[Parts]` must be shorter than this, in bytes, or jigit-mkimage reads it as two.
+/// A line of `[Parts]` must be shorter than this, in bytes. jigit-mkimage reads a longer one as two.
 pub(super) const PART_LINE_LIMIT: usize = 2048;
 
-/// What every jigdo file begins with: jigit-mkimage reads no other.
+/// The beginning of every jigdo file: jigit-mkimage reads no other.
 pub(super) const HEADER: &str =
     "# JigsawDownload\n# See <https://www.einval.com/~steve/software/jigdo/> for details about jigdo\n";
 
@@ -27,6 +27,7 @@ const MAX_INFO: usize = 5000;
 /// What a jigdo file cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum WriteError {
     #[error("{what} {text:?} has a control character, which a jigdo file cannot hold")]
     ControlCharacter { what: &'static str, text: String },
@@ -34,15 +35,15 @@ pub enum WriteError {
     Empty { what: &'static str },
     #[error("{what} {text:?} begins or ends with white space, which a reader would drop")]
     OuterSpace { what: &'static str, text: String },
-    #[error("{what} has {length} characters, but may have {limit} at most")]
+    #[error("{what} has {length} characters, but may have at most {limit}")]
     TooLong { what: &'static str, length: usize, limit: usize },
-    #[error("the line of part {location:?} has {length} bytes, but must have less than {PART_LINE_LIMIT}")]
+    #[error("the line of part {location:?} has {length} bytes, but must have fewer than {PART_LINE_LIMIT}")]
     PartLine { location: String, length: usize },
     #[error(
-        "label {0:?} cannot be told from the rest of its line: it has a colon, an equals sign, white space, a quote, a backslash, # or ["
+        "label {0:?} cannot be told from the rest of its line: it is empty, or has a colon, an equals sign, white space, a quote, a backslash, # or ["
     )]
     Label(String),
-    #[error("path {0:?} has no label, so its colon would make one of it")]
+    #[error("path {0:?} has no label, so what stands before its colon would be taken for one")]
     Unlabelled(String),
     #[error("the [Include] URL {0:?} has a space, which must be written as %20, or a ], which must be %5D")]
     Include(String),
@@ -53,7 +54,7 @@ impl Jigdo {
     ///
     /// # Errors
     ///
-    /// The first thing that the format cannot hold.
+    /// The first value that the format cannot hold.
     pub fn to_text(&self) -> Result<String, WriteError> {
         let mut text = String::from(HEADER);
         if self.version.is_some() || self.generator.is_some() {
@@ -85,9 +86,13 @@ impl Jigdo {
     }
 }
 
-/// `text` as one gzip member that depends on nothing but `text`: no name, no time.
+/// Compresses `text` to one gzip member. The bytes depend on `text` alone: the header has no name and no time.
 ///
-/// Readers look at a jigdo file's content, so its name stays as it is.
+/// A compressed jigdo file keeps its name: readers tell it by its content.
+///
+/// # Errors
+///
+/// None in practice: the output is in memory.
 pub fn gzip(text: &str) -> io::Result<Vec<u8>> {
     let mut encoder =
         flate2::GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), flate2::Compression::best());
@@ -95,7 +100,7 @@ pub fn gzip(text: &str) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Appends the section of `image`, behind an empty line.
+/// Appends an empty line and the section of `image`.
 pub(super) fn push_image(text: &mut String, image: &Image) -> Result<(), WriteError> {
     text.push_str("\n[Image]\n");
     push_entry(text, "Filename", &quote(printable("the image's filename", &image.filename)?));
@@ -114,7 +119,7 @@ pub(super) fn push_image(text: &mut String, image: &Image) -> Result<(), WriteEr
     Ok(())
 }
 
-/// The key of the entry that has a template's sum of this kind.
+/// The key of the entry for a template's sum of this kind.
 pub(super) fn template_sum_key(sum: &Sum) -> String {
     format!("Template-{}Sum", Algorithm::from(sum.checksum()).name())
 }
@@ -125,7 +130,7 @@ fn push_part(text: &mut String, sum: &Sum, location: &Location) -> Result<(), Wr
     Ok(())
 }
 
-/// The key and the value of a part's entry, the value quoted with `quote`.
+/// The key and the value of a part's entry. `quote` quotes the value.
 pub(super) fn part_entry(
     sum: &Sum,
     location: &Location,
@@ -145,9 +150,10 @@ pub(super) fn part_entry(
     if length >= PART_LINE_LIMIT { Err(WriteError::PartLine { location, length }) } else { Ok((key, value)) }
 }
 
-/// The line of `[Servers]` that gives `label` a server.
+/// The line of `[Servers]` for one server of `label`, with its line end.
 ///
 /// # Errors
+///
 /// A label or a URL that a line cannot hold.
 pub fn server_line(label: &str, server: &Server) -> Result<String, WriteError> {
     check_label(label)?;
@@ -156,9 +162,10 @@ pub fn server_line(label: &str, server: &Server) -> Result<String, WriteError> {
     Ok(format!("{label}={url}{option}\n"))
 }
 
-/// The line that includes another jigdo file.
+/// The line that includes another jigdo file, with its line end.
 ///
 /// # Errors
+///
 /// A URL that such a line cannot hold.
 pub fn include_line(url: &str) -> Result<String, WriteError> {
     let url = printable("an [Include] URL", url)?;
@@ -176,7 +183,7 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.write_fmt(line).expect("a String takes every write");
 }
 
-/// `text`, if it has something and nothing that breaks lines.
+/// `text`, unless it is empty or has control characters.
 pub(super) fn printable<'a>(what: &'static str, text: &'a str) -> Result<&'a str, WriteError> {
     if text.is_empty() {
         return Err(WriteError::Empty { what });
@@ -187,12 +194,12 @@ pub(super) fn printable<'a>(what: &'static str, text: &'a str) -> Result<&'a str
     Ok(text)
 }
 
-/// `text`, if readers that trim lines leave it as it is.
+/// `text`, unless readers that trim lines would change it.
 fn trimmed<'a>(what: &'static str, text: &'a str) -> Result<&'a str, WriteError> {
     if text.trim_ascii() == text { Ok(text) } else { Err(WriteError::OuterSpace { what, text: text.to_owned() }) }
 }
 
-/// The value of an entry that readers neither split nor unquote.
+/// The value of an entry that readers neither split nor unquote, which may have at most `limit` characters.
 fn info<'a>(key: &'static str, value: &'a str, limit: usize) -> Result<&'a str, WriteError> {
     let length = value.chars().count();
     if length > limit {
@@ -201,7 +208,11 @@ fn info<'a>(key: &'static str, value: &'a str, limit: usize) -> Result<&'a str, 
     trimmed(key, printable(key, value)?)
 }
 
-/// An error if a line cannot hold this label, or its end cannot be told.
+/// Checks whether a line can hold this label.
+///
+/// # Errors
+///
+/// The label is empty, or has a character that would end it early.
 pub fn check_label(label: &str) -> Result<(), WriteError> {
     let ends_early = |character: char| {
         character.is_whitespace()

@@ -1,20 +1,20 @@
-//! The entries of a description: one a piece of the image, then one for the image.
+//! The entries of a description: one for each area of the image, then one for the image itself.
 //!
-//! The same entries end an `image.tmp`, where a part may also be marked as written already.
+//! An `image.tmp` ends with the same entries. There a part may also be marked as already written.
 
 use std::io::Read;
 
 use super::{Area, DESCRIPTION_HEAD, Description, Error, ImageEntry, MAX_LENGTH, u48, u48_bytes};
 use crate::{Checksum, Rsync64, Sum};
 
-/// The shortest description that other readers take, in bytes, from its id to its second length.
+/// The shortest description that other readers accept, in bytes, from its id to its second length.
 pub const MIN_LENGTH: u64 = 45;
 
-/// The longest description that other readers take, in bytes.
+/// The longest description that other readers accept, in bytes.
 pub const MAX_DESCRIPTION_LENGTH: u64 = 256 << 20;
 
-/// The largest number of areas in one description. They take 56 bytes of memory each; the largest archives have half
-/// as many files.
+/// The largest number of areas in one description. Each takes 56 bytes of memory. The largest archives have half as
+/// many files.
 pub const MAX_AREAS: usize = 4 << 20;
 
 const UNMATCHED: u8 = 2;
@@ -30,22 +30,21 @@ const IMAGE_SHA256: u8 = 8;
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// An area, of which nothing is written yet.
+    /// An area. In an `image.tmp`, a part that has not been written yet.
     Area(Area),
-    /// A part that has been written already. Only in an `image.tmp`.
+    /// A part that has already been written. Only in an `image.tmp`.
     Written(Area),
     /// The image; must come last.
     Image(ImageEntry),
 }
 
-/// Reads entries that take `length` bytes of `input`, and gives each to `take` with the offset where it begins.
+/// Reads the entries in the next `length` bytes of `input`, and passes each to `take` with the offset where it begins.
 ///
-/// `offset` is where `input` stands in its file; errors name offsets in the file.
+/// `offset` is the position of `input` in its file: errors name offsets in the file.
 ///
 /// # Errors
 ///
-/// [`Error::UnknownEntry`], [`Error::Truncated`] if an entry goes on behind the end, and whatever reading and `take`
-/// give.
+/// [`Error::UnknownEntry`], [`Error::Truncated`] if the last entry is cut off, and the errors of `input` and `take`.
 pub fn read_entries(
     input: impl Read,
     offset: u64,
@@ -64,12 +63,12 @@ pub fn read_entries(
 ///
 /// # Errors
 ///
-/// Those of [`read_entries`], and every way in which entries may contradict one another.
+/// Those of [`read_entries`], and an error for each way in which entries can contradict one another.
 pub(super) fn read(input: impl Read, offset: u64, length: u64) -> Result<Description, Error> {
     collect(input, offset, length, |offset| Err(Error::WrittenPart { offset })).map(|(description, _)| description)
 }
 
-/// Collects the entries of an `image.tmp`, and says of each area whether it is a part that has been written.
+/// Collects the entries of an `image.tmp`, and returns for each area whether it is a part that has been written.
 ///
 /// # Errors
 ///
@@ -78,7 +77,7 @@ pub(super) fn read_marked(input: impl Read, offset: u64, length: u64) -> Result<
     collect(input, offset, length, |_| Ok(()))
 }
 
-/// `may_be_written` says, by the offset of its entry, whether a part may be marked as written.
+/// `may_be_written` receives the offset of each entry that is marked as written, and may refuse it.
 fn collect(
     input: impl Read,
     offset: u64,
@@ -138,7 +137,7 @@ pub(super) fn encode(description: &Description) -> Vec<u8> {
     encode_marked(description, |_| false)
 }
 
-/// The same, with the parts marked as written for whose areas, counted from 0, `is_written` holds.
+/// The same, with the parts marked as written for which `is_written` is true. It receives the area's number, from 0.
 pub(super) fn encode_marked(description: &Description, is_written: impl Fn(usize) -> bool) -> Vec<u8> {
     let mut entries = Vec::with_capacity(description.areas.len() * 32 + 64);
     for (number, area) in description.areas.iter().enumerate() {
@@ -146,8 +145,8 @@ pub(super) fn encode_marked(description: &Description, is_written: impl Fn(usize
     }
     let mut image = Vec::with_capacity(64);
     encode_image(&description.image, &mut image);
-    // An empty image has no areas, and with an MD5 its description is shorter than what other readers take: an area
-    // of no bytes makes up for that.
+    // An empty image has no areas, and with an MD5 its description is shorter than other readers accept. An empty area
+    // makes it long enough.
     let length_of = |entries: &[u8], image: &[u8]| DESCRIPTION_HEAD + (entries.len() + image.len()) as u64 + 6;
     if length_of(&entries, &image) < MIN_LENGTH {
         encode_area(&Area::Unmatched { length: 0 }, false, &mut entries);

@@ -1,23 +1,25 @@
 //! Templates: the image as a sequence of areas, with the unmatched data compressed.
 //!
-//! A template is a header of three lines, the unmatched data cut into pieces that are compressed one by one, and a
-//! description of the image. [`Writer`] makes one from areas in image order; [`Template`] reads one from any file
-//! that can seek. All integers in it are little-endian, most of them of 48 bits.
+//! A template has a header of three lines, the unmatched data in pieces that are compressed one by one, and a
+//! description of the image. [`Writer`] makes one from areas in image order. [`Template`] reads one from any input
+//! that can seek. All integers in it are little-endian; most have 48 bits.
 
 pub mod description;
 mod reader;
 mod tmp;
+mod unmatched;
 mod workers;
 mod writer;
 
-pub use reader::{Error, Piece, Template, Unmatched};
+pub use reader::{Error, Piece, Template};
 pub use tmp::Tmp;
+pub use unmatched::Unmatched;
 pub use workers::{Sequential, Workers};
-pub use writer::{Options, WriteError, Writer, most_bytes};
+pub use writer::{Options, WriteError, Writer, longest_template};
 
 use crate::{Rsync64, Sum};
 
-/// The words with which every template begins.
+/// The words that every template begins with.
 pub const MAGIC: &[u8] = b"JigsawDownload template ";
 
 /// The largest length that a template can state, in bytes: its lengths have 48 bits.
@@ -43,7 +45,7 @@ pub enum Area {
 }
 
 impl Area {
-    /// How many bytes of the image it is.
+    /// The area's length, in bytes.
     pub fn length(&self) -> u64 {
         match *self {
             Self::Unmatched { length } | Self::Part { length, .. } => length,
@@ -67,6 +69,7 @@ pub struct ImageEntry {
 pub struct Description {
     /// In image order.
     pub areas: Vec<Area>,
+    /// The image's length and sum.
     pub image: ImageEntry,
 }
 
@@ -76,7 +79,7 @@ impl Description {
         self.areas.iter().filter(|area| matches!(area, Area::Unmatched { .. })).map(Area::length).sum()
     }
 
-    /// Every area with its offset in the image, in bytes.
+    /// Every area with its offset in the image, in bytes, in image order.
     pub fn with_offsets(&self) -> impl Iterator<Item = (u64, &Area)> {
         self.areas.iter().scan(0, |next, area| {
             let offset = *next;
@@ -89,7 +92,7 @@ impl Description {
 /// How pieces of unmatched data are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Compression {
-    /// One zlib stream (RFC 1950) a piece. The command line of old calls it gzip, so it is called that here.
+    /// One zlib stream (RFC 1950) a piece. `jigdo-file`'s options call it gzip, so it has that name here too.
     Gzip,
     /// One bzip2 stream a piece.
     Bzip2,
@@ -121,10 +124,10 @@ impl Compression {
 /// The four bytes that introduce the description.
 const DESCRIPTION_ID: [u8; 4] = *b"DESC";
 
-/// How long the id and the length are that introduce a description, in bytes.
+/// The length of what introduces a description, its id and its length, in bytes.
 const DESCRIPTION_HEAD: u64 = 10;
 
-/// How long the id and the two lengths are that introduce a piece, in bytes.
+/// The length of what introduces a piece, its id and its two lengths, in bytes.
 const PIECE_HEAD: u64 = 16;
 
 /// The six bytes of a 48-bit integer.
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_area_takes_no_more_memory_than_the_limit_on_their_number_reckons_with() {
+    fn an_area_takes_as_much_memory_as_the_limit_on_their_number_assumes() {
         assert_eq!(size_of::<Area>(), 56);
     }
 }

@@ -1,17 +1,17 @@
-//! `image.tmp`, the state of a half-assembled image: the image's bytes, in which parts may still be missing, and behind
-//! them the template's description, in which the parts that are there are marked as written.
+//! `image.tmp`, the state of a half-assembled image: the image's bytes, in which parts may still be missing, followed by
+//! the template's description, in which the parts that are present are marked as written.
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::reader::{Error, locate_description};
 use super::{Area, DESCRIPTION_HEAD, Description, description};
 
-/// What stands behind a half-assembled image's bytes.
+/// What follows the bytes of a half-assembled image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tmp {
     /// As in the template.
     pub description: Description,
-    /// For each area whether it is a part that has been written. Unmatched data are there in any case.
+    /// For each area whether it is a part that has been written. Unmatched data are always present.
     pub written: Vec<bool>,
 }
 
@@ -29,17 +29,17 @@ impl Tmp {
         let entries = description::read_marked(BufReader::new(input), entries, length - DESCRIPTION_HEAD - 6)?;
         let (description, written) = entries;
         if description.image.length != start {
-            return Err(Error::NotBehindImage { offset: start, image: description.image.length });
+            return Err(Error::NotAfterImage { offset: start, image: description.image.length });
         }
         Ok(Self { description, written })
     }
 
-    /// The bytes that stand behind the image's.
+    /// The bytes that follow the image's.
     pub fn to_bytes(&self) -> Vec<u8> {
         description::encode_marked(&self.description, |area| self.written.get(area).copied().unwrap_or(false))
     }
 
-    /// For each area of the template that this [is of](Tmp::is_of), whether it is a part that has been written.
+    /// For each area of the template that this [belongs to](Tmp::is_of), whether it is a part that has been written.
     pub fn written_areas(&self, template: &Description) -> Vec<bool> {
         let ours = self.description.areas.iter().zip(&self.written).filter(|(area, _)| area.length() > 0);
         let mut ours = ours.map(|(_, &written)| written);
@@ -47,8 +47,8 @@ impl Tmp {
         template.areas.iter().map(written).collect()
     }
 
-    /// Whether this is the state of the image that a template describes. Version 1.0 knows neither rsync64 sums nor the
-    /// block length, so these may be missing there; areas of no bytes stand for nothing.
+    /// Whether this is the state of the image that a template describes. Version 1.0 has neither rsync64 sums nor a
+    /// block length, so these may be missing from `template`. Empty areas are ignored.
     pub fn is_of(&self, template: &Description) -> bool {
         let areas = |of: &Description| of.areas.iter().filter(|area| area.length() > 0).copied().collect::<Vec<_>>();
         let (ours, theirs) = (areas(&self.description), areas(template));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_behind_an_image_is_read_back() {
+    fn what_is_written_after_an_image_is_read_back() {
         let file = [&b"\0\0\0xxthree"[..], &tmp().to_bytes()].concat();
         let read = Tmp::read(Cursor::new(file)).unwrap();
         assert_eq!(read, tmp());

@@ -1,15 +1,27 @@
-//! Who does the work of a template that can be done in parallel. This crate starts no threads: callers bring theirs.
+//! How the compression of a template is spread over threads. This crate starts none: callers bring theirs.
 
 use std::sync::OnceLock;
 
-/// Does pieces of work that do not depend on each other, in any order, in as many threads as it likes.
+/// Runs tasks that do not depend on each other, in any order and on any number of threads.
 ///
-/// With rayon, `run` is `(0..count).into_par_iter().for_each(work)`.
+/// With rayon:
+///
+/// ```
+/// use rayon::prelude::*;
+///
+/// struct Rayon;
+///
+/// impl jigdo::template::Workers for Rayon {
+///     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+///         (0..count).into_par_iter().for_each(work);
+///     }
+/// }
+/// ```
 pub trait Workers {
-    /// Calls `work` once with each number below `count`, and returns when all calls have returned.
+    /// Calls `work` once with each number below `count`. Returns after all these calls have returned.
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
 
-    /// The results of `work` for each of `items`, in their order.
+    /// Calls `work` with each of `items` through [`Workers::run`], and returns the results in the order of the items.
     fn map<'a, T: Sync, R: Send + Sync>(&self, items: &'a [T], work: impl Fn(&'a T) -> R + Sync) -> Vec<R>
     where
         Self: Sized,
@@ -23,7 +35,7 @@ pub trait Workers {
     }
 }
 
-/// The calling thread.
+/// Runs all tasks in the calling thread, one after the other.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sequential;
 

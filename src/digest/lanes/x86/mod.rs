@@ -1,7 +1,7 @@
 //! The vectors of x86-64: AVX-512 (F, BW and VL), in registers of 16, 32 and 64 bytes, and AVX2.
 //!
-//! Every operation here needs these features: the types are only used in functions that are compiled for them, and
-//! those are only called where the processor has them.
+//! Every operation here needs these features. The types are only used in functions that are compiled for them, and those
+//! are only called where the processor has them.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -12,7 +12,7 @@ use rows::*;
 
 mod rows;
 
-/// A kernel that is compiled for the features of a processor: `None` where they are missing. `Words` is its state.
+/// A kernel that is compiled for certain features of the processor; `None` if this one lacks them. `Words` is its state.
 macro_rules! kernel {
     (avx512 $lanes:expr, $run:expr) => {
         kernel!(@features "avx512f,avx512bw,avx512vl", $lanes, $run,
@@ -37,12 +37,12 @@ macro_rules! kernel {
 }
 pub(in crate::digest) use kernel;
 
-/// Those of the `sets` of kernels that lack none.
+/// The `sets` of kernels of which none is `None`.
 pub(in crate::digest) fn complete<W>(sets: Vec<Vec<Option<Kernel<W>>>>) -> Vec<Vec<Kernel<W>>> {
     sets.into_iter().filter_map(|set| set.into_iter().collect()).collect()
 }
 
-/// What all vectors have: how they are made, and where they go.
+/// The constructors, loads and stores of a vector type.
 macro_rules! words {
     ($lanes:literal $word:ident $signed:ident, $splat:ident $load:ident $store:ident $four_words:ident) => {
         type Word = $word;
@@ -71,7 +71,7 @@ macro_rules! words {
         }
         #[inline(always)]
         unsafe fn four_words(data: &[*const u8], offset: usize) -> [Self; 4] {
-            // SAFETY: the caller says that the data can be read, and has the features.
+            // SAFETY: the caller guarantees that the data can be read, and has the features.
             let [a, b, c, d] = unsafe { $four_words(data, offset) };
             [Self(a), Self(b), Self(c), Self(d)]
         }
@@ -89,7 +89,7 @@ macro_rules! operations {
     };
 }
 
-/// Methods that move bits by as many places as `$count` makes a vector of.
+/// Methods that move bits by a number of places, of which `$count` makes a vector.
 macro_rules! moves {
     ($($name:ident $operation:ident $count:ident;)*) => {
         $(#[inline(always)]
@@ -100,7 +100,7 @@ macro_rules! moves {
     };
 }
 
-/// Which byte of sixteen goes where when the bytes of each word of four are swapped, or of each word of eight.
+/// The order of sixteen bytes after those of each word of four bytes are swapped, and of each word of eight.
 const SWAP: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
 const SWAP_LONG: [u8; 16] = [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8];
 
@@ -123,7 +123,7 @@ swaps! {
     swap_long_in_256 SWAP_LONG __m256i _mm256_shuffle_epi8 _mm256_broadcastsi128_si256;
 }
 
-/// The same vector for the processor, any for the compiler.
+/// Return the same vector, of which the compiler knows nothing.
 macro_rules! opaques {
     ($($name:ident $features:literal $register:ident $class:ident;)*) => {
         $(#[inline]
@@ -181,7 +181,7 @@ macro_rules! avx512 {
     };
 }
 
-/// A vector type of AVX2, which composes what AVX-512 has one operation for.
+/// A vector type of AVX2, which composes several operations where AVX-512 has one.
 macro_rules! avx2 {
     (
         $(#[$doc:meta])* $name:ident: $lanes:literal $word:ident $signed:ident,

@@ -1,11 +1,11 @@
-//! From rows to columns: each lane's next four words, as vectors that have one word of each lane.
+//! Transposes rows to columns: turns each lane's next four words into vectors that have one word of each lane.
 //!
-//! A register's quarters, of sixteen bytes each, are loaded from lanes that are some lanes apart, so that exchanging
-//! words within quarters is all that is left to do.
+//! The quarters of a register, of sixteen bytes each, are loaded from lanes at a fixed distance, so that the words only
+//! have to be exchanged within quarters.
 
 use std::arch::x86_64::*;
 
-/// Sixteen bytes of one lane: there is none that it could be `_apart` from.
+/// Sixteen bytes of one lane. `_apart` is only there for the same signature as [`row_256`].
 ///
 /// # Safety
 /// They can be read.
@@ -43,7 +43,7 @@ unsafe fn row_512(data: &[*const u8], lane: usize, apart: usize, offset: usize) 
     }
 }
 
-/// Functions that give four words of 32 bits of each lane.
+/// Functions that return four words of 32 bits of each lane.
 macro_rules! four_words {
     ($($name:ident $features:literal $register:ident $row:ident, $low:ident $high:ident $low_pair:ident $high_pair:ident;)*) => {
         $(/// # Safety
@@ -70,7 +70,7 @@ four_words! {
         _mm_unpacklo_epi32 _mm_unpackhi_epi32 _mm_unpacklo_epi64 _mm_unpackhi_epi64;
 }
 
-/// Functions that give four words of 64 bits of each lane.
+/// Functions that return four words of 64 bits of each lane.
 macro_rules! four_long_words {
     ($($name:ident $features:literal $register:ident $row:ident, $low:ident $high:ident;)*) => {
         $(/// # Safety
