@@ -66,19 +66,19 @@ fn every_line_has_a_time_a_level_and_who_says_it() {
     };
     assert!(left_out.contains("not UTF-8"), "{left_out}");
     assert!(mirrors.starts_with("mirrors: 1 files, "), "{mirrors}");
-    assert!(image.ends_with("img/one.iso: 94.34 % matched, 1 parts") || image.contains("img/one.iso: "), "{image}");
+    assert!(image.contains("img/one.iso: ") && image.contains("1 parts"), "{image}");
     assert!(ran.out.starts_with("image"), "results are on standard output: {}", ran.out);
 }
 
 #[test]
 fn errors_of_a_command_are_lines_of_the_log_and_those_of_manifests_begin_with_their_place() {
     let place = place();
-    fs::remove_dir_all(place.path("a")).unwrap();
-    let ran = publish(&place, None, &[]).with(2);
+    place.write("blocked", b"");
+    let ran = publish(&place, None, &["--index", "blocked/index.sqlite"]).with(3);
     let (level, target, message) = parts(ran.err.lines().last().unwrap());
     assert_eq!((level, target), ("ERROR", "jigpress"));
-    assert!(message.contains("mirror \"A\"") && message.contains("No such file"), "{message}");
-    assert_eq!(message.matches("No such file").count(), 1, "a cause is named once: {message}");
+    assert!(message.starts_with("index blocked/index.sqlite: cannot create its directory: "), "{message}");
+    assert_eq!(message.matches("(os error ").count(), 1, "a cause is named once: {message}");
 
     place.write("release.yaml", RELEASE.replace("output: out", "output: out, levle: 3").as_bytes());
     let ran = publish(&place, None, &[]).with(2);
@@ -149,8 +149,8 @@ fn warnings_are_said_with_quiet_and_nothing_if_the_log_is_off() {
     let off = publish(&place, Some("off"), &[]).with(0);
     assert_eq!(off.err, "");
     assert!(off.out.starts_with("image"), "{}", off.out);
-    fs::remove_dir_all(place.path("a")).unwrap();
-    let failed = publish(&place, Some("off"), &[]).with(2);
+    place.write("blocked", b"");
+    let failed = publish(&place, Some("off"), &["--index", "blocked/index.sqlite"]).with(3);
     assert_eq!(levels(&failed), ["ERROR"], "why a run fails is said in any case");
 }
 
