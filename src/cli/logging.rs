@@ -100,7 +100,8 @@ fn targets(text: &str) -> Result<Targets, String> {
     };
     for directive in text.split(',').map(str::trim) {
         let is_known = directive.contains('=') || directive.starts_with(PROGRAM);
-        if !is_known && directive.parse::<LevelFilter>().is_err() {
+        // An empty text would be a level, too.
+        if !is_known && (directive.is_empty() || directive.parse::<LevelFilter>().is_err()) {
             return Err(wrong(&format!("\"{directive}\" is no level")));
         }
     }

@@ -227,3 +227,75 @@ impl JobsArgs {
         builder.num_threads(count).build().map_err(failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use jigdo::{jigdo_file, template};
+
+    use super::*;
+    use crate::{assemble, make, mirror, output, servers, set, snapshot};
+
+    fn cause() -> io::Error {
+        io::Error::other("the cause")
+    }
+
+    fn path() -> PathBuf {
+        PathBuf::from("some/file")
+    }
+
+    /// An error of each type that can have an error of the system as its cause.
+    fn errors() -> Vec<Box<dyn Error>> {
+        let (path, offset) = (path(), 0);
+        vec![
+            Box::new(jigdo_file::Error::Io { line: 1, source: cause() }),
+            Box::new(jigdo_file::Error::Corrupt { line: 1, source: cause() }),
+            Box::new(template::Error::Io(cause())),
+            Box::new(output::Error::Write { path: path.clone(), source: cause() }),
+            Box::new(make::Error::Image { path: path.clone(), source: cause() }),
+            Box::new(mirror::Error::Root { label: "A".into(), path: path.clone(), source: cause() }),
+            Box::new(mirror::Error::Directory { path: path.clone(), source: cause() }),
+            Box::new(mirror::FileError::Io { path: path.clone(), source: Arc::new(cause()) }),
+            Box::new(set::Error::Io { path: path.clone(), source: cause() }),
+            Box::new(set::Error::Template { path: path.clone(), source: template::Error::Io(cause()) }),
+            Box::new(assemble::Error::Unmatched { offset, source: cause() }),
+            Box::new(assemble::Error::Write { path: path.clone(), offset, source: cause() }),
+            Box::new(assemble::Error::ReadBack { path: path.clone(), offset, source: cause() }),
+            Box::new(assemble::Error::Stream { offset, source: cause() }),
+            Box::new(assemble::Error::Output { path: path.clone(), source: cause() }),
+            Box::new(assemble::Error::NotATmp { path: path.clone(), source: template::Error::Io(cause()) }),
+            Box::new(assemble::Error::Memory(cause())),
+            Box::new(assemble::Reason::Io(cause())),
+            Box::new(snapshot::Error::Read { path: path.clone(), source: cause() }),
+            Box::new(snapshot::Error::Mirror { path: path.clone(), source: cause() }),
+            Box::new(snapshot::Error::Link { source_path: path.clone(), path: path.clone(), source: cause() }),
+            Box::new(servers::FindError::Io { path: path.clone(), source: cause() }),
+            Box::new(servers::FileError::Read(cause())),
+            Box::new(inspect::Error::Open { path: path.clone(), source: cause() }),
+            Box::new(inspect::Error::Output(cause())),
+        ]
+    }
+
+    #[test]
+    fn errors_have_their_cause_and_name_it_once() {
+        for error in errors() {
+            let cause = error.source().unwrap_or_else(|| panic!("{error:?} has no cause"));
+            assert!(cause.to_string().contains("the cause"), "{cause:?}");
+            assert_eq!(with_causes(&*error).matches("the cause").count(), 1, "{error}");
+            assert_eq!(with_causes(&*error), error.to_string());
+        }
+    }
+
+    #[test]
+    fn a_cause_that_an_error_does_not_name_is_added() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("it failed")]
+        struct Failed(#[source] io::Error);
+
+        assert_eq!(with_causes(&Failed(cause())), "it failed: the cause");
+    }
+}

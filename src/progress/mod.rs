@@ -137,7 +137,7 @@ impl<'a> Task<'a> {
 
     fn start(progress: &'a dyn Progress, task: Begin<'_>, parent: Option<Arc<dyn Meter + 'a>>) -> Self {
         let Begin { kind, name, total, .. } = task;
-        tracing::debug!(kind, name, total, "task begins");
+        tracing::trace!(kind, name, total, "task begins");
         Self {
             kind,
             begun: Instant::now(),

@@ -26,7 +26,10 @@ pub fn sign(file: &Path, command: Option<&str>, stale: &mut Vec<PathBuf>, failur
     let before: Vec<_> = signatures(file).into_iter().map(|path| (stamp(&path), path)).collect();
     if let Some(command) = command {
         // As find and xargs do it: the file is an argument, so that nothing in its name is taken for a command.
-        let status = Command::new("sh").arg("-c").arg(command).arg("jigpress").arg(file).status();
+        // Standard output is for results.
+        let mut sign = Command::new("sh");
+        sign.arg("-c").arg(command).arg("jigpress").arg(file).stdout(std::io::stderr());
+        let status = sign.status();
         let failed = match status {
             Ok(status) if status.success() => None,
             Ok(status) => Some(status.to_string()),

@@ -36,7 +36,7 @@ impl Columns {
             100.. => (34, 30),
             75.. => (24, 14),
             60.. => (20, 8),
-            40.. => (14, 0),
+            40.. => (16, 0),
             _ => (width / 3, 0),
         };
         Self { name, bar, all: width.saturating_sub(1) }
@@ -60,12 +60,20 @@ fn cut(text: &str, width: usize) -> String {
     truncate_str(text.trim_end(), width, "…").into_owned()
 }
 
+/// The end of a name, which tells images of a release apart, if there is no room for all of it.
+fn tail(name: &str, width: usize) -> String {
+    match name.chars().count().saturating_sub(width) {
+        0 => name.to_owned(),
+        more => std::iter::once('…').chain(name.chars().skip(more + 1)).collect(),
+    }
+}
+
 impl Row {
     fn line(&self, columns: &Columns) -> String {
         let indent = if self.is_child { "    " } else { "  " };
         // Children have a name that is shorter by what they are moved to the right.
         let room = (columns.name + 2).saturating_sub(indent.len());
-        let mut line = format!("{indent}{}", pad_str(&self.title(), room, Alignment::Left, Some("…")));
+        let mut line = format!("{indent}{}", pad_str(&tail(&self.title(), room), room, Alignment::Left, None));
         let bar = self.bar(columns.bar);
         let left = self.left().map(|left| format!("{} left", time(left)));
         let speed = self.speed().map(|speed| format!("{}/s", Binary(speed)));
@@ -110,9 +118,10 @@ impl Row {
         }
     }
 
-    /// What is done of it in a second.
+    /// What is done of it in a second. Nothing is once all is read, and what is left is to prove and to publish it.
     fn speed(&self) -> Option<u64> {
-        let is_known = self.elapsed >= SETTLED && self.done > 0;
+        let is_at_end = self.share().is_some_and(|share| share >= 1.0);
+        let is_known = self.elapsed >= SETTLED && self.done > 0 && !is_at_end;
         is_known.then(|| (self.done as f64 / self.elapsed.as_secs_f64()) as u64)
     }
 
@@ -188,10 +197,10 @@ mod tests {
             first(80),
             format!("  3 of 40 images{}  ━━━╸{}   25 %  5m 00s left  102.40 MiB/s", " ".repeat(10), " ".repeat(10))
         );
-        assert_eq!(first(40), "  3 of 40 images   25 %  5m 00s left");
+        assert_eq!(first(40), "  3 of 40 images     25 %  5m 00s left");
         let images = frame(&rows(), 80, 24);
         assert_eq!(images[1], format!("    a{}  ━━━━━━╸{}   46 %  100.00 MiB/s", " ".repeat(21), " ".repeat(7)));
-        assert!(images[2].starts_with("    debian-13.1.0-amd64-w…  ━"), "{}", images[2]);
+        assert!(images[2].starts_with("    …y-long-name-DVD-1.iso  ━"), "{}", images[2]);
     }
 
     #[test]
