@@ -65,9 +65,12 @@ impl Mapped {
         Ok(Self { path: path.to_owned(), file: Some(file), stamp, is_sparse, map, present })
     }
 
-    /// The same without an open file, of which a process may not have many. A sparse one stays open.
+    /// The same without an open file, of which a process may not have many. A long sparse one stays open, so that its
+    /// holes are not read.
     pub fn closed(self) -> Self {
-        let file = self.file.filter(|_| self.is_sparse);
+        /// Reading the holes of a shorter file costs little, and there may be thousands of those, in bytes.
+        const SHORT: u64 = 1 << 20;
+        let file = self.file.filter(|_| self.is_sparse && self.stamp.size > SHORT);
         Self { file, ..self }
     }
 

@@ -107,7 +107,7 @@ impl PartSums for SelectionSums<'_> {
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         self.expect(parts);
         let files = self.files(parts);
-        self.catalogue.attend(&files);
+        self.catalogue.wait_idle(&files);
         let sums = self.catalogue.sums(&files, self.progress);
         // What went wrong with a file was reported as a warning; it is left out.
         sums.into_iter().map(|sums| sums.ok()?.part(self.checksum)).collect()
