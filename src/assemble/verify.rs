@@ -11,9 +11,8 @@ use super::Error;
 use super::fill::Visit;
 use super::output::Output;
 use super::part::Part;
-use super::pass::pass;
+use super::pass::{Shared, pass};
 use super::plan::{Plan, What};
-use super::run::with_summing;
 use crate::progress::{Event, Progress};
 
 /// How much unmatched data are compared at a time, in bytes.
@@ -71,7 +70,8 @@ pub fn verify_image<R: Read + Seek + Send>(
     progress.report(Event::BatchStarted { bytes: length });
     progress.report(Event::ImageStarted { image: 0, name: &name, bytes: length });
     let image = Output::Image { path: path.to_owned(), file };
-    let passed = with_summing(1, progress, |shared| pass(0, &mut plan, template, &image, Visit::Back, shared))?;
+    let shared = Shared::new(1, progress).map_err(Error::Threads)?;
+    let passed = pass(0, &mut plan, template, &image, Visit::Back, &shared)?;
     verified.found_sum = passed.image;
     let wrong_part = |&area: &usize| {
         let area = &plan.areas[area];
