@@ -318,7 +318,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // Whoever gives up early drops his stream without its sum.
+        // Work that fails drops its streams without their sums.
         if !self.has_ended {
             self.engine.lock().close(self.algorithm, self.number);
         }

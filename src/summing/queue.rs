@@ -266,7 +266,7 @@ impl Piece {
 /// Everything that waits, by the algorithm that is to be computed in lanes.
 pub struct Queues {
     threads: usize,
-    /// How many tasks the pool has, waiting or at work.
+    /// How many tasks the pool has, waiting or running.
     pub tasks: usize,
     queues: BTreeMap<Algorithm, Queue>,
     /// For the next stream, or the next batch of requests.
