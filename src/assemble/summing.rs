@@ -107,15 +107,19 @@ impl<'a> ImageSums<'a> {
 
     /// Compares the first pending parts, up to one whose sum is not known yet.
     fn compare_known(&mut self) {
-        while let Some((area, found)) = self.pending.front().and_then(|(area, ticket)| {
-            let sums = ticket.sums()?;
-            Some((*area, self.sum(sums.as_ref().expect("bytes in memory can be read")[0].concat())))
-        }) {
+        while let Some((area, found)) = self.first_known() {
             self.pending.pop_front();
             if self.expected[area].is_some_and(|expected| expected != found) {
                 self.wrong.push(WrongSum { area, found });
             }
         }
+    }
+
+    /// The first pending part's area and sum, if the sum is known.
+    fn first_known(&self) -> Option<(usize, Sum)> {
+        let (area, ticket) = self.pending.front()?;
+        let sums = ticket.sums()?.as_ref().expect("bytes in memory can be read");
+        Some((*area, self.sum(sums[0].concat())))
     }
 
     fn sum(&self, bytes: Vec<u8>) -> Sum {
