@@ -45,9 +45,16 @@ pub enum Error {
     Unstable,
     #[error("there is no memory: {0}")]
     Memory(#[source] io::Error),
+    #[error("cannot start threads: {0}; ask for fewer, or raise the limit of processes (ulimit -u)")]
+    Threads(#[source] io::Error),
 }
 
 impl Error {
+    /// That threads could not be started.
+    pub(super) fn threads(error: &io::Error) -> Self {
+        Self::Threads(io::Error::new(error.kind(), error.to_string()))
+    }
+
     /// Whether the place to write to is at fault.
     pub fn is_of_output(&self) -> bool {
         matches!(self, Self::Write { .. } | Self::Stream { .. } | Self::Output { .. } | Self::Locked { .. })

@@ -82,7 +82,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         Self { plan, output, unmatched, visit, area: 0, done: 0, from: From::Gap, refused: Vec::new() }
     }
 
-    /// Fills an empty window, as far as anything follows. `false` if nothing does.
+    /// Fills an empty window with what comes next. `false` if nothing does.
     pub fn fill(&mut self, window: &mut Window) -> Result<bool, Error> {
         while window.room() > 0 && self.begin() {
             self.take(window)?;
@@ -101,7 +101,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         self.refused
     }
 
-    /// Goes to the area whose bytes come next, and sees where they are from; `false` at the end.
+    /// Goes to the area whose bytes come next, and finds out where they are from; `false` at the end.
     fn begin(&mut self) -> bool {
         if self.done > 0 {
             return true;

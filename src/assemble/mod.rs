@@ -1,12 +1,12 @@
 //! Puts images together again: unmatched data from their templates, parts from wherever sources find them.
 //!
 //! [`assemble_all`] carries out [`Order`]s: a template, the [`source`]s to ask for its parts, and where the image goes.
-//! Every part is compared with its sum on its way into the image, and the image with its own at the end; where a file
-//! is not the part that it should be, the next place is tried, and then the next source. Half-assembled images are kept
-//! and gone on with in jigdo's own format.
+//! Every part is compared with its sum on its way into the image, and the image with its own sum at the end. If a file is
+//! not the part that it should be, the next place is tried, and then the next source. Half-assembled images are kept and
+//! resumed in jigdo's own format.
 //!
-//! What `jigdo-file make-image` does, for example: files that are given by name are parts by what they contain, and what
-//! they lack is left to a later run.
+//! For example, what `jigdo-file make-image` does: the content of the named files decides which parts they are, and parts
+//! that they lack are left to a later run.
 //!
 //! ```no_run
 //! use std::fs::File;
@@ -33,7 +33,7 @@
 //!     &Silent,
 //! )?;
 //! println!("{} of {} files found, {} unusable", report.found, report.needed, unusable.len());
-//! // Complete: disc.iso. Not so, and something was found, now or before: disc.iso.tmp.
+//! // Complete: disc.iso. Incomplete, and something was found, now or before: disc.iso.tmp.
 //! assert_eq!(report.is_complete, report.missing.is_empty());
 //! # Ok(())
 //! # }

@@ -1,4 +1,4 @@
-//! One pass over an image: windows are filled, and while one thread goes on with that, others sum and write them.
+//! One pass over an image: one thread fills windows, while others sum and write those that are full.
 
 use std::io::{Read, Seek};
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use super::fill::{Filler, Refused, Visit};
 use super::output::Output;
 use super::part::Reason;
 use super::plan::{Plan, What};
-use super::summing::{Summed, Summing};
-use super::window::Pool;
+use super::summing::{ImageSums, Summed};
+use super::window::{Pool, Windows};
 use crate::progress::{Progress, Task};
+use crate::summing::Engine;
 
 /// What all images in work share.
 pub(super) struct Shared<'a> {
-    pub summing: Summing,
+    pub engine: Engine,
     pub pool: Arc<Pool>,
     pub progress: &'a dyn Progress,
 }
 
-/// What came of a pass.
+/// The result of a pass.
 pub(super) struct Passed {
     /// The sum of the image, if all of it was looked at.
     pub image: Option<Sum>,
@@ -33,7 +34,7 @@ pub(super) struct Passed {
     pub wrong: Vec<usize>,
 }
 
-/// Goes over the image that `task` reports, and settles in `plan` what was written.
+/// Makes a pass over the image whose work `task` reports, and records in `plan` what was written.
 pub(super) fn pass<R: Read + Seek>(
     task: &Task<'_>,
     plan: &mut Plan,
@@ -47,20 +48,21 @@ pub(super) fn pass<R: Read + Seek>(
         What::Unmatched => None,
     });
     let with_image = visit != Visit::Needed;
-    let sums = shared.summing.open(plan.image.sum.checksum(), expected.collect(), with_image);
+    let mut sums = ImageSums::new(&shared.engine, plan.image.sum.checksum(), expected.collect(), with_image);
+    let next = Windows::new(&shared.pool);
     let mut filler = Filler::new(plan, output, template.unmatched(), visit);
     std::thread::scope(|threads| {
         let (to_write, windows) = sync_channel::<Arc<_>>(1);
         let writer = threads.spawn(move || windows.into_iter().try_for_each(|window| output.write(&window)));
         loop {
-            let mut window = shared.pool.window().map_err(Error::Memory)?;
+            let mut window = next.next().map_err(Error::Memory)?;
             if !filler.fill(&mut window)? {
                 break;
             }
             let offset = window.segments.last().map_or(0, |segment| segment.offset + segment.at.len() as u64);
             let window = Arc::new(window);
-            sums.push(Arc::clone(&window));
-            // A writer that has failed takes no more.
+            sums.push(&window);
+            // A writer that has failed accepts no more.
             if to_write.send(window).is_err() {
                 break;
             }

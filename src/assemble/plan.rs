@@ -120,14 +120,14 @@ impl Plan {
         self.areas.iter().map(is_written).collect()
     }
 
-    /// Takes a place off those where a part may be.
+    /// Removes a place from those where a part may be.
     pub fn strike(&mut self, number: usize, place: &Place) {
         self.parts[number].places.retain(|known| known != place);
     }
 
-    /// Settles what was taken: it is written where its sum was right, and still needed where not. Areas whose sums were
-    /// wrong are given by their places. Gives for each of these where the bytes had been taken from; `None` if they
-    /// were in the output already.
+    /// Settles what was taken: it is written if its sum was right, and still needed if not. `wrong` has the places of the
+    /// areas whose sums were wrong. Returns for each of these where the bytes were taken from; `None` if they were in the
+    /// output already.
     pub fn settle(&mut self, wrong: &[usize]) -> Vec<(usize, Option<Place>)> {
         let mut refused = Vec::new();
         for &place in wrong {

@@ -14,12 +14,12 @@ use super::Error;
 use super::part::Part;
 use super::pass::Shared;
 use super::source::Source;
-use super::summing::Summing;
 use super::window::Pool;
 use super::work::{Report, Work};
 use crate::progress::{Begin, Progress, Task};
+use crate::summing::Engine;
 
-/// How many images are in work at once: as many as their sums have lanes.
+/// How many images are in work at once: as many as there are lanes for their sums.
 const AT_ONCE: usize = 16;
 
 /// What to assemble, from what, and where to.
@@ -34,8 +34,8 @@ pub struct Order<'a, R> {
 
 /// Where an image goes.
 pub enum Destination<'a> {
-    /// Into a file, which has this name only when it is complete, and then takes the place of another one. A
-    /// half-assembled image beside it, of the same name and `.tmp`, is gone on with, whether we or jigdo-file left it.
+    /// Into a file, which gets this name only when it is complete, and then replaces another one. A half-assembled image
+    /// beside it, of the same name and `.tmp`, is resumed, whether we or jigdo-file left it.
     File {
         path: PathBuf,
         /// Whether long runs of zeros become holes.
@@ -44,26 +44,24 @@ pub enum Destination<'a> {
     },
     /// To a program or a pipe, and nothing of it unless all parts are there and right.
     Stream(&'a mut (dyn Write + Send)),
-    /// Nowhere: the sums of its parts are looked at.
-    Nowhere,
 }
 
 /// What is done about an image whose parts are not all there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incomplete {
-    /// Nothing more than to say which parts are missing.
+    /// Nothing more than reporting which parts are missing.
     Discard,
-    /// The sums of all other parts are looked at, so that what is wrong is known to be missing too.
+    /// All other parts are summed, so that wrong ones are reported as missing too.
     CheckAll,
-    /// What is there is left half-assembled beside the image's name, with `.tmp` behind that, for a later run or for
-    /// jigdo-file to go on with.
+    /// What is there is left half-assembled beside the image's name, with `.tmp` after it, for a later run or for
+    /// jigdo-file to resume.
     Keep,
 }
 
 /// Carries out `orders`. Parts that an image's own sources do not have are looked for in `shared` ones, for all images
-/// at once. Gives what came of each order.
+/// at once. Returns the result of each order.
 ///
-/// The sums of images are found out on `threads` threads, beside those that read and write.
+/// `threads` threads compute sums, beside those that read and write.
 pub fn assemble_all<R: Read + Seek + Send>(
     orders: Vec<Order<'_, R>>,
     shared: &[&dyn Source],
@@ -157,7 +155,7 @@ impl<'a> Tasks<'a> {
     }
 }
 
-/// Makes a pass over each image. Gives what came of those that are done; the others are `left`.
+/// Makes a pass over each image. Returns the results of those that are done; the others are `left`.
 fn advance<'a, R: Read + Seek + Send>(
     works: Vec<Work<'a, R>>,
     sources: &[&dyn Source],
@@ -168,60 +166,51 @@ fn advance<'a, R: Read + Seek + Send>(
     let at_once = works.len().min(AT_ONCE);
     let threads =
         sum_threads(threads, at_once, works.iter().any(|work| work.plan.image.sum.checksum() == Checksum::Sha256));
+    let shared = match Shared::new(threads, progress) {
+        Ok(shared) => shared,
+        Err(error) => {
+            let failed = |work: Work<'_, R>| (work.number, Err(Error::threads(&error)));
+            return works.into_iter().map(failed).collect();
+        }
+    };
     let waiting = Mutex::new(works.into_iter());
     let next = || waiting.lock().next();
-    with_summing(threads, progress, |shared| {
-        let drive = || {
-            let mut done = Vec::new();
-            while let Some(work) = next() {
-                let image = work.number;
-                let task = tasks.take(&work);
-                let result = match step(work, sources, shared, &task) {
-                    Ok(Step::Left(work)) => {
-                        tasks.between_passes.lock().insert(image, task);
-                        left.lock().push(*work);
-                        continue;
-                    }
-                    Ok(Step::Done(report)) => Ok(*report),
-                    Err(error) => Err(error),
-                };
-                task.end(&summary(&result));
-                done.push((image, result));
-            }
-            done
-        };
-        std::thread::scope(|scope| {
-            let drivers: Vec<_> = (0..at_once).map(|_| scope.spawn(drive)).collect();
-            drivers.into_iter().flat_map(|driver| driver.join().expect("the work on an image does not panic")).collect()
-        })
+    let drive = || {
+        let mut done = Vec::new();
+        while let Some(work) = next() {
+            let image = work.number;
+            let task = tasks.take(&work);
+            let result = match step(work, sources, &shared, &task) {
+                Ok(Step::Left(work)) => {
+                    tasks.between_passes.lock().insert(image, task);
+                    left.lock().push(*work);
+                    continue;
+                }
+                Ok(Step::Done(report)) => Ok(*report),
+                Err(error) => Err(error),
+            };
+            task.end(&summary(&result));
+            done.push((image, result));
+        }
+        done
+    };
+    std::thread::scope(|scope| {
+        let drivers: Vec<_> = (0..at_once).map(|_| scope.spawn(drive)).collect();
+        drivers.into_iter().flat_map(|driver| driver.join().expect("the work on an image does not panic")).collect()
     })
 }
 
-/// How many threads sum. A core takes sixteen chains of MD5 in the time of one: those of eight images, and of the parts
-/// that are in work in each. Chains of SHA-256 take the longer, the more there are.
+/// How many threads compute sums. A core advances sixteen chains of MD5 in the time of one: those of eight images, and of
+/// one part in each. Chains of SHA-256 take longer, the more there are.
 fn sum_threads(threads: usize, images: usize, with_sha256: bool) -> usize {
     let most = if with_sha256 { images } else { images.div_ceil(AT_ONCE / 2) };
     threads.clamp(1, most.max(1))
 }
 
-/// Does work while so many threads sum.
-pub(super) fn with_summing<T>(threads: usize, progress: &dyn Progress, work: impl FnOnce(&Shared<'_>) -> T) -> T {
-    let shared = Shared { summing: Summing::new(threads), pool: Arc::new(Pool::default()), progress };
-    std::thread::scope(|scope| {
-        let _end = EndOfSumming(&shared.summing);
-        for _ in 0..threads {
-            scope.spawn(|| shared.summing.work());
-        }
-        work(&shared)
-    })
-}
-
-/// Lets the threads that sum return, whatever ends the work.
-struct EndOfSumming<'a>(&'a Summing);
-
-impl Drop for EndOfSumming<'_> {
-    fn drop(&mut self) {
-        self.0.end();
+impl<'a> Shared<'a> {
+    /// What images share whose sums are computed by this many threads.
+    pub fn new(threads: usize, progress: &'a dyn Progress) -> std::io::Result<Self> {
+        Ok(Self { engine: Engine::with_own_threads(threads)?, pool: Arc::new(Pool::default()), progress })
     }
 }
 

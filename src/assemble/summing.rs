@@ -1,61 +1,34 @@
-//! The sums of all images in work and of their parts, side by side.
+//! The sums of one image and of its parts, while its windows pass by.
 //!
-//! An image's own sum is a chain from its first byte to its last, and each part's sum is one; but a thread can advance
-//! many chains at the speed of one. So images give their windows, in order, and go on; a thread takes a window of each
-//! into their sums and into those of the parts in them, all in one go, as soon as all images have one, or one of them
-//! cannot go on before.
+//! The image is one stream, as is every part that goes on in another window; a part that is in one window as a whole is a
+//! request. The [`Engine`] sums all of them side by side, those of all images together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jigdo::{Algorithm, Checksum, Sum};
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::window::{Origin, Segment, Window};
-use crate::digest::{self, Hasher};
+use crate::digest::Hasher;
+use crate::summing::{Engine, Request, Source, Stream, Ticket};
 
-/// How many windows of an image may wait to be summed.
-const MOST_WAITING: usize = 2;
-
-/// The sums of all images in work.
-pub(super) struct Summing {
-    /// How many threads sum.
-    threads: usize,
-    state: Mutex<Images>,
-    /// Some windows are due.
-    due: Condvar,
-}
-
-#[derive(Default)]
-struct Images {
-    open: BTreeMap<usize, Open>,
-    next_number: usize,
-    is_over: bool,
-}
-
-/// An image in work.
-struct Open {
-    /// `None` while a thread has them.
-    sums: Option<Sums>,
-    waiting: VecDeque<Arc<Window>>,
-    /// Whether the image's work waits for its sums.
-    is_awaited: bool,
-    /// They have advanced.
-    advanced: Arc<Condvar>,
-}
-
-/// The sums of one image, as far as they have come.
-struct Sums {
-    /// What the sum of each area should be that is a part.
-    expected: Arc<[Option<Sum>]>,
+/// The sums of one image.
+pub(super) struct ImageSums<'a> {
+    engine: &'a Engine,
     checksum: Checksum,
-    image: Option<Hasher>,
+    /// For each area what its sum should be, if it is a part.
+    expected: Vec<Option<Sum>>,
+    /// `None` if the image's own sum is not wanted, or the image has gaps.
+    image: Option<Stream>,
     /// The part that goes on in the next window.
-    part: Option<Hasher>,
+    part: Option<Stream>,
+    /// The parts that are not compared yet, by their areas, in the order of the image.
+    pending: VecDeque<(usize, Arc<Ticket>)>,
     wrong: Vec<WrongSum>,
 }
 
-/// A part whose bytes had another sum than they should.
+/// A part whose bytes have another sum than they should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WrongSum {
     /// The area's place among the plan's.
@@ -63,202 +36,201 @@ pub(super) struct WrongSum {
     pub found: Sum,
 }
 
-/// What came of an image's sums.
+/// The result for an image.
 pub(super) struct Summed {
-    /// The image's own; `None` if it was not asked for, or has gaps.
+    /// The image's own sum; `None` if it was not wanted, or the image has gaps.
     pub image: Option<Sum>,
     /// In the order of the image.
     pub wrong: Vec<WrongSum>,
 }
 
-impl Summing {
-    /// No sums yet; so many threads will call [`Summing::work`].
-    pub fn new(threads: usize) -> Self {
-        Self { threads, state: Mutex::default(), due: Condvar::new() }
-    }
-
+impl<'a> ImageSums<'a> {
     /// Begins the sums of an image. `expected` has the sum of each area that is a part.
-    pub fn open(&self, checksum: Checksum, expected: Arc<[Option<Sum>]>, with_image: bool) -> ImageSums<'_> {
-        let image = with_image.then(|| Hasher::new(checksum.into()));
-        let sums = Some(Sums { expected, checksum, image, part: None, wrong: Vec::new() });
-        let mut state = self.lock();
-        let number = state.next_number;
-        state.next_number += 1;
-        let advanced = Arc::new(Condvar::new());
-        let open = Open { sums, waiting: VecDeque::new(), is_awaited: false, advanced: Arc::clone(&advanced) };
-        state.open.insert(number, open);
-        ImageSums { summing: self, number, advanced }
+    pub fn new(engine: &'a Engine, checksum: Checksum, expected: Vec<Option<Sum>>, with_image: bool) -> Self {
+        let image = with_image.then(|| engine.stream_of_buffers(checksum.into()));
+        Self { engine, checksum, expected, image, part: None, pending: VecDeque::new(), wrong: Vec::new() }
     }
 
-    /// Sums until [`Summing::end`] was called.
-    pub fn work(&self) {
-        let mut state = self.lock();
-        while !state.is_over {
-            let mut batch = state.take_due(self.threads);
-            if batch.is_empty() {
-                self.due.wait(&mut state);
-                continue;
-            }
-            self.wake(&state);
-            drop(state);
-            advance(&mut batch);
-            state = self.lock();
-            for (number, sums, window) in batch {
-                // Its memory is free again before anybody waits for some.
-                drop(window);
-                // The work on the image may have ended early.
-                if let Some(open) = state.open.get_mut(&number) {
-                    open.sums = Some(sums);
-                    open.advanced.notify_all();
-                }
-            }
-        }
-    }
-
-    /// Wakes a thread that sums, if there is work for one.
-    fn wake(&self, state: &Images) {
-        if state.is_due(self.threads) {
-            self.due.notify_one();
-        }
-    }
-
-    /// Lets the threads that sum return.
-    pub fn end(&self) {
-        self.lock().is_over = true;
-        self.due.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Images> {
-        self.state.lock()
-    }
-}
-
-impl Open {
-    fn is_ready(&self) -> bool {
-        self.sums.is_some() && !self.waiting.is_empty()
-    }
-}
-
-impl Images {
-    /// How many windows are worth a thread's while.
-    fn enough(&self, threads: usize) -> usize {
-        let most = digest::streams_at_once(Algorithm::Md5);
-        self.open.len().div_ceil(threads).clamp(1, most)
-    }
-
-    fn is_due(&self, threads: usize) -> bool {
-        let ready = || self.open.values().filter(|open| open.is_ready());
-        ready().count() >= self.enough(threads) || ready().any(|open| open.is_awaited)
-    }
-
-    /// The next windows that are worth a thread's while, one of an image, with the sums that they go into.
-    fn take_due(&mut self, threads: usize) -> Vec<(usize, Sums, Arc<Window>)> {
-        if !self.is_due(threads) {
-            return Vec::new();
-        }
-        let enough = self.enough(threads);
-        let mut due: Vec<_> = self.open.iter_mut().filter(|(_, open)| open.is_ready()).collect();
-        due.sort_by_key(|(_, open)| !open.is_awaited);
-        let taken = due.into_iter().take(enough);
-        taken.filter_map(|(&number, open)| Some((number, open.sums.take()?, open.waiting.pop_front()?))).collect()
-    }
-}
-
-/// Takes each window into the sums of its image and its parts.
-fn advance(batch: &mut [(usize, Sums, Arc<Window>)]) {
-    // The parts of each window: those that go on in it, and those that begin there.
-    let hashers_of = |(_, sums, window): &mut (usize, Sums, Arc<Window>)| {
-        let parts = window.segments.iter().filter(|segment| is_summed(segment.origin));
-        let hasher = |segment: &Segment| {
-            let going_on = if segment.is_first { None } else { sums.part.take() };
-            going_on.unwrap_or_else(|| Hasher::new(Algorithm::from(sums.checksum)))
-        };
-        parts.map(hasher).collect::<Vec<_>>()
-    };
-    let mut hashers: Vec<Vec<Hasher>> = batch.iter_mut().map(hashers_of).collect();
-    let mut updates: Vec<(&mut Hasher, &[u8])> = Vec::new();
-    for ((_, sums, window), hashers) in batch.iter_mut().zip(&mut hashers) {
+    /// Adds the image's next window. It is released once it is summed.
+    pub fn push(&mut self, window: &Arc<Window>) {
+        let bytes = Window::bytes(window);
         if window.segments.iter().any(|segment| segment.origin == Origin::Gap) {
-            sums.image = None;
+            self.image = None;
         }
-        updates.extend(sums.image.as_mut().map(|image| (image, &window[..])));
-        let parts = window.segments.iter().filter(|segment| is_summed(segment.origin));
-        updates.extend(hashers.iter_mut().zip(parts).map(|(hasher, part)| (hasher, &window[part.at.clone()])));
+        if let Some(image) = &self.image {
+            image.push(bytes.clone());
+        }
+        let mut whole = Vec::new();
+        for segment in &window.segments {
+            self.add(segment, &bytes, &mut whole);
+        }
+        let (places, requests): (Vec<usize>, Vec<Request>) = whole.into_iter().unzip();
+        for (place, ticket) in places.into_iter().zip(self.engine.sum(requests)) {
+            self.pending[place].1 = ticket;
+        }
+        self.compare_known();
     }
-    digest::update_all(&mut updates);
-    for ((_, sums, window), hashers) in batch.iter_mut().zip(hashers) {
-        let parts = window.segments.iter().filter(|segment| is_summed(segment.origin));
-        for (segment, hasher) in parts.zip(hashers) {
-            if segment.is_last {
-                sums.compare(segment.area, hasher);
-            } else {
-                sums.part = Some(hasher);
+
+    /// Adds a segment of a window. Parts that are whole are requested together: they are added to `whole`, with their
+    /// places among the pending ones.
+    fn add(&mut self, segment: &Segment, bytes: &Bytes, whole: &mut Vec<(usize, Request)>) {
+        if segment.is_first || segment.origin == Origin::Gap {
+            // What came before it could not be read to its end.
+            self.part = None;
+        }
+        if !matches!(segment.origin, Origin::Place | Origin::Output) {
+            return;
+        }
+        let bytes = bytes.slice(segment.at.clone());
+        if segment.is_first && segment.is_last {
+            whole.push((self.pending.len(), self.request(bytes)));
+            self.pending.push_back((segment.area, Arc::default()));
+            return;
+        }
+        let part = self.part.take().unwrap_or_else(|| self.engine.stream_of_buffers(self.algorithm()));
+        part.push(bytes);
+        if segment.is_last {
+            self.pending.push_back((segment.area, part.end()));
+        } else {
+            self.part = Some(part);
+        }
+    }
+
+    fn request(&self, bytes: Bytes) -> Request {
+        let ends = vec![bytes.len() as u64];
+        Request { source: Source::Memory(bytes), start: 0, ends, hashers: vec![Hasher::new(self.algorithm())] }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        self.checksum.into()
+    }
+
+    /// Compares the first pending parts, up to one whose sum is not known yet.
+    fn compare_known(&mut self) {
+        while let Some((area, found)) = self.first_known() {
+            self.pending.pop_front();
+            if self.expected[area].is_some_and(|expected| expected != found) {
+                self.wrong.push(WrongSum { area, found });
             }
         }
     }
-}
 
-fn is_summed(origin: Origin) -> bool {
-    matches!(origin, Origin::Place | Origin::Output)
-}
+    /// The first pending part's area and sum, if the sum is known.
+    fn first_known(&self) -> Option<(usize, Sum)> {
+        let (area, ticket) = self.pending.front()?;
+        let sums = ticket.sums()?.as_ref().expect("bytes in memory can be read");
+        Some((*area, self.sum(sums[0].concat())))
+    }
 
-impl Sums {
-    fn compare(&mut self, area: usize, hasher: Hasher) {
-        let found = finish(self.checksum, hasher);
-        if self.expected[area].is_some_and(|expected| expected != found) {
-            self.wrong.push(WrongSum { area, found });
-        }
+    fn sum(&self, bytes: Vec<u8>) -> Sum {
+        Sum::from_bytes(self.checksum, &bytes).expect("a hasher's sum is of its kind")
+    }
+
+    /// Waits for the sums of all windows.
+    pub fn finish(mut self) -> Summed {
+        let image = self.image.take().map(|image| image.finish().expect("bytes in memory can be read").0);
+        let pending: Vec<_> = self.pending.iter().map(|(_, ticket)| Arc::clone(ticket)).collect();
+        self.engine.wait_idle(&pending);
+        self.compare_known();
+        Summed { image: image.map(|image| self.sum(image)), wrong: self.wrong }
     }
 }
 
-fn finish(checksum: Checksum, hasher: Hasher) -> Sum {
-    Sum::from_bytes(checksum, &hasher.finish()).expect("a hasher gives as many bytes as its sum has")
-}
+#[cfg(test)]
+mod tests {
+    use super::super::window::{Pool, WINDOW, Windows};
+    use super::*;
+    use proptest::prelude::*;
 
-/// The sums of one image.
-pub(super) struct ImageSums<'a> {
-    summing: &'a Summing,
-    number: usize,
-    advanced: Arc<Condvar>,
-}
-
-impl ImageSums<'_> {
-    /// Gives the image's next window. Waits while enough of the image waits to be summed.
-    pub fn push(&self, window: Arc<Window>) {
-        let mut state = self.wait(|open| open.waiting.len() < MOST_WAITING);
-        if let Some(open) = state.open.get_mut(&self.number) {
-            open.waiting.push_back(window);
-        }
-        self.summing.wake(&state);
+    fn noise(seed: usize, length: usize) -> Vec<u8> {
+        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
     }
 
-    /// The sums of all windows.
-    pub fn finish(self) -> Summed {
-        let mut state = self.wait(|open| open.waiting.is_empty() && open.sums.is_some());
-        let sums = state.open.get_mut(&self.number).and_then(|open| open.sums.take());
-        let Sums { checksum, image, wrong, .. } = sums.expect("the sums are back, and stay until they are closed");
-        Summed { image: image.map(|hasher| finish(checksum, hasher)), wrong }
-    }
-
-    fn wait(&self, is_done: impl Fn(&Open) -> bool) -> MutexGuard<'_, Images> {
-        let mut state = self.summing.lock();
-        while let Some(open) = state.open.get_mut(&self.number) {
-            open.is_awaited = !is_done(open);
-            if !open.is_awaited {
-                break;
+    /// Windows that end at these offsets of an image whose areas, all parts, end at those.
+    fn pass(sums: &mut ImageSums<'_>, pool: &Arc<Pool>, image: &[u8], cuts: &[usize], areas: &[usize]) {
+        let windows = Windows::new(pool);
+        let mut at = 0;
+        for &end in cuts.iter().chain([&image.len()]) {
+            while at < end {
+                let mut window = windows.next().unwrap();
+                while at < end && window.room() > 0 {
+                    let area = areas.partition_point(|&area| area <= at);
+                    let (start, area_end) = (area.checked_sub(1).map_or(0, |before| areas[before]), areas[area]);
+                    let length = area_end.min(end).min(at + window.room()) - at;
+                    window.next(length).copy_from_slice(&image[at..at + length]);
+                    let (is_first, is_last, offset) = (at == start, at + length == area_end, at as u64);
+                    window.add(length, |at| Segment { area, offset, at, origin: Origin::Place, is_first, is_last });
+                    at += length;
+                }
+                sums.push(&Arc::new(window));
             }
-            self.summing.wake(&state);
-            self.advanced.wait(&mut state);
         }
-        state
     }
-}
 
-impl Drop for ImageSums<'_> {
-    fn drop(&mut self) {
-        let mut state = self.summing.lock();
-        state.open.remove(&self.number);
-        // Others may have waited for this image to give a window.
-        self.summing.wake(&state);
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn images_cut_anywhere_have_the_sums_of_the_oracle(
+            lengths in prop::collection::vec(prop_oneof![1usize..2000, 1..4 * WINDOW], 1..20),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+            wrong in any::<prop::sample::Index>(),
+            checksum in prop::sample::select(vec![Checksum::Md5, Checksum::Sha256]),
+            (images, threads) in (1usize..5, 1usize..4),
+        ) {
+            let areas: Vec<usize> = lengths.iter().scan(0, |end, length| { *end += length; Some(*end) }).collect();
+            let length = *areas.last().unwrap();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(length)).collect();
+            cuts.sort_unstable();
+            let wrong = wrong.index(lengths.len());
+            let (engine, pool) = (Engine::with_own_threads(threads).unwrap(), Arc::new(Pool::default()));
+            let check = |seed: usize| {
+                let image = noise(seed, length);
+                let parts = lengths.iter().zip(&areas).map(|(length, end)| &image[end - length..*end]);
+                let right: Vec<Sum> = parts.map(|part| Sum::of(checksum, part)).collect();
+                let mut expected: Vec<Option<Sum>> = right.iter().copied().map(Some).collect();
+                expected[wrong] = Some(Sum::of(checksum, b"something else"));
+                let mut sums = ImageSums::new(&engine, checksum, expected, seed % 2 == 0);
+                pass(&mut sums, &pool, &image, &cuts, &areas);
+                let summed = sums.finish();
+                assert_eq!(summed.image, (seed % 2 == 0).then(|| Sum::of(checksum, &image)));
+                assert_eq!(summed.wrong, [WrongSum { area: wrong, found: right[wrong] }]);
+            };
+            std::thread::scope(|scope| {
+                (0..images).for_each(|seed| { scope.spawn(move || check(seed)); });
+            });
+        }
+    }
+
+    #[test]
+    fn an_image_that_is_given_up_holds_up_no_other() {
+        let (engine, pool) = (Engine::with_own_threads(1).unwrap(), Arc::new(Pool::default()));
+        let image = noise(1, 5 * WINDOW);
+        let (part, expected) = (image.len(), vec![Some(Sum::of(Checksum::Md5, &image))]);
+        for _ in 0..5 {
+            let mut left = ImageSums::new(&engine, Checksum::Md5, expected.clone(), true);
+            pass(&mut left, &pool, &image[..3 * WINDOW], &[], &[part]);
+        }
+        let mut kept = ImageSums::new(&engine, Checksum::Md5, expected, true);
+        pass(&mut kept, &pool, &image, &[1, 1000], &[part]);
+        let summed = kept.finish();
+        assert_eq!((summed.image, summed.wrong), (Some(Sum::of(Checksum::Md5, &image)), Vec::new()));
+    }
+
+    #[test]
+    fn an_image_with_a_gap_has_no_sum_but_its_parts_have() {
+        let (engine, pool) = (Engine::with_own_threads(1).unwrap(), Arc::new(Pool::default()));
+        let expected = vec![None, Some(Sum::of(Checksum::Md5, b"part")), None];
+        let mut sums = ImageSums::new(&engine, Checksum::Md5, expected, true);
+        let mut window = Windows::new(&pool).next().unwrap();
+        window.next(8).copy_from_slice(b"\0\0\0\0trap");
+        for (area, at, origin) in [(0, 0..4, Origin::Gap), (1, 4..8, Origin::Place)] {
+            let segment = |at| Segment { area, offset: 0, at, origin, is_first: true, is_last: true };
+            window.add(at.len(), segment);
+        }
+        sums.push(&Arc::new(window));
+        let summed = sums.finish();
+        assert_eq!(summed.image, None);
+        assert_eq!(summed.wrong, [WrongSum { area: 1, found: Sum::of(Checksum::Md5, b"trap") }]);
     }
 }

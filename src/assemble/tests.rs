@@ -371,11 +371,14 @@ fn what_a_killed_run_left_is_no_obstacle() {
 
 #[test]
 fn parts_are_only_looked_at_where_nothing_is_to_be_written() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("image");
     let files = Files::of_parts(|part| part != 1);
     let mut template = template(Checksum::Sha256);
-    let report = assemble(order(&mut template, &[&files], Destination::Nowhere), &Silent).unwrap();
+    let report = assemble(order(&mut template, &[&files], file(&path, Incomplete::CheckAll)), &Silent).unwrap();
     assert!(!report.is_complete);
     assert_eq!((report.found, report.missing.len()), (4, 1));
+    assert!(names(place.path()).is_empty());
 }
 
 #[test]

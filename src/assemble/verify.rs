@@ -11,9 +11,8 @@ use super::Error;
 use super::fill::Visit;
 use super::output::Output;
 use super::part::Part;
-use super::pass::pass;
+use super::pass::{Shared, pass};
 use super::plan::{Plan, What};
-use super::run::with_summing;
 use crate::progress::{Begin, Progress, Task};
 
 /// How much unmatched data are compared at a time, in bytes.
@@ -70,7 +69,8 @@ pub fn verify_image<R: Read + Seek + Send>(
     let name = path.display().to_string();
     let task = Task::begin(progress, Begin::bytes("image", &name).total(length));
     let image = Output::Image { path: path.to_owned(), file };
-    let passed = with_summing(1, progress, |shared| pass(&task, &mut plan, template, &image, Visit::Back, shared))?;
+    let shared = Shared::new(1, progress).map_err(Error::Threads)?;
+    let passed = pass(&task, &mut plan, template, &image, Visit::Back, &shared)?;
     verified.found_sum = passed.image;
     let wrong_part = |&area: &usize| {
         let area = &plan.areas[area];

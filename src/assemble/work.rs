@@ -1,4 +1,4 @@
-//! The work on one image: passes over it, until all of it is there or nothing more can be found.
+//! The work on one image: passes over it, until it is complete or nothing more can be found.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write};
@@ -16,10 +16,10 @@ use super::source::Source;
 use super::{Destination, Error, Incomplete, Order};
 use crate::progress::Task;
 
-/// More passes than this are of no use: then the disk gives other bytes than it was given.
+/// More passes than this are of no use: the disk does not return the bytes that were written.
 const MOST_PASSES: usize = 1000;
 
-/// What came of an image. Lengths and offsets are in bytes.
+/// The result for an image. Lengths and offsets are in bytes.
 #[derive(Debug)]
 pub struct Report {
     /// Whether all of the image is there, and has the right sum.
@@ -75,12 +75,10 @@ enum Target<'a> {
     },
     /// It goes there, once all parts are known to be right.
     Stream(Option<&'a mut (dyn Write + Send)>),
-    /// Its parts are only looked at.
-    Nowhere,
 }
 
 impl<'a, R: Read + Seek> Work<'a, R> {
-    /// The work that an order asks for. A half-assembled image is gone on with.
+    /// The work that an order asks for. A half-assembled image is resumed.
     pub fn new(number: usize, order: Order<'a, R>) -> Result<Self, Error> {
         let Order { name, template, sources, destination } = order;
         let description = &template.description;
@@ -88,7 +86,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         let (target, output) = match destination {
             Destination::File { path, is_sparse, incomplete } => {
                 let resumed = match ImageFile::resume(&path, description) {
-                    // Where nothing half-assembled is asked for, what is in its place is nobody's business.
+                    // If nothing half-assembled is to be kept, another file in its place does not matter.
                     Err(Error::NotATmp { .. } | Error::OtherTmp { .. }) if incomplete != Incomplete::Keep => None,
                     resumed => resumed?,
                 };
@@ -99,7 +97,6 @@ impl<'a, R: Read + Seek> Work<'a, R> {
                 (Target::File { path, is_sparse, incomplete }, output.unwrap_or(Output::Nowhere))
             }
             Destination::Stream(out) => (Target::Stream(Some(out)), Output::Nowhere),
-            Destination::Nowhere => (Target::Nowhere, Output::Nowhere),
         };
         let plan = Plan::new(&template.description, written.as_deref());
         let needed = plan.needed();
@@ -107,14 +104,13 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         Ok(Self { name, number, template, sources, plan, target, output, needed, passes, is_proven, refused })
     }
 
-    /// What is to be looked at next; `None` if the work is over.
+    /// What the next pass looks at; `None` if the work is over.
     pub fn next(&self) -> Option<Visit> {
         let is_first = self.passes == 0;
         let (is_written, has_found) = (self.plan.is_written(), !self.plan.found().is_empty());
         let is_all_found = self.plan.missing().is_empty();
         match &self.target {
             _ if self.is_proven => None,
-            Target::Nowhere => has_found.then_some(Visit::Needed),
             // Nothing can be taken back of a stream, so all parts are looked at beforehand.
             Target::Stream(_) if is_all_found => Some(if is_written { Visit::All } else { Visit::Needed }),
             Target::Stream(_) => None,
@@ -176,7 +172,6 @@ impl<'a, R: Read + Seek> Work<'a, R> {
                 self.output = Output::Stream(out.into());
                 self.plan.forget();
             }
-            Target::Nowhere => {}
         }
         Ok(())
     }
@@ -187,11 +182,11 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         self.next().is_none() && self.plan.missing().iter().all(|&number| self.plan.parts[number].asked >= sources)
     }
 
-    /// Gives the image its name, or leaves what there is of it, and says what came of it.
+    /// Renames a complete image to its name, or leaves a half-assembled one, and reports on it.
     pub fn finish(mut self) -> Result<Report, Error> {
         let mut tmp = None;
         if let Output::File(file) = &mut self.output {
-            // Where what was found turned out to be something else, there is nothing to go on with.
+            // If everything that was found turned out to be wrong, there is nothing to resume.
             let has_part = || self.plan.written().contains(&true);
             let keeps = matches!(self.target, Target::File { incomplete: Incomplete::Keep, .. });
             let is_kept = file.is_resumed() || (keeps && has_part());
@@ -209,7 +204,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         let parts = plan.of_parts().count();
         let lacking = plan.of_parts().filter(|area| !is_there(area)).count();
         Ok(Report {
-            is_complete: self.is_proven || (matches!(self.target, Target::Nowhere) && lacking == 0),
+            is_complete: self.is_proven,
             length: plan.image.length,
             sum: plan.image.sum,
             unmatched: self.template.description.unmatched_length(),

@@ -69,10 +69,12 @@ impl Mapped {
         Ok(Self { path: path.to_owned(), file: Some(file), stamp, is_sparse, map, present })
     }
 
-    /// Closes the file and keeps the map, as a process may not have many open files. A sparse file stays open, because
-    /// its holes could not be found otherwise.
+    /// Closes the file and keeps the map, as a process may not have many open files. A long sparse file stays open, so that
+    /// its holes are not read.
     pub fn closed(self) -> Self {
-        let file = self.file.filter(|_| self.is_sparse);
+        /// Reading the holes of a shorter file costs little, and there may be thousands of those, in bytes.
+        const SHORT: u64 = 1 << 20;
+        let file = self.file.filter(|_| self.is_sparse && self.stamp.size > SHORT);
         Self { file, ..self }
     }
 

@@ -104,7 +104,7 @@ impl ImagePass<'_> {
             }
         }
         self.pool.install(|| write(&areas, true))?;
-        let (mut image_sums, spent) = streams.finish(image.length()).map_err(|source| self.failed(source))?;
+        let (mut image_sums, spent) = streams.finish().map_err(|source| self.failed(source))?;
         let known = |&algorithm: &Algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
         image_sums.extend(self.algorithms.iter().filter_map(known));
         let hashing = image.hashing();

@@ -82,7 +82,7 @@ impl<'a> KnownImage<'a> {
         };
         let start = Instant::now();
         let tickets = self.engine.sum(regions.iter().map(request));
-        self.engine.attend(&tickets);
+        self.engine.wait_idle(&tickets);
         let mut hashing = self.hashing.lock();
         hashing.waited += start.elapsed();
         hashing.spent += tickets.iter().map(|ticket| ticket.spent()).sum::<Duration>();

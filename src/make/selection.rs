@@ -107,7 +107,7 @@ impl PartSums for SelectionSums<'_> {
     fn sums(&self, parts: &[PartId]) -> Vec<Option<PartSum>> {
         self.prefetch(parts);
         let files = self.files(parts);
-        self.catalogue.attend(&files);
+        self.catalogue.wait_idle(&files);
         let sums = self.catalogue.sums(&files, self.progress);
         // A file that failed was reported as a warning, and is not matched.
         sums.into_iter().map(|sums| sums.ok()?.part(self.checksum)).collect()

@@ -38,14 +38,14 @@ impl Streams {
         self.0.values().for_each(|stream| stream.wait_for(offset));
     }
 
-    /// The sums of all bytes up to `end`, the allowed limit, and the time that they took.
+    /// The sums of all bytes that are allowed, and the time that they took.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn finish(self, end: u64) -> io::Result<(Sums, Duration)> {
+    pub fn finish(self) -> io::Result<(Sums, Duration)> {
         let (mut sums, mut spent) = (Sums::new(), Duration::ZERO);
         for (algorithm, stream) in self.0 {
-            let (sum, of_stream) = stream.finish(end)?;
+            let (sum, of_stream) = stream.finish()?;
             sums.insert(algorithm, sum);
             spent += of_stream;
         }

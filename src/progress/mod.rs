@@ -63,6 +63,7 @@ pub enum Unit {
 /// | `read` | the reading of mirror files that the index does not know | files |
 /// | `images` | the work on all images; the images are its children | bytes |
 /// | `image` | the work on one | bytes |
+/// | `parts` | summing the files that should be parts | bytes |
 /// | `check` | asking servers for parts | parts |
 #[derive(Debug, Clone, Copy)]
 pub struct Begin<'a> {

@@ -6,6 +6,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jigdo::jigdo_file::{Edit, Unpacked};
@@ -16,10 +17,11 @@ use super::direct;
 use super::directory::{Directory, SumsFile};
 use super::find::Found;
 use super::task::{FileError, Options, SetError, Task};
-use crate::digest::{Hasher, update_all};
+use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output;
 use crate::output::sums::{file_name, with_sums};
+use crate::summing::{self, Engine, Request, Ticket};
 
 /// A jigdo file that changes, as it waits.
 pub struct Prepared {
@@ -143,23 +145,25 @@ fn sums(
     changing: &[Changing<'_>],
     contents: &[Vec<Cow<'_, [u8]>>],
 ) -> Vec<BTreeMap<Algorithm, String>> {
-    let listing = |name: &str| {
-        let files = directory.sums.iter().filter(|sums| sums.names.contains(name));
-        files.map(|sums| (sums.algorithm, Hasher::new(sums.algorithm))).collect::<BTreeMap<_, _>>()
+    let listing = |changing: &Changing<'_>| -> Vec<Algorithm> {
+        let files = directory.sums.iter().filter(|sums| sums.names.contains(&changing.source.name));
+        files.map(|sums| sums.algorithm).collect()
     };
-    let mut hashers: Vec<_> = changing.iter().map(|changing| listing(&changing.source.name)).collect();
-    let most = contents.iter().map(Vec::len).max().unwrap_or(0);
-    for run in 0..most {
-        let mut updates: Vec<(&mut Hasher, &[u8])> = Vec::new();
-        for (hashers, runs) in hashers.iter_mut().zip(contents) {
-            if let Some(run) = runs.get(run) {
-                updates.extend(hashers.values_mut().map(|hasher| (hasher, &**run)));
-            }
-        }
-        update_all(&mut updates);
-    }
-    let finish = |(algorithm, hasher): (Algorithm, Hasher)| (algorithm, hex(&hasher.finish()));
-    hashers.into_iter().map(|hashers| hashers.into_iter().map(finish).collect()).collect()
+    let request = |algorithms: &Vec<Algorithm>, runs: &[Cow<'_, [u8]>]| {
+        let bytes = if algorithms.is_empty() { Vec::new() } else { runs.concat() };
+        let (ends, hashers) = (vec![bytes.len() as u64], algorithms.iter().map(|&algorithm| Hasher::new(algorithm)));
+        Request { source: summing::Source::Memory(bytes.into()), start: 0, ends, hashers: hashers.collect() }
+    };
+    let algorithms: Vec<Vec<Algorithm>> = changing.iter().map(listing).collect();
+    // Batches are prepared on all threads, so each sums its own.
+    let engine = Engine::new(0);
+    let tickets = engine.sum(algorithms.iter().zip(contents).map(|(algorithms, runs)| request(algorithms, runs)));
+    engine.wait(&tickets);
+    let sums = |(algorithms, ticket): (Vec<Algorithm>, Arc<Ticket>)| {
+        let sums = ticket.sums().and_then(|sums| sums.as_ref().ok()).expect("bytes in memory can be read");
+        algorithms.into_iter().zip(sums[0].iter().map(|sum| hex(sum))).collect()
+    };
+    algorithms.into_iter().zip(tickets).map(sums).collect()
 }
 
 /// Stages a SUMS file with the sums of these files, which are in its directory, if it lists one.

@@ -1,9 +1,9 @@
-//! Sums of many files side by side.
+//! The one scheduler of sums: whatever a run wants summed goes into one [`Engine`].
 //!
-//! A sum is one chain, from the first byte to the last, which no number of threads makes faster; but a thread can
-//! advance as many chains as its vectors have lanes at the speed of one. So whatever a run wants summed goes into one
-//! [`Engine`]: images as a whole, regions of them that may be parts, mirror files, templates. A task takes a piece of as
-//! many of them as fill the lanes. Tasks are done by the threads of rayon's pool, and by whoever waits for a sum.
+//! A sum is one chain from the first byte to the last, and no number of threads makes it faster. But a thread advances as
+//! many chains as its vectors have lanes at the speed of one, so a task takes a piece of as many chains as fill the lanes:
+//! of images as a whole, regions of them that may be parts, mirror files, templates, windows in memory. Tasks run on the
+//! threads of a rayon pool, and on those that wait for a sum.
 
 mod queue;
 
@@ -12,15 +12,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jigdo::Algorithm;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rayon::ThreadPool;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::digest::{self, Hasher};
-use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::file::Stamp;
-use queue::{Chain, Piece, Queues, Task};
+use queue::{Piece, Queues, Task};
 
 /// Sums everything that a run wants summed. All clones are one engine.
 #[derive(Clone)]
@@ -28,9 +28,9 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     queues: Mutex<Queues>,
-    /// A task is done.
+    /// Notified whenever a task is done.
     advanced: Condvar,
-    /// The pool whose threads do the tasks; that of the thread that asks for one if there is none here.
+    /// The pool whose threads run the tasks; without one, the pool of the thread that starts a task.
     pool: OnceLock<Arc<ThreadPool>>,
 }
 
@@ -39,19 +39,21 @@ pub struct Request {
     pub source: Source,
     /// The offset of the first byte.
     pub start: u64,
-    /// The offsets behind the last byte, ascending, one for each of the ranges that begin at `start`.
+    /// The offsets after the last byte, ascending, one for each of the ranges that begin at `start`.
     pub ends: Vec<u64>,
-    /// What sums each of these ranges; nothing is in them yet.
+    /// What sums each of these ranges. Nothing has been added to them yet.
     pub hashers: Vec<Hasher>,
 }
 
-/// The file that has these bytes.
+/// Where the bytes are.
 pub enum Source {
-    /// One that somebody else has mapped, and sees to it that it is intact.
+    /// In a file that the caller has mapped. The caller also checks that it is intact.
     Open(Arc<Mapped>),
-    /// One that is mapped only while it is summed, as there may be thousands that are asked for together. That it has
-    /// this stamp is checked before and after.
+    /// In a file that is mapped only while it is summed, as thousands may be requested together. It must have this stamp
+    /// before and after.
     Closed(Box<(PathBuf, Stamp)>),
+    /// In memory, which is released as soon as it is summed.
+    Memory(Bytes),
 }
 
 impl Source {
@@ -61,43 +63,71 @@ impl Source {
     }
 }
 
-/// The sums of a request, once they are known.
+/// The sums of a request or a stream, once they are known.
+#[derive(Default)]
 pub struct Ticket(OnceLock<(io::Result<Vec<RangeSums>>, Duration)>);
 
 /// The sums of one range, in the order of the request's hashers.
 pub type RangeSums = Vec<Vec<u8>>;
 
 impl Ticket {
-    /// For each range of the request its sums; an error if some of it cannot be read. `None` if it is not known yet.
+    /// The sums of each range of the request, or an error if some of it cannot be read. A stream is one range with one
+    /// sum. `None` while they are not known.
     pub fn sums(&self) -> Option<&io::Result<Vec<RangeSums>>> {
         Some(&self.0.get()?.0)
     }
 
-    /// How much time the request took, as its share of what was summed together with it.
+    /// How much time the request took: its share of the time of everything that was summed together with it.
     pub fn spent(&self) -> Duration {
         self.0.get().map_or(Duration::ZERO, |(_, spent)| *spent)
+    }
+
+    fn set(&self, result: (io::Result<Vec<RangeSums>>, Duration)) {
+        let is_first = self.0.set(result).is_ok();
+        debug_assert!(is_first, "a request ends once");
+    }
+
+    /// The same result for the one caller that waits for a stream.
+    fn of_stream(&self) -> io::Result<(Vec<u8>, Duration)> {
+        match self.sums().expect("it was waited for") {
+            Ok(sums) => Ok((sums[0].concat(), self.spent())),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
     }
 }
 
 impl Engine {
-    /// An engine with nothing to do, for a run with this many threads.
+    /// An idle engine for a run with this many threads. Its tasks run in the pool of [`Engine::work_in`] or of the threads
+    /// that call it; with 0 threads, only in those that [`wait`](Engine::wait).
     pub fn new(threads: usize) -> Self {
         let queues = Mutex::new(Queues::new(threads));
         Self(Arc::new(Shared { queues, advanced: Condvar::new(), pool: OnceLock::new() }))
     }
 
-    /// From now on, has the threads of this pool do the tasks.
+    /// An idle engine with this many threads of its own, at least one. They end with it.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub fn with_own_threads(threads: usize) -> io::Result<Self> {
+        let threads = threads.max(1);
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
+        let engine = Self::new(threads);
+        engine.work_in(&Arc::new(pool));
+        Ok(engine)
+    }
+
+    /// Makes tasks run in this pool from now on.
     pub fn work_in(&self, pool: &Arc<ThreadPool>) {
-        // A second pool would do as well, and is not needed.
+        // Once there is a pool, another one changes nothing.
         let _ = self.0.pool.set(Arc::clone(pool));
     }
 
-    /// Has the ranges of each request summed.
+    /// Sums the ranges of each request. Returns at once, with a ticket for each request.
     pub fn sum(&self, requests: impl IntoIterator<Item = Request>) -> Vec<Arc<Ticket>> {
         let mut queues = self.lock();
         let batch = queues.number();
         let tickets = requests.into_iter().map(|request| {
-            let ticket = Arc::new(Ticket(OnceLock::new()));
+            let ticket = Arc::new(Ticket::default());
             queues.add(batch, request, Arc::clone(&ticket));
             ticket
         });
@@ -106,11 +136,19 @@ impl Engine {
         tickets
     }
 
-    /// Begins to sum a long file from its first byte, as far as [`Stream::allow`] says.
+    /// Begins to sum a long file from its first byte, up to the offset that [`Stream::allow`] sets.
     pub fn stream(&self, file: &Arc<Mapped>, algorithm: Algorithm) -> Stream {
-        let chain = Chain::new(Source::Open(Arc::clone(file)), 0, vec![Hasher::new(algorithm)]);
-        let number = self.lock().open(algorithm, chain);
-        Stream { engine: self.clone(), algorithm, number }
+        self.open(algorithm, Source::Open(Arc::clone(file)))
+    }
+
+    /// Begins to sum the bytes that [`Stream::push`] appends.
+    pub fn stream_of_buffers(&self, algorithm: Algorithm) -> Stream {
+        self.open(algorithm, Source::Memory(Bytes::new()))
+    }
+
+    fn open(&self, algorithm: Algorithm, source: Source) -> Stream {
+        let number = self.lock().open(algorithm, source);
+        Stream { engine: self.clone(), algorithm, number, has_ended: false }
     }
 
     /// Waits until these requests are done, and works on them and others meanwhile.
@@ -129,17 +167,19 @@ impl Engine {
         }
     }
 
-    /// Waits until these requests are done. For threads that lead the work of others: the threads of a pool, which might
-    /// all come to wait, work meanwhile.
-    pub fn attend(&self, tickets: &[Arc<Ticket>]) {
+    /// Waits until these requests are done, without working on them. Only the threads of a pool, all of which might come
+    /// to wait, work meanwhile.
+    pub fn wait_idle(&self, tickets: &[Arc<Ticket>]) {
         if rayon::current_thread_index().is_some() {
             return self.wait(tickets);
         }
-        for ticket in tickets {
-            let mut queues = self.lock();
-            while ticket.sums().is_none() {
-                queues = self.wait_for_task(queues);
-            }
+        tickets.iter().for_each(|ticket| self.wait_for_ticket(ticket));
+    }
+
+    fn wait_for_ticket(&self, ticket: &Ticket) {
+        let mut queues = self.lock();
+        while ticket.sums().is_none() {
+            queues = self.wait_for_task(queues);
         }
     }
 
@@ -153,7 +193,7 @@ impl Engine {
         queues
     }
 
-    /// Has the pool start as many tasks as are worth it.
+    /// Starts as many tasks in the pool as are worth it.
     fn start_tasks(&self, queues: &mut Queues) {
         while queues.wants_task() {
             queues.tasks += 1;
@@ -166,7 +206,7 @@ impl Engine {
         }
     }
 
-    /// What the pool does: works as long as there is something to do.
+    /// What runs in the pool: works until there is nothing left to do.
     fn run(&self) {
         let mut queues = self.lock();
         while let Some(task) = queues.take() {
@@ -174,7 +214,7 @@ impl Engine {
             let is_main = task.is_main;
             drop(self.carry_out(task));
             if !is_main {
-                // What else there is for the pool to do comes first: it may bring more to sum.
+                // The pool's other work comes first: it may bring more to sum.
                 rayon::yield_now();
             }
             queues = self.lock();
@@ -192,13 +232,13 @@ impl Engine {
     }
 }
 
-/// Takes each piece into its sums.
+/// Adds the bytes of each piece to its sums.
 fn advance(pieces: &mut [Piece]) {
     let start = Instant::now();
-    let files: Vec<_> = pieces.iter_mut().map(|piece| (piece.chain().open(), piece.range())).collect();
-    let windows = files.iter().map(|(file, range)| file.as_ref().map(|file| file.window(range.clone())));
+    let opened: Vec<_> = pieces.iter_mut().map(|piece| (piece.chain().open(), piece.range())).collect();
+    let windows = opened.iter().map(|(opened, range)| opened.as_ref().map(|opened| opened.window(range.clone())));
     let windows: Vec<_> = windows.collect();
-    // What cannot be read is nothing: its sum is not taken.
+    // What cannot be read counts as no bytes: the chain has an error, and its sums are never returned.
     let bytes =
         windows.iter().map(|window| window.as_ref().and_then(|window| window.as_deref().ok()).unwrap_or_default());
     let bytes: Vec<&[u8]> = bytes.collect();
@@ -215,63 +255,73 @@ fn advance(pieces: &mut [Piece]) {
     }
 }
 
-/// The sum of a long file in the making, which follows those who work on the file, or goes before them.
+/// The sum of a long file that others are working on, or of buffers that arrive one by one.
 pub struct Stream {
     engine: Engine,
     algorithm: Algorithm,
     number: u64,
+    has_ended: bool,
 }
 
 impl Stream {
-    /// Allows to sum the file's bytes up to this offset.
+    /// Allows the file's bytes up to this offset to be summed.
     pub fn allow(&self, limit: u64) {
         let mut queues = self.engine.lock();
         queues.long(self.algorithm, self.number).limit = limit;
         self.engine.start_tasks(&mut queues);
     }
 
-    /// The offset up to which the file is summed.
+    /// Appends bytes to a stream of buffers. Returns at once: callers bound how many buffers they push before earlier ones
+    /// are released.
+    pub fn push(&self, bytes: Bytes) {
+        let mut queues = self.engine.lock();
+        queues.long(self.algorithm, self.number).push(bytes);
+        self.engine.start_tasks(&mut queues);
+    }
+
+    /// The offset up to which the stream is summed.
     pub fn position(&self) -> u64 {
         self.engine.lock().long(self.algorithm, self.number).at
     }
 
-    /// Waits until the file is summed up to this offset, which must be allowed. Does not work meanwhile.
+    /// Waits until the stream is summed up to this offset, which must be allowed. Does not work meanwhile.
     pub fn wait_for(&self, offset: u64) {
-        drop(self.wait_until(offset));
-    }
-
-    fn wait_until(&self, offset: u64) -> MutexGuard<'_, Queues> {
         let mut queues = self.engine.lock();
         loop {
             let long = queues.long(self.algorithm, self.number);
             long.is_awaited = long.at < offset;
             if !long.is_awaited {
-                return queues;
+                return;
             }
             queues = self.engine.wait_for_task(queues);
         }
     }
 
-    /// The sum of all bytes up to `end`, which is what is allowed, and the time that it took.
+    /// Ends the stream where it may be summed up to by now. Returns at once; the ticket will have the sum.
+    pub fn end(mut self) -> Arc<Ticket> {
+        self.has_ended = true;
+        self.engine.lock().end(self.algorithm, self.number)
+    }
+
+    /// Ends the stream, and waits for its sum and the time that it took. Does not work meanwhile.
     ///
     /// # Errors
     /// When some of the file cannot be read.
-    pub fn finish(self, end: u64) -> io::Result<(Vec<u8>, Duration)> {
-        let chain = self
-            .wait_until(end)
-            .close(self.algorithm, self.number)
-            .expect("no task has what is summed as far as is allowed");
-        match chain.error {
-            Some(error) => Err(error),
-            None => Ok((chain.hashers.into_iter().flat_map(Hasher::finish).collect(), chain.spent)),
-        }
+    pub fn finish(self) -> io::Result<(Vec<u8>, Duration)> {
+        let engine = self.engine.clone();
+        engine.lock().long(self.algorithm, self.number).is_awaited = true;
+        let ticket = self.end();
+        engine.wait_for_ticket(&ticket);
+        ticket.of_stream()
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // Work that ends early leaves its streams behind.
-        self.engine.lock().close(self.algorithm, self.number);
+        // Work that fails drops its streams without their sums.
+        if !self.has_ended {
+            self.engine.lock().close(self.algorithm, self.number);
+        }
     }
 }
 

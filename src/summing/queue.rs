@@ -1,17 +1,18 @@
 //! What waits to be summed, and what of it a task takes.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jigdo::Algorithm;
 
 use super::{RangeSums, Request, Source, Ticket};
 use crate::digest::{self, Hasher};
-use crate::file::Mapped;
+use crate::file::{Bytes as _, Mapped, Window};
 
 /// The most that a task takes of one chain, in bytes.
 const PIECE: u64 = 1 << 20;
@@ -19,9 +20,14 @@ const PIECE: u64 = 1 << 20;
 /// The most pieces that a task takes: each is a window of its file.
 const MOST_PIECES: usize = 1024;
 
-/// The sums of a file in the making, all of the same bytes.
+/// How many half-summed files of the service's own may wait before it opens no further ones.
+const MOST_BEGUN: usize = 128;
+
+/// Sums that are being computed of the same bytes.
 pub struct Chain {
     source: Source,
+    /// The offset of the source's first byte: where a buffer begins in its stream, and 0 for everything else.
+    base: u64,
     /// Whether the file was opened for this chain alone, and is to be checked at its end.
     is_own: bool,
     /// The offset of the next byte.
@@ -31,21 +37,39 @@ pub struct Chain {
     pub error: Option<io::Error>,
 }
 
+/// Bytes that can be read.
+pub enum Opened {
+    File(Arc<Mapped>),
+    /// A buffer, and the offset of its first byte.
+    Memory(Bytes, u64),
+}
+
+impl Opened {
+    /// The bytes in `range`.
+    pub fn window(&self, range: Range<u64>) -> io::Result<Window<'_>> {
+        match self {
+            Self::File(file) => file.window(range),
+            Self::Memory(bytes, base) => bytes[..].window(range.start - base..range.end - base).map(Window::Borrowed),
+        }
+    }
+}
+
 impl Chain {
     /// A chain that begins at an offset.
     pub fn new(source: Source, at: u64, hashers: Vec<Hasher>) -> Self {
-        Self { source, is_own: false, at, hashers, spent: Duration::ZERO, error: None }
+        Self { source, base: 0, is_own: false, at, hashers, spent: Duration::ZERO, error: None }
     }
 
-    /// The file, opened if it was not; `None` if that cannot be done, which is the chain's error then.
-    pub fn open(&mut self) -> Option<Arc<Mapped>> {
+    /// The bytes to read from. A file that is closed is opened; `None`, and the chain has an error, if that fails.
+    pub fn open(&mut self) -> Option<Opened> {
         match &self.source {
-            Source::Open(file) => Some(Arc::clone(file)),
+            Source::Open(file) => Some(Opened::File(Arc::clone(file))),
+            Source::Memory(bytes) => Some(Opened::Memory(bytes.clone(), self.base)),
             Source::Closed(place) => match Mapped::open(&place.0).map(Mapped::closed) {
                 Ok(file) if file.stamp() == place.1 => {
                     let file = Arc::new(file);
                     (self.source, self.is_own) = (Source::Open(Arc::clone(&file)), true);
-                    Some(file)
+                    Some(Opened::File(file))
                 }
                 Ok(_) => self.fail(io::Error::other("it changed before it was read")),
                 Err(error) => self.fail(error),
@@ -53,26 +77,76 @@ impl Chain {
         }
     }
 
-    fn fail(&mut self, error: io::Error) -> Option<Arc<Mapped>> {
+    fn fail(&mut self, error: io::Error) -> Option<Opened> {
         self.error = Some(error);
         None
     }
+
+    /// The offset after the last byte of the buffer in work; no bound if the bytes are a file's.
+    fn end_of_buffer(&self) -> u64 {
+        match &self.source {
+            Source::Memory(bytes) => self.base + bytes.len() as u64,
+            Source::Open(_) | Source::Closed(_) => u64::MAX,
+        }
+    }
+
+    /// The error, or the sums of each range. `sums` are those of the ranges that have ended.
+    fn result(self, sums: Vec<RangeSums>) -> (io::Result<Vec<RangeSums>>, Duration) {
+        (self.error.map_or(Ok(sums), Err), self.spent)
+    }
 }
 
-/// A file that is summed as far as is allowed.
+/// A stream: bytes that are summed as they come.
 pub struct Long {
     /// `None` while a task has it.
-    pub chain: Option<Chain>,
-    /// Up to where it is summed.
+    chain: Option<Chain>,
+    /// Buffers that were pushed, after the one in work.
+    waiting: VecDeque<Bytes>,
+    /// The offset up to which it is summed.
     pub at: u64,
+    /// The offset up to which it may be summed.
     pub limit: u64,
     /// Whether somebody waits for it.
     pub is_awaited: bool,
+    /// Takes the sum, once the end of the stream is known.
+    ticket: Option<Arc<Ticket>>,
 }
 
 impl Long {
     fn is_ready(&self) -> bool {
         self.chain.is_some() && self.at < self.limit
+    }
+
+    /// Appends bytes to the stream.
+    pub fn push(&mut self, bytes: Bytes) {
+        self.limit += bytes.len() as u64;
+        self.waiting.push_back(bytes);
+        self.next_buffer();
+    }
+
+    /// Takes back the chain from a task.
+    fn put_back(&mut self, chain: Chain) {
+        self.at = chain.at;
+        self.chain = Some(chain);
+        self.next_buffer();
+    }
+
+    /// Drops a buffer that is summed to its end, and takes up the next one.
+    fn next_buffer(&mut self) {
+        while let Some(chain) = &mut self.chain
+            && chain.at == chain.end_of_buffer()
+        {
+            let next = self.waiting.pop_front();
+            let is_last = next.is_none();
+            (chain.source, chain.base) = (Source::Memory(next.unwrap_or_default()), chain.at);
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.ticket.is_some() && self.chain.is_some() && self.at >= self.limit
     }
 }
 
@@ -89,7 +163,7 @@ pub struct Short {
 
 impl Short {
     fn left(&self) -> u64 {
-        self.ends.first().map_or(0, |end| end - self.chain.at)
+        self.ends.first().map_or(0, |end| end.saturating_sub(self.chain.at))
     }
 }
 
@@ -113,6 +187,31 @@ impl PartialEq for Short {
 }
 
 impl Eq for Short {}
+
+/// Requests that wait.
+#[derive(Default)]
+struct Shorts {
+    fresh: BinaryHeap<Short>,
+    /// Those that have a file open.
+    begun: BinaryHeap<Short>,
+}
+
+impl Shorts {
+    fn len(&self) -> usize {
+        self.fresh.len() + self.begun.len()
+    }
+
+    fn push(&mut self, short: Short) {
+        let shorts = if short.chain.is_own { &mut self.begun } else { &mut self.fresh };
+        shorts.push(short);
+    }
+
+    /// The next one in their order, except that no further file is opened while many are open.
+    fn pop(&mut self) -> Option<Short> {
+        let is_fresh = self.begun.len() < MOST_BEGUN && self.fresh.peek() > self.begun.peek();
+        if is_fresh { self.fresh.pop() } else { self.begun.pop().or_else(|| self.fresh.pop()) }
+    }
+}
 
 /// Pieces that are summed side by side.
 pub struct Task {
@@ -144,7 +243,7 @@ impl Piece {
         self.chain().at..self.end
     }
 
-    /// Notes how many bytes of the piece are in the sums, or why it is not, and how long that took.
+    /// Records how many bytes of the piece are summed, or why it cannot be, and how long that took.
     pub fn done(&mut self, error: Option<io::Error>, taken: usize, spent: Duration) {
         let is_lost = error.is_some() || self.chain().error.is_some();
         let end = if is_lost { self.end } else { self.chain().at + taken as u64 };
@@ -154,12 +253,12 @@ impl Piece {
         chain.spent += spent;
         chain.error = chain.error.take().or(error);
         if let Source::Open(file) = &chain.source
-            && chain.error.is_none()
             && chain.is_own
-            && is_last
         {
-            chain.error = file.intact().err();
             file.release(0..end);
+            if is_last && chain.error.is_none() {
+                chain.error = file.intact().err();
+            }
         }
     }
 }
@@ -167,10 +266,10 @@ impl Piece {
 /// Everything that waits, by the algorithm that is to be computed in lanes.
 pub struct Queues {
     threads: usize,
-    /// How many tasks the pool has, waiting or at work.
+    /// How many tasks the pool has, waiting or running.
     pub tasks: usize,
     queues: BTreeMap<Algorithm, Queue>,
-    /// For the next long file, or the next batch of requests.
+    /// For the next stream, or the next batch of requests.
     next_number: u64,
 }
 
@@ -178,29 +277,29 @@ pub struct Queues {
 #[derive(Default)]
 struct Queue {
     longs: BTreeMap<u64, Long>,
-    shorts: BinaryHeap<Short>,
-    /// Whether the main task is at work. It takes whatever there is, however little; others take what fills their lanes.
-    /// So the lanes of one task are filled before there is another.
+    shorts: Shorts,
+    /// Whether the main task is running. It takes whatever there is, however little; others only take what fills their
+    /// lanes. So the lanes of one task are filled before there is another.
     has_main: bool,
 }
 
 impl Queue {
-    /// How many long files one task takes: half of the threads are enough for all of them. The fewer a task has, the
-    /// sooner they are done; the more, the less they cost.
+    /// How many streams one task takes: half of the threads are enough for all of them. The fewer a task has, the sooner
+    /// they are done; the more, the less they cost.
     fn share(&self, algorithm: Algorithm, threads: usize) -> usize {
         (2 * self.longs.len()).div_ceil(threads.max(1)).clamp(1, digest::streams_at_once(algorithm))
     }
 
-    /// How many tasks would find something to do, beside those that are at work.
+    /// How many tasks would find something to do, beside those that are running.
     fn tasks(&self, algorithm: Algorithm, threads: usize) -> usize {
         let ready = self.longs.values().filter(|long| long.is_ready()).count();
         let full = ready / self.share(algorithm, threads) + self.shorts.len() / digest::streams_at_once(algorithm);
-        let is_main_due = !self.has_main && (ready > 0 || !self.shorts.is_empty());
+        let is_main_due = !self.has_main && (ready > 0 || self.shorts.len() > 0);
         full.max(usize::from(is_main_due))
     }
 
-    /// A task with as many chains as fill the lanes, as far as there are any; long files first, as nothing makes up for
-    /// the time in which they do not advance.
+    /// A task with up to as many chains as fill the lanes. Streams come first: nothing makes up for the time in which they
+    /// do not advance.
     fn take(&mut self, algorithm: Algorithm, threads: usize) -> Option<Task> {
         let (is_main, lanes, share) =
             (!self.has_main, digest::streams_at_once(algorithm), self.share(algorithm, threads));
@@ -208,19 +307,20 @@ impl Queue {
         if !is_main && ready.len() < share {
             ready.clear();
         }
-        if ready.is_empty() && (self.shorts.is_empty() || !is_main && self.shorts.len() < lanes) {
+        if ready.is_empty() && (self.shorts.len() == 0 || !is_main && self.shorts.len() < lanes) {
             return None;
         }
-        // Where there are few long files for each thread, they are what is waited for in the end: others may go along,
-        // but not slow them down.
+        // With few streams for each thread, the streams are what the run waits for in the end: requests may share their
+        // lanes, but not slow them down.
         let lanes = match ready.is_empty() || ready.len() > 2 * threads {
             true => lanes,
             false => digest::streams_in_time_of_one(algorithm),
         };
         ready.sort_by_key(|(_, long)| (!long.is_awaited, long.at));
         let piece = |(&number, long): (&u64, &mut Long)| {
-            let end = long.limit.min(long.at + PIECE);
-            Some(Piece { work: Work::Long(number, long.chain.take()?), end })
+            let chain = long.chain.take()?;
+            let end = long.limit.min(long.at + PIECE).min(chain.end_of_buffer());
+            Some(Piece { work: Work::Long(number, chain), end })
         };
         let mut pieces: Vec<Piece> = ready.into_iter().take(share).filter_map(piece).collect();
         let mut bytes = PIECE * pieces.len() as u64;
@@ -255,13 +355,19 @@ impl Queues {
         self.next_number
     }
 
-    /// Takes in a request of a batch. What computes its first sum decides with whom it shares lanes.
+    /// Adds a request of a batch. The algorithm of its first sum decides which chains it shares lanes with.
     pub fn add(&mut self, batch: u64, request: Request, ticket: Arc<Ticket>) {
         let Request { source, start, mut ends, hashers } = request;
         ends.reverse();
         let algorithm = hashers.iter().find_map(Hasher::algorithm).unwrap_or(Algorithm::Md5);
-        let chain = Chain::new(source, start, hashers);
-        self.put(algorithm, Short { batch, chain, ends, sums: Vec::new(), ticket });
+        let is_closed = matches!(source, Source::Closed(_));
+        let short = Short { batch, chain: Chain::new(source, start, hashers), ends, sums: Vec::new(), ticket };
+        if is_closed {
+            // Even one without bytes is opened, to see that it is there.
+            self.queues.entry(algorithm).or_default().shorts.push(short);
+        } else {
+            self.put(algorithm, short);
+        }
     }
 
     /// Puts a request into its queue, or ends it if nothing of it is left.
@@ -271,39 +377,60 @@ impl Queues {
         }
         if !short.ends.is_empty() && short.chain.error.is_none() {
             self.queues.entry(algorithm).or_default().shorts.push(short);
-            return;
+        } else {
+            short.ticket.set(short.chain.result(short.sums));
         }
-        let Short { chain: Chain { error, spent, .. }, sums, ticket, .. } = short;
-        let is_first = ticket.0.set((error.map_or(Ok(sums), Err), spent)).is_ok();
-        debug_assert!(is_first, "a request ends once");
     }
 
-    /// Takes in a long file, and gives its number.
-    pub fn open(&mut self, algorithm: Algorithm, chain: Chain) -> u64 {
+    /// Adds a stream, and returns its number.
+    pub fn open(&mut self, algorithm: Algorithm, source: Source) -> u64 {
         let number = self.number();
-        let long = Long { at: chain.at, limit: chain.at, chain: Some(chain), is_awaited: false };
+        let chain = Chain::new(source, 0, vec![Hasher::new(algorithm)]);
+        let waiting = VecDeque::new();
+        let long = Long { chain: Some(chain), waiting, at: 0, limit: 0, is_awaited: false, ticket: None };
         self.queues.entry(algorithm).or_default().longs.insert(number, long);
         number
     }
 
-    /// A long file that is not closed.
+    /// A stream that has neither ended nor been closed.
     pub fn long(&mut self, algorithm: Algorithm, number: u64) -> &mut Long {
         let long = self.queues.get_mut(&algorithm).and_then(|queue| queue.longs.get_mut(&number));
-        long.expect("a stream stays until it is closed")
+        long.expect("a stream stays until it ends or is closed")
     }
 
-    /// Ends the work on a long file. Gives its chain, unless a task has it, or it was closed before.
-    pub fn close(&mut self, algorithm: Algorithm, number: u64) -> Option<Chain> {
-        self.queues.get_mut(&algorithm)?.longs.remove(&number)?.chain
+    /// Ends a stream at its limit. The ticket will have its sum.
+    pub fn end(&mut self, algorithm: Algorithm, number: u64) -> Arc<Ticket> {
+        let ticket = Arc::new(Ticket::default());
+        self.long(algorithm, number).ticket = Some(Arc::clone(&ticket));
+        self.end_if_done(algorithm, number);
+        ticket
     }
 
-    /// A task that is due.
+    /// Removes a stream whose sum is complete, and sets its ticket.
+    fn end_if_done(&mut self, algorithm: Algorithm, number: u64) {
+        let Some(queue) = self.queues.get_mut(&algorithm) else { return };
+        if queue.longs.get(&number).is_some_and(Long::is_done)
+            && let Some(Long { chain: Some(mut chain), ticket: Some(ticket), .. }) = queue.longs.remove(&number)
+        {
+            let sums = chain.hashers.drain(..).map(Hasher::finish).collect();
+            ticket.set(chain.result(vec![sums]));
+        }
+    }
+
+    /// Removes a stream that nobody wants the sum of.
+    pub fn close(&mut self, algorithm: Algorithm, number: u64) {
+        if let Some(queue) = self.queues.get_mut(&algorithm) {
+            queue.longs.remove(&number);
+        }
+    }
+
+    /// A task that is worth starting.
     pub fn take(&mut self) -> Option<Task> {
         let threads = self.threads;
         self.queues.iter_mut().find_map(|(&algorithm, queue)| queue.take(algorithm, threads))
     }
 
-    /// Takes back what a task is done with.
+    /// Takes back the chains of a task that is done.
     pub fn put_back(&mut self, Task { pieces, algorithm, is_main }: Task) {
         let queue = self.queues.entry(algorithm).or_default();
         queue.has_main &= !is_main;
@@ -311,11 +438,11 @@ impl Queues {
             match work {
                 Work::Short(short) => self.put(algorithm, short),
                 Work::Long(number, chain) => {
-                    // The work on the file may have ended early.
+                    // The stream may have been closed meanwhile.
                     let queue = self.queues.get_mut(&algorithm);
                     if let Some(long) = queue.and_then(|queue| queue.longs.get_mut(&number)) {
-                        long.at = chain.at;
-                        long.chain = Some(chain);
+                        long.put_back(chain);
+                        self.end_if_done(algorithm, number);
                     }
                 }
             }

@@ -1,7 +1,10 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::file::Bytes as _;
 
 fn noise(seed: u64, length: u64) -> Vec<u8> {
     (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
@@ -51,7 +54,7 @@ fn long_files_of_any_lengths_get_the_sums_of_their_bytes_with_any_number_of_thre
             }
             streams.map(|stream| {
                 stream.allow(mapped.length());
-                stream.finish(mapped.length()).unwrap().0
+                stream.finish().unwrap().0
             })
         };
         std::thread::scope(|leaders| {
@@ -87,11 +90,11 @@ fn ranges_of_files_get_their_sums_whoever_waits_for_them() {
             };
             let expected: Vec<_> = ranges.iter().map(expected).collect();
             let tickets = engine.sum(requests());
-            engine.attend(&tickets);
+            engine.wait_idle(&tickets);
             assert_eq!(sums(tickets), expected);
             let tickets = pool.install(|| {
                 let tickets = engine.sum(requests());
-                engine.attend(&tickets);
+                engine.wait_idle(&tickets);
                 tickets
             });
             assert_eq!(sums(tickets), expected);
@@ -119,7 +122,7 @@ fn a_file_that_is_another_one_by_now_has_no_sums() {
     let gone = Source::closed("/nonexistent".into(), Stamp::of(&named.as_file().metadata().unwrap()));
     let requests = [was, gone].map(|source| request(source, 0, &[5000], &[Algorithm::Md5]));
     let tickets = engine.sum(requests);
-    engine.attend(&tickets);
+    engine.wait_idle(&tickets);
     assert!(tickets.iter().all(|ticket| ticket.sums().unwrap().is_err()));
 }
 
@@ -132,7 +135,7 @@ fn work_that_ends_early_holds_up_nobody() {
     left.allow(10_000);
     kept.allow(50_000);
     drop(left);
-    assert_eq!(kept.finish(50_000).unwrap().0, Hasher::sum(Algorithm::Md5, &other));
+    assert_eq!(kept.finish().unwrap().0, Hasher::sum(Algorithm::Md5, &other));
 }
 
 #[test]
@@ -149,5 +152,117 @@ fn a_file_that_grows_is_summed_as_far_as_it_is_written() {
         stream.allow(length);
         stream.wait_for(length);
     }
-    assert_eq!(stream.finish(length).unwrap().0, Hasher::sum(Algorithm::Sha256, &bytes));
+    assert_eq!(stream.finish().unwrap().0, Hasher::sum(Algorithm::Sha256, &bytes));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn buffers_cut_anywhere_have_the_sums_of_the_oracle(
+        streams in prop::collection::vec(
+            (prop::sample::select(&Algorithm::ALL[..]), prop::collection::vec(prop_oneof![0usize..200, 0usize..1_500_000], 0..8)),
+            1..6,
+        ),
+        threads in 1usize..4,
+    ) {
+        let (engine, _pool) = engine(threads);
+        let sum = |seed: usize, algorithm: Algorithm, lengths: &[usize]| {
+            let bytes = noise(seed as u64, lengths.iter().sum::<usize>() as u64);
+            let stream = engine.stream_of_buffers(algorithm);
+            let (mut at, mut requests) = (0, Vec::new());
+            for length in lengths {
+                let buffer = Bytes::copy_from_slice(&bytes[at..at + length]);
+                // A range of each is summed on its own.
+                let (start, end) = (*length as u64 / 3, *length as u64);
+                requests.push((at + *length / 3..at + length, request(Source::Memory(buffer.clone()), start, &[end], &[algorithm])));
+                stream.push(buffer);
+                at += length;
+            }
+            let (ranges, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+            let tickets = engine.sum(requests);
+            let ticket = stream.end();
+            engine.wait_idle(&tickets);
+            engine.wait_idle(&[Arc::clone(&ticket)]);
+            assert_eq!(*ticket.sums().unwrap().as_ref().unwrap(), [[Hasher::sum(algorithm, &bytes)]]);
+            for (range, ticket) in ranges.into_iter().zip(tickets) {
+                assert_eq!(*ticket.sums().unwrap().as_ref().unwrap(), [[Hasher::sum(algorithm, &bytes[range])]]);
+            }
+        };
+        std::thread::scope(|scope| {
+            for (seed, (algorithm, lengths)) in streams.iter().enumerate() {
+                let sum = &sum;
+                scope.spawn(move || sum(seed, *algorithm, lengths));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_buffer_is_released_once_it_is_summed_and_a_dropped_stream_holds_none() {
+    let (engine, _pool) = engine(1);
+    let bytes: Arc<Vec<u8>> = Arc::new(noise(5, 2_500_000));
+    struct Shared(Arc<Vec<u8>>);
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let buffer = || Bytes::from_owner(Shared(Arc::clone(&bytes)));
+    let stream = engine.stream_of_buffers(Algorithm::Md5);
+    stream.push(buffer());
+    stream.wait_for(2_500_000);
+    assert_eq!(Arc::strong_count(&bytes), 1);
+    (0..10).for_each(|_| stream.push(buffer()));
+    drop(stream);
+    let kept = engine.stream_of_buffers(Algorithm::Md5);
+    kept.push(buffer());
+    assert_eq!(kept.finish().unwrap().0, Hasher::sum(Algorithm::Md5, &bytes));
+    assert_eq!(Arc::strong_count(&bytes), 1);
+}
+
+#[test]
+fn bytes_that_a_buffer_lacks_are_an_error() {
+    let engine = Engine::new(0);
+    let tickets = engine.sum([request(Source::Memory(Bytes::from_static(b"short")), 2, &[6], &[Algorithm::Md5])]);
+    engine.wait(&tickets);
+    assert!(tickets[0].sums().unwrap().is_err());
+}
+
+#[test]
+fn a_file_without_bytes_is_summed_if_it_is_there() {
+    let engine = Engine::with_own_threads(1).unwrap();
+    let named = tempfile::NamedTempFile::new().unwrap();
+    let there = closed(named.path());
+    let gone = closed(named.path());
+    let tickets = engine.sum([request(there, 0, &[0], &[Algorithm::Md5, Algorithm::Sha512])]);
+    engine.wait_idle(&tickets);
+    let expected = [Algorithm::Md5, Algorithm::Sha512].map(|algorithm| Hasher::sum(algorithm, b""));
+    assert_eq!(*tickets[0].sums().unwrap().as_ref().unwrap(), [expected]);
+    drop(named);
+    let tickets = engine.sum([request(gone, 0, &[0], &[Algorithm::Md5])]);
+    engine.wait_idle(&tickets);
+    assert!(tickets[0].sums().unwrap().is_err());
+}
+
+#[test]
+fn many_long_files_are_not_all_open_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = noise(6, 2_100_000);
+    let path = directory.path().join("file");
+    std::fs::write(&path, &bytes).unwrap();
+    let maps = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
+    };
+    let engine = Engine::with_own_threads(2).unwrap();
+    let tickets = engine.sum((0..1000).map(|_| request(closed(&path), 0, &[2_100_000], &[Algorithm::Md5])));
+    let mut most = 0;
+    while tickets.iter().any(|ticket| ticket.sums().is_none()) {
+        most = most.max(maps());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(most < 256, "{most}");
+    let expected = [[Hasher::sum(Algorithm::Md5, &bytes)]];
+    assert!(tickets.iter().all(|ticket| *ticket.sums().unwrap().as_ref().unwrap() == expected));
 }

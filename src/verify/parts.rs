@@ -1,23 +1,25 @@
-//! The sums of many parts, side by side, each read once however many sets need it.
+//! Whether parts are where they should be. Their places are summed side by side, each once however many sets need it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
-use jigdo::template::{Area, Description, ImageEntry, MAX_LENGTH, Template};
+use bytes::Bytes;
 use jigdo::{Checksum, Sum};
 
-use crate::assemble::{Destination, Order, Part, Place, Reason, assemble_all};
-use crate::progress::{Begin, Meter, Progress};
-
-/// How many parts are read side by side.
-const SIDE_BY_SIDE: usize = 16;
+use crate::assemble::{Error, Part, Place, Reason};
+use crate::digest::Hasher;
+use crate::file::Stamp;
+use crate::progress::{Begin, Progress, Task};
+use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A part, and the places where it should be, the best first.
 pub type Wanted = (Part, Vec<Place>);
 
 /// What was found out about a part.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Checked {
     /// Whether one of its places has it.
     pub is_right: bool,
@@ -25,130 +27,187 @@ pub struct Checked {
     pub refused: Vec<(Place, Reason)>,
 }
 
-/// Looks at the places of each of these parts, until one is right. Gives what was found out, in their order.
+/// Looks at the places of each of these parts, until one is right. Returns what was found out, in the order of the parts.
 ///
 /// # Errors
-/// There is no memory, or no thread.
-pub fn check(
-    wanted: &[Wanted],
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<Vec<Checked>, crate::assemble::Error> {
-    let mut checked: Vec<Checked> = wanted.iter().map(|_| Checked { is_right: true, refused: Vec::new() }).collect();
-    for layer in layers(wanted) {
-        check_layer(wanted, &layer, threads, progress, &mut checked)?;
+/// No threads can be started.
+pub fn check(wanted: &[Wanted], threads: usize, progress: &dyn Progress) -> Result<Vec<Checked>, Error> {
+    let mut checked: Vec<Checked> = wanted.iter().map(|_| Checked::default()).collect();
+    if wanted.is_empty() {
+        return Ok(checked);
+    }
+    let bytes = wanted.iter().map(|(part, _)| part.length).sum();
+    let task = Task::begin(progress, Begin::bytes("parts", "parts").total(bytes));
+    let mut reader = Reader::new(wanted, threads)?;
+    // The longest are summed first, so they are waited for first.
+    let mut left: Vec<usize> = (0..wanted.len()).collect();
+    left.sort_by_key(|&number| Reverse(wanted[number].0.length));
+    for tier in 0.. {
+        left.retain(|&number| !checked[number].is_right && tier < wanted[number].1.len());
+        if left.is_empty() {
+            break;
+        }
+        let candidates = left.iter().map(|&number| (&wanted[number].1[tier], &wanted[number].0));
+        for (&number, reading) in left.iter().zip(reader.read(candidates)) {
+            let (part, places) = &wanted[number];
+            match reading.and_then(|reading| reader.compare(part, &reading)) {
+                Ok(()) => checked[number].is_right = true,
+                Err(reason) => checked[number].refused.push((places[tier].clone(), reason)),
+            }
+            if checked[number].is_right || tier + 1 == places.len() {
+                task.advance(part.length);
+            }
+        }
     }
     Ok(checked)
 }
 
-/// The numbers of the parts, in layers that have no part twice: sets may look for one at different places.
-fn layers(wanted: &[Wanted]) -> Vec<HashMap<Part, usize>> {
-    let mut layers: Vec<HashMap<Part, usize>> = Vec::new();
-    for (number, (part, _)) in wanted.iter().enumerate() {
-        match layers.iter_mut().find(|layer| !layer.contains_key(part)) {
-            Some(layer) => {
-                layer.insert(*part, number);
-            }
-            None => layers.push(HashMap::from([(*part, number)])),
-        }
-    }
-    layers
+/// Bytes that may be a part: those of a place, and how many.
+type Candidate = (Place, u64);
+
+/// Sums the bytes at places, each once.
+struct Reader {
+    engine: Engine,
+    /// The kinds of sums that any part wants of these bytes.
+    checksums: HashMap<Candidate, BTreeSet<Checksum>>,
+    readings: HashMap<Candidate, Reading>,
 }
 
-fn check_layer(
-    wanted: &[Wanted],
-    layer: &HashMap<Part, usize>,
-    threads: usize,
-    progress: &dyn Progress,
-    checked: &mut [Checked],
-) -> Result<(), crate::assemble::Error> {
-    let places = |part: &Part| layer.get(part).map_or_else(Vec::new, |&number| wanted[number].1.clone());
-    let mut templates: Vec<_> = share_out(layer.keys().copied()).iter().map(|parts| template(parts)).collect();
-    let order =
-        |template| Order { name: String::new(), template, sources: vec![&places], destination: Destination::Nowhere };
-    let orders = templates.iter_mut().map(order).collect();
-    for report in assemble_all(orders, &[], threads, &Quiet(progress)) {
-        let report = report?;
-        for refused in report.refused {
-            let found = &mut checked[layer[&refused.part]].refused;
-            found.extend(refused.place.map(|place| (place, refused.reason)));
-        }
-        report.missing.iter().for_each(|missing| checked[layer[&missing.part]].is_right = false);
-    }
-    Ok(())
+/// The sums of the bytes at a place, which may still be in work.
+#[derive(Clone)]
+struct Reading {
+    checksums: BTreeSet<Checksum>,
+    ticket: Arc<Ticket>,
 }
 
-/// Shares parts out among as many images as are summed side by side, all of about the same length. Each has parts of
-/// one kind.
-fn share_out(parts: impl Iterator<Item = Part>) -> Vec<Vec<Part>> {
-    let mut by_kind: BTreeMap<(Checksum, Option<u32>), Vec<Part>> = BTreeMap::new();
-    for part in parts {
-        by_kind.entry((part.sum.checksum(), part.first_block.map(|block| block.length))).or_default().push(part);
-    }
-    let mut shares = Vec::new();
-    for (_, mut parts) in by_kind {
-        // The longest first, each to the image that is the shortest by then.
-        parts.sort_unstable_by_key(|part| (std::cmp::Reverse(part.length), part.sum));
-        let mut images: Vec<(u64, Vec<Part>)> = (0..SIDE_BY_SIDE.min(parts.len())).map(|_| (0, Vec::new())).collect();
-        for part in parts {
-            let shortest = images.iter_mut().min_by_key(|(length, _)| *length);
-            match shortest.filter(|(length, _)| *length + part.length <= MAX_LENGTH) {
-                Some((length, image)) => {
-                    *length += part.length;
-                    image.push(part);
-                }
-                None => images.push((part.length, vec![part])),
+impl Reader {
+    fn new(wanted: &[Wanted], threads: usize) -> Result<Self, Error> {
+        let engine = Engine::with_own_threads(threads).map_err(Error::Threads)?;
+        let mut checksums: HashMap<Candidate, BTreeSet<Checksum>> = HashMap::new();
+        for (part, places) in wanted {
+            for place in places {
+                checksums.entry((place.clone(), part.length)).or_default().insert(part.sum.checksum());
             }
         }
-        shares.extend(images.into_iter().map(|(_, parts)| parts));
+        Ok(Self { engine, checksums, readings: HashMap::new() })
     }
-    shares
+
+    /// Begins to read each place that may have a part, unless that has begun before, or it clearly has another file.
+    fn read<'a>(&mut self, candidates: impl Iterator<Item = (&'a Place, &'a Part)>) -> Vec<Result<Reading, Reason>> {
+        let mut requests: HashMap<Candidate, Request> = HashMap::new();
+        let mut begin = |(place, part): (&Place, &Part)| {
+            let candidate = (place.clone(), part.length);
+            if !self.readings.contains_key(&candidate) && !requests.contains_key(&candidate) {
+                let hashers = self.checksums[&candidate].iter().map(|&checksum| Hasher::new(checksum.into()));
+                let request = request(place, part.length, hashers.collect())?;
+                requests.insert(candidate.clone(), request);
+            }
+            Ok(candidate)
+        };
+        let begun: Vec<Result<Candidate, Reason>> = candidates.map(&mut begin).collect();
+        let (candidates, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        for (candidate, ticket) in candidates.into_iter().zip(self.engine.sum(requests)) {
+            let checksums = self.checksums[&candidate].clone();
+            self.readings.insert(candidate, Reading { checksums, ticket });
+        }
+        begun.into_iter().map(|begun| Ok(self.readings[&begun?].clone())).collect()
+    }
+
+    /// Waits for a reading, and compares it with what the part's sum should be.
+    fn compare(&self, part: &Part, reading: &Reading) -> Result<(), Reason> {
+        self.engine.wait_idle(std::slice::from_ref(&reading.ticket));
+        let sums = match reading.ticket.sums().expect("it was waited for") {
+            Ok(sums) => &sums[0],
+            Err(error) => return Err(io::Error::new(error.kind(), error.to_string()).into()),
+        };
+        let mut found = reading.checksums.iter().zip(sums).filter_map(|(&kind, sum)| Sum::from_bytes(kind, sum));
+        let found = found.find(|found| found.checksum() == part.sum.checksum()).expect("it was requested");
+        if found == part.sum { Ok(()) } else { Err(Reason::Sum { found }) }
+    }
 }
 
-/// The template of an image that is nothing but these parts. That image's sum is of no interest.
-fn template(parts: &[Part]) -> Template<io::Empty> {
-    let checksum = parts.first().map_or(Checksum::Md5, |part| part.sum.checksum());
-    let block_length = parts.first().and_then(|part| part.first_block).map(|block| block.length);
-    let area = |part: &Part| {
-        let rsync64 = part.first_block.map(|block| block.rsync64);
-        Area::Part { length: part.length, rsync64, sum: part.sum }
+/// A request for `length` bytes at a place, unless it is clear without reading that they are not there.
+fn request(place: &Place, length: u64, hashers: Vec<Hasher>) -> Result<Request, Reason> {
+    let (source, start) = match place {
+        Place::File(path) => (closed(path, Some(length))?, 0),
+        Place::Inside { file, offset } => (closed(file, None)?, *offset),
+        Place::Memory(bytes) if bytes.len() as u64 == length => {
+            (Source::Memory(Bytes::from_owner(Arc::clone(bytes))), 0)
+        }
+        Place::Memory(bytes) => return Err(Reason::Length { expected: length, found: bytes.len() as u64 }),
     };
-    let length = parts.iter().map(|part| part.length).sum();
-    let image = ImageEntry { length, sum: Sum::of(checksum, b""), block_length };
-    Template::without_data(Description { areas: parts.iter().map(area).collect(), image })
+    Ok(Request { source, start, ends: vec![start.saturating_add(length)], hashers })
 }
 
-/// Passes on how far the work is, but neither what is only a share of it, nor what is said in the end.
-struct Quiet<'a>(&'a dyn Progress);
-
-impl Progress for Quiet<'_> {
-    fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
-        let name = if task.is_child { "parts" } else { task.name };
-        Arc::new(Mute(self.0.begin(&Begin { name, ..*task })))
+/// The file at `path`, which must have this length if one is named.
+fn closed(path: &Path, length: Option<u64>) -> Result<Source, Reason> {
+    let metadata = fs::metadata(path)?;
+    let found = metadata.len();
+    match length {
+        _ if !metadata.is_file() => Err(Reason::NotAFile),
+        Some(expected) if expected != found => Err(Reason::Length { expected, found }),
+        _ => Ok(Source::closed(path.to_owned(), Stamp::of(&metadata))),
     }
-
-    fn note(&self, _: &str) {}
-
-    fn warn(&self, _: &str) {}
 }
 
-/// A task of which is not said how it went.
-struct Mute<'a>(Arc<dyn Meter + 'a>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
 
-impl Meter for Mute<'_> {
-    fn advance(&self, by: u64) {
-        self.0.advance(by);
+    fn noise(seed: usize, length: usize) -> Vec<u8> {
+        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
     }
 
-    fn skip(&self, by: u64) {
-        self.0.skip(by);
+    fn part(checksum: Checksum, bytes: &[u8]) -> Part {
+        Part { sum: Sum::of(checksum, bytes), length: bytes.len() as u64, first_block: None }
     }
 
-    fn child_ended(&self) {
-        self.0.child_ended();
-    }
-
-    fn end(&self, _: &str) {
-        self.0.end("");
+    #[test]
+    fn parts_are_looked_for_at_one_place_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str, bytes: &[u8]| {
+            let path = directory.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            Place::file(&path)
+        };
+        let (right, wrong) = (noise(1, 3_000_000), noise(2, 3_000_000));
+        let files = [place("right", &right), place("wrong", &wrong), place("short", &right[1..])];
+        let [at_right, at_wrong, at_short] = files.clone();
+        let (directory, missing) = (Place::file(directory.path()), Place::file(Path::new("/nonexistent")));
+        let inside = |offset| match &at_right {
+            Place::File(file) => Place::Inside { file: Arc::clone(file), offset },
+            other => panic!("{other}"),
+        };
+        let (md5, sha256) = (part(Checksum::Md5, &right), part(Checksum::Sha256, &right));
+        let wanted = [
+            (md5, vec![at_right.clone()]),
+            (md5, vec![at_short, directory, missing, at_wrong.clone(), at_right.clone()]),
+            (sha256, vec![at_wrong, at_right.clone()]),
+            (part(Checksum::Md5, &wrong), vec![at_right.clone()]),
+            (part(Checksum::Sha256, &right[1000..2000]), vec![inside(999), inside(2_999_001), inside(1000)]),
+            (md5, vec![Place::Memory(wrong.into()), Place::Memory(right.into())]),
+            (part(Checksum::Md5, b""), Vec::new()),
+        ];
+        for threads in [1, 3] {
+            let checked = check(&wanted, threads, &Silent).unwrap();
+            let is_right: Vec<bool> = checked.iter().map(|checked| checked.is_right).collect();
+            assert_eq!(is_right, [true, true, true, false, true, true, false]);
+            let reasons =
+                |number: usize| -> Vec<&Reason> { checked[number].refused.iter().map(|(_, reason)| reason).collect() };
+            assert!(matches!(
+                reasons(1)[..],
+                [
+                    Reason::Length { expected: 3_000_000, found: 2_999_999 },
+                    Reason::NotAFile,
+                    Reason::Io(_),
+                    Reason::Sum { .. }
+                ]
+            ));
+            assert!(matches!(reasons(2)[..], [Reason::Sum { .. }]) && matches!(reasons(3)[..], [Reason::Sum { .. }]));
+            assert!(matches!(reasons(4)[..], [Reason::Sum { .. }, Reason::Io(_)]));
+            assert!(matches!(reasons(5)[..], [Reason::Sum { found }] if *found != md5.sum));
+            assert!(reasons(0).is_empty() && reasons(6).is_empty());
+        }
     }
 }

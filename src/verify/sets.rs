@@ -1,4 +1,4 @@
-//! Whether sets are right, and whether mirrors have all their parts where the sets say.
+//! Whether sets are right, and whether mirrors have all of their parts where the sets say.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,15 +17,15 @@ use crate::set::{self, Set};
 
 /// How sets are to be checked.
 pub struct Settings<'a> {
-    /// The directories that labels stand for. Labels without one are looked for where their `file:` servers say.
+    /// The directories that labels stand for. Labels without one are resolved through their `file:` servers.
     pub trees: Trees,
-    /// Whether the parts are looked for at all, and not only the sets themselves looked at.
+    /// Whether parts are checked too, and not only the sets themselves.
     pub with_parts: bool,
     pub threads: usize,
     pub progress: &'a dyn Progress,
 }
 
-/// What was found out about a set.
+/// The result for a set.
 #[derive(Debug, Clone, Serialize)]
 pub struct SetReport {
     pub set: PathBuf,
@@ -36,7 +36,7 @@ pub struct SetReport {
     /// How many different parts it has, and how long these are together, in bytes.
     pub parts: usize,
     pub bytes: u64,
-    /// The parts that are not where the set says, or wrong there; in the order of the image.
+    /// The parts that are missing or wrong where the set says that they are; in the order of the image.
     pub missing: Vec<MissingPart>,
     /// The files that are not the parts that they should be.
     pub wrong: Vec<WrongPart>,
@@ -51,7 +51,7 @@ pub struct WrongPart {
     pub reason: String,
 }
 
-/// A set that was read.
+/// A set after reading.
 struct Read {
     path: PathBuf,
     problems: Vec<String>,
@@ -60,10 +60,10 @@ struct Read {
     parts: Vec<(Missing, Vec<Place>)>,
 }
 
-/// Looks at the sets of these jigdo files. Parts that several sets have at the same places are read once.
+/// Checks the sets of these jigdo files. Each file of a mirror is read once, however many sets need it.
 ///
 /// # Errors
-/// There is no memory.
+/// No threads can be started.
 pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetReport>, assemble::Error> {
     let sets: Vec<Read> = paths.par_iter().map(|path| read(path, settings)).collect();
     let mut numbers: HashMap<Wanted, usize> = HashMap::new();
@@ -82,7 +82,7 @@ pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetR
     Ok(sets.into_iter().map(|set| report(set, settings.with_parts, of)).collect())
 }
 
-/// Reads a set and what its template carries, and finds out where its parts should be.
+/// Reads a set and its template's unmatched data, and finds out where its parts should be.
 fn read(path: &Path, settings: &Settings<'_>) -> Read {
     let mut read = Read { path: path.to_owned(), problems: Vec::new(), set: None, parts: Vec::new() };
     let set = match Set::open(path, None) {
@@ -137,7 +137,7 @@ fn places(
     Ok(parts.into_iter().zip(places).collect())
 }
 
-/// A problem if parts are not in `[Parts]`: nobody can tell where they are.
+/// A problem if parts are not in `[Parts]`: they cannot be found.
 fn unnamed(set: &Set, parts: &[(Missing, Vec<Place>)]) -> Option<String> {
     let named: std::collections::HashSet<_> = set.jigdo.parts.iter().map(|(sum, _)| sum).collect();
     let mut unnamed = parts.iter().map(|(missing, _)| missing.part.sum).filter(|sum| !named.contains(sum));

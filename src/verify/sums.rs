@@ -1,23 +1,18 @@
 //! Whether files are what the SUMS files beside them say.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
 
 use jigdo::{Algorithm, hex};
-use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::digest::{self, Hasher};
+use crate::digest::Hasher;
+use crate::file::Stamp;
 use crate::output::sums::{SumsFile, file_name};
 use crate::set::Set;
-
-/// How many files a thread reads side by side: as many as its lanes take.
-const SIDE_BY_SIDE: usize = 16;
-
-/// How much is read of a file at a time, in bytes.
-const PIECE: usize = 64 << 10;
+use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A line of a SUMS file, and what was found out about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,15 +31,15 @@ pub enum State {
     Right,
     /// The file has another sum, in hexadecimal.
     Wrong { found: String },
-    /// The file is not there. It is the image of a set that is, and the set knows no other sum of it.
+    /// The file is not there, but the set is whose image it is, and the set does not contradict the sum.
     ImageOfSet,
-    /// The image is not there, and its set says another sum of it, in hexadecimal.
+    /// The image is not there, and its set has another sum of it, in hexadecimal.
     OtherThanSet { found: String },
     /// There is no such file.
     Missing,
     /// The file cannot be read.
     Unreadable { error: String },
-    /// What stands there is no sum of this kind.
+    /// The line has no sum of this kind.
     NoSum,
 }
 
@@ -63,11 +58,11 @@ impl SumsReport {
     }
 }
 
-/// Looks at the SUMS files in `directory` and in all directories below it, and at each file that they name, once. The
-/// SUMS files come in the order of their paths.
+/// Checks the SUMS files in `directory` and in all directories below it. Each file that they name is read once. The SUMS
+/// files are returned in the order of their paths.
 ///
 /// # Errors
-/// A directory or a SUMS file cannot be read.
+/// A directory or a SUMS file cannot be read, or no threads can be started.
 pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport>> {
     let mut found = Vec::new();
     find(directory, &mut found)?;
@@ -86,7 +81,7 @@ pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport
             }
         }
     }
-    let sums = sums_of(wanted, threads);
+    let sums = sums_of(wanted, threads)?;
     let mut sets = HashMap::new();
     let report = |(path, algorithm, listed): (PathBuf, Algorithm, SumsFile)| {
         let entry = |(name, sum): (&str, &str)| {
@@ -139,7 +134,7 @@ fn hex_length(algorithm: Algorithm) -> usize {
     }
 }
 
-/// What is to be said of an image that is not there.
+/// The state of an image that is not there.
 fn of_image(known: Option<&BTreeMap<Algorithm, String>>, algorithm: Algorithm, sum: &str) -> State {
     match known {
         None => State::Missing,
@@ -150,7 +145,7 @@ fn of_image(known: Option<&BTreeMap<Algorithm, String>>, algorithm: Algorithm, s
     }
 }
 
-/// The images of the sets in a directory, and what these say of their sums, in hexadecimal.
+/// The images of the sets in a directory, and their sums according to these, in hexadecimal.
 fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, String>> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let jigdo_files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "jigdo"));
@@ -170,95 +165,42 @@ fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, Strin
 type Sums = BTreeMap<Algorithm, String>;
 
 /// The sums of files, many side by side.
-fn sums_of(wanted: BTreeMap<PathBuf, Vec<Algorithm>>, threads: usize) -> HashMap<PathBuf, io::Result<Sums>> {
-    let mut waiting: Vec<_> = wanted.into_iter().collect();
-    // The longest first, so that the lanes run dry at about the same time.
-    waiting.sort_by_cached_key(|(path, _)| fs::metadata(path).map_or(0, |found| found.len()));
-    let threads = threads.clamp(1, waiting.len().div_ceil(SIDE_BY_SIDE / 2).max(1));
-    let waiting = Mutex::new(waiting);
-    let done = Mutex::new(HashMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let next = || waiting.lock().pop();
-                let end = |path, sums| {
-                    done.lock().insert(path, sums);
-                };
-                read_side_by_side(next, end);
-            });
+///
+/// # Errors
+/// No threads can be started.
+fn sums_of(
+    wanted: BTreeMap<PathBuf, Vec<Algorithm>>,
+    threads: usize,
+) -> io::Result<HashMap<PathBuf, io::Result<Sums>>> {
+    let engine = Engine::with_own_threads(threads)?;
+    let requests: Vec<_> = wanted.iter().map(|(path, algorithms)| request(path, algorithms)).collect();
+    let (mut failed, mut good) = (Vec::new(), Vec::new());
+    for ((path, algorithms), request) in wanted.into_iter().zip(requests) {
+        match request {
+            Ok(request) => good.push(((path, algorithms), request)),
+            Err(error) => failed.push((path, Err(error))),
         }
-    });
-    done.into_inner()
+    }
+    let (files, requests): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let tickets = engine.sum(requests);
+    engine.wait_idle(&tickets);
+    let result = |((path, algorithms), ticket): ((PathBuf, Vec<Algorithm>), Arc<Ticket>)| {
+        let sums = match ticket.sums().expect("it was waited for") {
+            Ok(sums) => Ok(algorithms.into_iter().zip(sums[0].iter().map(|sum| hex(sum))).collect()),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        (path, sums)
+    };
+    Ok(files.into_iter().zip(tickets).map(result).chain(failed).collect())
 }
 
-/// A file that is being read.
-struct Lane {
-    path: PathBuf,
-    file: File,
-    hashers: Vec<(Algorithm, Hasher)>,
-    buffer: Vec<u8>,
-    filled: usize,
-}
-
-impl Lane {
-    fn open(path: &Path, algorithms: &[Algorithm]) -> io::Result<Self> {
-        let file = crate::file::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-        }
-        let hashers = algorithms.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm))).collect();
-        Ok(Self { path: path.to_owned(), file, hashers, buffer: vec![0; PIECE], filled: 0 })
+/// A request for these sums of a file.
+fn request(path: &Path, algorithms: &[Algorithm]) -> io::Result<Request> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
-
-    /// Reads on; `false` at the end.
-    fn fill(&mut self) -> io::Result<bool> {
-        loop {
-            match self.file.read(&mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => {
-                    self.filled = read?;
-                    return Ok(self.filled > 0);
-                }
-            }
-        }
-    }
-
-    fn sums(&mut self) -> Sums {
-        self.hashers.drain(..).map(|(algorithm, hasher)| (algorithm, hex(&hasher.finish()))).collect()
-    }
-}
-
-/// Reads what `next` gives, and gives what came of each to `end`.
-fn read_side_by_side(next: impl Fn() -> Option<(PathBuf, Vec<Algorithm>)>, end: impl Fn(PathBuf, io::Result<Sums>)) {
-    let mut lanes: Vec<Lane> = Vec::new();
-    loop {
-        while lanes.len() < SIDE_BY_SIDE
-            && let Some((path, algorithms)) = next()
-        {
-            match Lane::open(&path, &algorithms) {
-                Ok(lane) => lanes.push(lane),
-                Err(error) => end(path, Err(error)),
-            }
-        }
-        if lanes.is_empty() {
-            return;
-        }
-        lanes.retain_mut(|lane| match lane.fill() {
-            Ok(true) => true,
-            Ok(false) => {
-                let sums = lane.sums();
-                end(std::mem::take(&mut lane.path), Ok(sums));
-                false
-            }
-            Err(error) => {
-                end(std::mem::take(&mut lane.path), Err(error));
-                false
-            }
-        });
-        let mut updates: Vec<(&mut Hasher, &[u8])> = Vec::new();
-        for Lane { hashers, buffer, filled, .. } in &mut lanes {
-            updates.extend(hashers.iter_mut().map(|(_, hasher)| (hasher, &buffer[..*filled])));
-        }
-        digest::update_all(&mut updates);
-    }
+    let source = Source::closed(path.to_owned(), Stamp::of(&metadata));
+    let hashers = algorithms.iter().map(|&algorithm| Hasher::new(algorithm)).collect();
+    Ok(Request { source, start: 0, ends: vec![metadata.len()], hashers })
 }

@@ -11,6 +11,7 @@ mod drop_in;
 mod drop_in_scripts;
 mod drop_in_table;
 mod jigdo_file;
+mod logs;
 mod matcher;
 mod peers;
 mod property;

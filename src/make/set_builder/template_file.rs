@@ -111,7 +111,7 @@ impl SetBuilder<'_> {
         });
         let stamp = synced.expect("syncing a file does not panic").map_err(failed)?;
         proven.map_err(|reason| Error::Proof { path: path.clone(), reason })?;
-        let (sums, spent) = streams.finish(length).map_err(failed)?;
+        let (sums, spent) = streams.finish().map_err(failed)?;
         clocks.template_sums = Stage { seconds: spent.as_secs_f64(), bytes: length * sums.len() as u64 };
         Ok(ProvenTemplate { stamp, length, layout, image_sums, sums })
     }

@@ -150,14 +150,6 @@ impl<R: Read + Seek> Template<R> {
     }
 }
 
-impl Template<io::Empty> {
-    /// A template without pieces, for an image that consists of parts alone.
-    pub fn without_data(description: Description) -> Self {
-        let (version, creator, comment) = Default::default();
-        Self { version, creator, comment, pieces: Vec::new(), description, input: io::empty() }
-    }
-}
-
 struct Header {
     version: String,
     creator: String,

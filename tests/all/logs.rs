@@ -1,14 +1,13 @@
 //! What goes to standard error where that is no terminal: lines with time and level, or JSON, and how much of it is said.
 
-#[path = "common/release.rs"]
-mod release;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use release::{Place, Ran, noise};
 use serde_json::Value;
+use testing::noise;
+
+use crate::common::release::{Place, Ran};
 
 const RELEASE: &str = "\
 release: r
