@@ -13,18 +13,23 @@
 //! | [`matcher`] | parts' signatures, an image's bytes | a layout |
 //! | [`mod@format`] | layouts, unmatched data | `.template` and `.jigdo` bytes, and back |
 //! | [`publish`] | a release | its sets, where everybody sees them |
-//! | [`set`] | a jigdo file's path | the set on this machine |
+//! | [`web`] | URLs | what web servers have there |
+//! | [`set`] | jigdo files, trees of them | the sets on this machine, with what they include |
 //! | [`servers`] | jigdo files | what servers they have, and other servers in them |
 //! | [`snapshot`] | jigdo files, mirrors | a tree of the parts that the sets need |
 //! | [`assemble`] | a template, parts | the image again |
 //! | [`verify`] | sets, mirrors, SUMS files | what is wrong with them |
 //! | [`progress`] | | what all of them report while they work |
-//! | [`cli`] | arguments | exit codes, and what people read |
+//! | `cli` | arguments | exit codes, and what people read |
+//!
+//! The feature `cli` is the command line, and with it the program; without `web`, no web server is asked. Both are on by
+//! default.
 
 /// What jigdo files and templates say made them, and servers are told: the program and its version.
 pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 pub mod assemble;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod digest;
 pub mod file;
@@ -40,3 +45,4 @@ pub mod set;
 pub mod snapshot;
 pub mod summing;
 pub mod verify;
+pub mod web;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jigdo::base64;
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::Format;
 use super::areas::{Notation, write_entry};
+use crate::set::Kind;
 
 /// Shows what a template or jigdo file contains.
 ///
@@ -85,11 +86,9 @@ enum Content {
 impl Content {
     fn read(path: &Path) -> Result<Self, Error> {
         let cannot_open = |error| Error::Open { path: path.to_owned(), error };
-        let mut file = File::open(path).map_err(cannot_open)?;
-        let mut start = Vec::new();
-        (&mut file).take(template::MAGIC.len() as u64).read_to_end(&mut start).map_err(cannot_open)?;
-        file.rewind().map_err(cannot_open)?;
-        if start == template::MAGIC {
+        let kind = Kind::of(path).map_err(cannot_open)?;
+        let file = File::open(path).map_err(cannot_open)?;
+        if kind == Kind::Template {
             let template = Template::read(file).map_err(|error| Error::Template { path: path.to_owned(), error })?;
             Ok(Self::Template(TemplateView::new(&template)))
         } else {

@@ -16,6 +16,7 @@ mod staged_file;
 mod terminal;
 mod trees;
 mod verify;
+mod web;
 mod whole_file;
 
 use std::path::PathBuf;

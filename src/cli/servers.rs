@@ -9,8 +9,9 @@ use clap::Subcommand;
 use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
 use crate::manifest;
 use crate::servers::{
-    self, Change, FindError, Found, LabelledServer, Mode, Options, Outcome, Relabel, SetError, Shown, Task, parse_label,
+    self, Change, LabelledServer, Mode, Options, Outcome, Relabel, SetError, Shown, Task, parse_label,
 };
+use crate::set::{self, FindError, JigdoFile};
 
 /// Looks at the servers in published jigdo files, and changes them.
 #[derive(Debug, Clone, clap::Args)]
@@ -121,16 +122,16 @@ impl From<ModeArg> for Mode {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     match &args.command {
         Command::Show(args) => show(args),
-        Command::Set(args) => set(args),
+        Command::Set(args) => set_servers(args),
         Command::Check(args) => super::check::run(args),
     }
 }
 
 impl FileArgs {
     /// Does the work on the jigdo files that are meant.
-    pub fn work<T: Send>(&self, work: impl FnOnce(Vec<Found>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    pub fn work<T: Send>(&self, work: impl FnOnce(Vec<JigdoFile>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
         let pool = self.jobs.pool()?;
-        pool.install(|| work(servers::find(&self.paths).map_err(unfound)?))
+        pool.install(|| work(set::find(&self.paths).map_err(unfound)?))
     }
 }
 
@@ -169,7 +170,7 @@ fn table(shown: &Shown) -> String {
     super::columns(&rows)
 }
 
-fn set(args: &SetArgs) -> Result<ExitCode, Failure> {
+fn set_servers(args: &SetArgs) -> Result<ExitCode, Failure> {
     let change = change(args)?;
     let options =
         Options { dry_run: args.dry_run, keep_mtime: args.keep_mtime, sign_command: args.sign_command.as_deref() };

@@ -3,7 +3,6 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `find` | finds jigdo files in trees, by their content |
 //! | `show` | says which labels and servers there are |
 //! | `change` | one file's text to its edits |
 //! | `release` | the servers that manifests give published sets |
@@ -14,7 +13,6 @@
 mod change;
 pub mod check;
 mod direct;
-mod find;
 mod prepare;
 mod release;
 mod set;
@@ -22,7 +20,6 @@ mod show;
 mod signing;
 
 pub use change::{Change, ChangeError, Mode};
-pub use find::{FindError, Found, find};
 pub use release::{Published, published, servers_of};
 pub use set::{Changed, FileError, Options, Outcome, SetError, Task, set};
 pub use show::{LabelSummary, ServerSummary, Shown, show};

@@ -13,12 +13,12 @@ use jigdo::{Algorithm, hex};
 use similar::TextDiff;
 
 use super::direct;
-use super::find::Found;
 use super::set::{Directory, FileError, Options, SetError, Task};
 use crate::digest::{Hasher, update_all};
 use crate::file::Stamp;
 use crate::output;
 use crate::output::sums::{file_name, listed, with_sums};
+use crate::set::JigdoFile;
 
 /// A SUMS file.
 pub struct SumsFile {
@@ -160,7 +160,7 @@ fn tasks_path(tasks: &[(usize, &Task<'_>)], number: usize) -> PathBuf {
 }
 
 /// The name is empty if a record of changes cannot hold it.
-fn read(task: usize, file: &Found) -> Result<Source, FileError> {
+fn read(task: usize, file: &JigdoFile) -> Result<Source, FileError> {
     let (metadata, bytes) = file.read()?;
     let name = file.real.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
     Ok(Source { task, name: name.unwrap_or_default().to_owned(), metadata, bytes })

@@ -16,16 +16,16 @@ use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::change::{Change, ChangeError};
-use super::find::Found;
 use super::prepare::{self, Prepared, PreparedSums, SumsFile};
 use super::signing;
 use crate::file::Stamp;
 use crate::output::{self, OutputDirectory};
+use crate::set::JigdoFile;
 
 /// A file, and what is to become of it.
 #[derive(Debug, Clone)]
 pub struct Task<'a> {
-    pub file: Found,
+    pub file: JigdoFile,
     pub change: &'a Change,
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::digest::{self, Hasher};
 use crate::output::sums::{SumsFile, file_name};
-use crate::set::Set;
+use crate::set::{Offline, Set};
 
 /// How many files a thread reads side by side: as many as its lanes take.
 const SIDE_BY_SIDE: usize = 16;
@@ -155,7 +155,7 @@ fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, Strin
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let jigdo_files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "jigdo"));
     let images = jigdo_files.filter_map(|path| {
-        let set = Set::open(&path, None).ok()?;
+        let set = Set::open(&path, None, &Offline).ok()?;
         let mut sums = set.image.sums();
         if let Ok(template) = set.read_template() {
             let sum = template.description.image.sum;
