@@ -19,7 +19,8 @@ use crate::set::Kind;
 
 /// Shows what a template or jigdo file contains.
 ///
-/// The kind of file is told from its content; jigdo files may be compressed with gzip.
+/// The kind of file is told from its content; jigdo files may be compressed with gzip. What a jigdo file includes is
+/// listed, but not read.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The template or jigdo file.

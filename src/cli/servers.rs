@@ -40,7 +40,7 @@ struct ShowArgs {
 /// Where the jigdo files are.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct FileArgs {
-    /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
+    /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ struct SetArgs {
     #[arg(long, value_name = "MANIFEST")]
     from: Option<PathBuf>,
     /// A server: `Debian=https://deb.debian.org/debian/`, or `'Debian=https://... --try-last'`. Repeat it for several;
-    /// their order is kept, behind those of --from. A label that a file does not know is not added to it.
+    /// their order is kept, after those of --from. A label that a file does not know is not added to it.
     #[arg(long = "server", value_name = "LABEL=URL")]
     servers: Vec<LabelledServer>,
     /// What the servers do to those that their labels have.
@@ -101,7 +101,7 @@ enum ModeArg {
     Replace,
     /// They come before them.
     Prepend,
-    /// They come behind them.
+    /// They come after them.
     Append,
     /// They go; of a --label without a --server, all go.
     Remove,
@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 impl FileArgs {
-    /// Does the work on the jigdo files that are meant.
+    /// Does `work` on the jigdo files that the command line names.
     pub fn work<T: Send>(&self, work: impl FnOnce(Vec<JigdoFile>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
         let pool = self.jobs.pool()?;
         pool.install(|| work(set::find(&self.paths).map_err(unfound)?))
@@ -215,7 +215,7 @@ pub(super) fn unchanged(error: SetError) -> Failure {
     }
 }
 
-/// Says what came of changes.
+/// Prints the result of changes.
 pub(super) fn tell(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     for diff in outcome.changed.iter().chain(&outcome.sums).filter_map(|changed| changed.diff.as_ref()) {

@@ -24,7 +24,7 @@ use crate::snapshot::{self, Link, Missing, Options, Outcome};
 /// or a set is wrong; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
+    /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
     #[arg(long, required_unless_present = "from_list", num_args = 1.., value_name = "JIGDO")]
     from: Vec<PathBuf>,
     /// Also the jigdo files and trees that this file names, one a line.

@@ -192,7 +192,6 @@ impl Reader<'_> {
 
     /// Adds what an included file says. Returns what that includes.
     fn add(&mut self, jigdo: Jigdo, base: &Place) -> Vec<String> {
-        // Before this file's own lines are told of, it is in the chain.
         let Jigdo { mut image, parts, servers, includes, .. } = jigdo;
         for (label, mut server) in servers {
             match self.seen_from_first(&server.url, base) {
