@@ -4,10 +4,11 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | the command line | [`cli`] |
+//! | the command line | `cli` |
 //! | commands | [`publish`], [`assemble`], [`verify`] (uses `assemble`), [`servers`], [`snapshot`] (uses `servers`) |
-//! | one image, one set | [`make`]: an image becomes a proven template; [`set`]: the set that a jigdo file names |
+//! | one image, one set | [`make`]: an image becomes a proven template; [`set`]: the one reader and finder of published sets |
 //! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames and SUMS files |
+//! | the web | [`web`]: the HTTP client |
 //! | mirrors | [`mirror`]: trees of files, and the index that remembers their sums |
 //! | the search | [`matcher`]: where in an image the parts are |
 //! | sums of files | [`summing`]: many of them at once, in several threads |
@@ -28,11 +29,15 @@
 //! Set, parts ──assemble────▶ image            complete again, and verified
 //! Set, mirrors ──verify, servers, snapshot──▶ what is wrong, other servers, a tree of the parts alone
 //! ```
+//!
+//! The feature `cli` is the command line, and with it the program; without `web`, no web server is asked. Both are on by
+//! default.
 
 /// The program and its version, as jigdo files, templates and HTTP requests name it.
 pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
 pub mod assemble;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod digest;
 pub mod file;
@@ -48,3 +53,4 @@ pub mod set;
 pub mod snapshot;
 pub mod summing;
 pub mod verify;
+pub mod web;

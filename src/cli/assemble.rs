@@ -8,11 +8,13 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use super::trees::{MirrorArgs, OldImageArgs};
+use super::web::WebArgs;
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, NOTHING, SOME_FAILED, terminal};
 use crate::assemble::Incomplete;
 use crate::assemble::batch::{self, ImageReport, Job, Outcome, Settings};
 use crate::manifest::Filter;
+use crate::set::Fetch;
 
 /// Puts images together again from their sets and from local trees.
 ///
@@ -27,7 +29,7 @@ pub struct Args {
     /// Jigdo files, plain or compressed.
     #[arg(required_unless_present = "all", value_name = "SET.jigdo")]
     sets: Vec<PathBuf>,
-    /// All jigdo files below this directory: the image of DIR/some/where/x.jigdo goes to some/where below --into.
+    /// All jigdo files below this directory, except hidden ones and symbolic links: the image of DIR/some/where/x.jigdo goes to some/where below --into.
     #[arg(long, value_name = "DIR", conflicts_with = "sets")]
     all: Option<PathBuf>,
     /// The directory that images go to.
@@ -53,8 +55,8 @@ pub struct Args {
     /// another sum than it should counts as missing too.
     #[arg(long, value_name = "FILE")]
     missing: Option<PathBuf>,
-    /// Leave images whose parts are not all there half-assembled, with .tmp behind their names. Such a file, also one
-    /// of jigdo-file's, is gone on with in any case.
+    /// Keep images whose parts are not all there, half-assembled, with .tmp after their names. An existing file of this
+    /// kind, even one of jigdo-file's, is always resumed.
     #[arg(long)]
     partial: bool,
     /// Write zeros where the image has long runs of them, instead of leaving holes.
@@ -67,6 +69,8 @@ pub struct Args {
     jobs: JobsArgs,
     #[command(flatten)]
     index: IndexArgs,
+    #[command(flatten)]
+    web: WebArgs,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -98,6 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let missing_file = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
+    let fetch = args.web.fetch();
     let settings = Settings {
         trees,
         old_images,
@@ -110,10 +115,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         },
         rebuilds_all: args.force,
         threads: args.jobs.count(),
+        fetch: &*fetch,
         progress: &*progress,
     };
     let (images, unreadable) = pool.install(|| {
-        let found = sets(args, &filter)?;
+        let found = sets(args, &filter, &*fetch)?;
         Ok::<_, Failure>((batch::assemble_sets(&found.jobs, &settings), found.unreadable))
     })?;
     drop(progress);
@@ -132,10 +138,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// The sets that are meant.
-fn sets(args: &Args, filter: &Filter) -> Result<batch::Found, Failure> {
+fn sets(args: &Args, filter: &Filter, fetch: &dyn Fetch) -> Result<batch::Found, Failure> {
     if let Some(directory) = &args.all {
-        let found = batch::find(directory, args.templates.as_deref(), &args.into, filter);
-        return found.map_err(|error| Failure::Usage(format!("--all {}: {error}", directory.display())));
+        let found = batch::find(directory, args.templates.as_deref(), &args.into, filter, fetch);
+        return found.map_err(|error| Failure::Usage(format!("--all {error}")));
     }
     let job = |set: &PathBuf| Job { set: set.clone(), template: args.template.clone(), directory: args.into.clone() };
     Ok(batch::Found { jobs: args.sets.iter().map(job).collect(), unreadable: Vec::new() })

@@ -9,13 +9,14 @@ use super::file_args::FileArgs;
 use super::inspect::printable;
 use super::{Failure, Format, SOME_FAILED, terminal};
 use crate::servers::LabelledServer;
-use crate::servers::check::{self, Manners, Options, PartReport, Report, ServerReport};
+use crate::servers::check::{self, Options, PartReport, Report, ServerReport};
+use crate::web;
 
 /// Checks whether the parts of sets can be had: every part at every server of its label.
 ///
 /// Files are looked at, web servers are asked with HEAD, and lengths are compared with those in the template. Each
-/// set's template is read, too, if it is there: its sum, and whether its parts are those in the jigdo file. Proxies are
-/// taken from the environment (http_proxy, https_proxy, all_proxy, no_proxy), certificates are those that the system
+/// set's template is read, too, if it is there: its sum, and whether its parts are those in the jigdo file. Files that
+/// sets include from the web are fetched. Proxies are taken from the environment (http_proxy, https_proxy, all_proxy, no_proxy), certificates are those that the system
 /// trusts, or those in SSL_CERT_FILE.
 ///
 /// Exit codes: 0 every part has a working server; 1 some part has none, or something is wrong with a set; 2 the command
@@ -27,7 +28,7 @@ pub struct Args {
     /// Ask this server in the place of those that the label has. Repeat it for several.
     #[arg(long = "server", value_name = "LABEL=URL")]
     servers: Vec<LabelledServer>,
-    /// Look for so many of a label's parts in each set only: always the same ones, as good as drawn by lot.
+    /// Look for only this many of a label's parts in each set: a fixed pseudo-random sample.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     sample: Option<u64>,
     /// Fetch the parts, and compare their sums.
@@ -71,7 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         servers: args.servers.iter().map(|given| (given.label.clone(), given.server.clone())).collect(),
         sample: args.sample.map(|sample| usize::try_from(sample).unwrap_or(usize::MAX)),
         deep: args.deep,
-        manners: Manners {
+        web: web::Options {
             connections: args.connections.into(),
             timeout: Duration::from_secs_f64(args.timeout),
             retries: args.retries,

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::{Failure, JobsArgs};
-use crate::servers::{self, FindError, Found};
+use crate::set::{self, FindError, JigdoFile};
 
 /// Where the jigdo files are.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FileArgs {
-    /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
+    /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -17,9 +17,9 @@ pub struct FileArgs {
 
 impl FileArgs {
     /// Does the work on the jigdo files that are meant.
-    pub fn work<T: Send>(&self, work: impl FnOnce(Vec<Found>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    pub fn work<T: Send>(&self, work: impl FnOnce(Vec<JigdoFile>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
         let pool = self.jobs.pool()?;
-        pool.install(|| work(servers::find(&self.paths).map_err(unfound)?))
+        pool.install(|| work(set::find(&self.paths).map_err(unfound)?))
     }
 }
 

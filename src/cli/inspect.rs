@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jigdo::base64;
@@ -15,10 +15,12 @@ use serde::Serialize;
 
 use super::Format;
 use super::description_lines::{Notation, write_entry};
+use crate::set::Kind;
 
 /// Shows what a template or jigdo file contains.
 ///
-/// The kind of file is told from its content; jigdo files may be compressed with gzip.
+/// The kind of file is told from its content; jigdo files may be compressed with gzip. What a jigdo file includes is
+/// listed, but not read.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The template or jigdo file.
@@ -86,11 +88,9 @@ enum Content {
 impl Content {
     fn read(path: &Path) -> Result<Self, Error> {
         let cannot_open = |source| Error::Open { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(cannot_open)?;
-        let mut start = Vec::new();
-        (&mut file).take(template::MAGIC.len() as u64).read_to_end(&mut start).map_err(cannot_open)?;
-        file.rewind().map_err(cannot_open)?;
-        if start == template::MAGIC {
+        let kind = Kind::of(path).map_err(cannot_open)?;
+        let file = File::open(path).map_err(cannot_open)?;
+        if kind == Kind::Template {
             let template = Template::read(file).map_err(|source| Error::Template { path: path.to_owned(), source })?;
             Ok(Self::Template(TemplateView::new(&template)))
         } else {

@@ -17,6 +17,7 @@ mod snapshot;
 mod terminal;
 mod trees;
 mod verify;
+mod web;
 mod whole_file;
 
 use std::path::PathBuf;
@@ -273,7 +274,7 @@ mod tests {
             Box::new(snapshot::Error::Read { path: path.clone(), source: cause() }),
             Box::new(snapshot::Error::Mirror { path: path.clone(), source: cause() }),
             Box::new(snapshot::Error::Link { source_path: path.clone(), path: path.clone(), source: cause() }),
-            Box::new(servers::FindError::Io { path: path.clone(), source: cause() }),
+            Box::new(set::FindError::Io { path: path.clone(), source: cause() }),
             Box::new(servers::FileError::Read(cause())),
             Box::new(inspect::Error::Open { path: path.clone(), source: cause() }),
             Box::new(inspect::Error::Output(cause())),

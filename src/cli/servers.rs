@@ -50,7 +50,7 @@ struct SetArgs {
     #[arg(long, value_name = "MANIFEST")]
     from: Option<PathBuf>,
     /// A server: `Debian=https://deb.debian.org/debian/`, or `'Debian=https://... --try-last'`. Repeat it for several;
-    /// their order is kept, behind those of --from. A label that a file does not know is not added to it.
+    /// their order is kept, after those of --from. A label that a file does not know is not added to it.
     #[arg(long = "server", value_name = "LABEL=URL")]
     servers: Vec<LabelledServer>,
     /// What the servers do to those that their labels have.
@@ -91,7 +91,7 @@ enum ModeArg {
     Replace,
     /// They come before them.
     Prepend,
-    /// They come behind them.
+    /// They come after them.
     Append,
     /// They go; of a --label without a --server, all go.
     Remove,
@@ -112,7 +112,7 @@ impl From<ModeArg> for Mode {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     match &args.command {
         Command::Show(args) => show(args),
-        Command::Set(args) => set(args),
+        Command::Set(args) => set_servers(args),
         Command::Check(args) => super::check::run(args),
     }
 }
@@ -148,7 +148,7 @@ fn table(shown: &Shown) -> String {
     super::columns(&rows)
 }
 
-fn set(args: &SetArgs) -> Result<ExitCode, Failure> {
+fn set_servers(args: &SetArgs) -> Result<ExitCode, Failure> {
     let change = change(args)?;
     let options =
         Options { dry_run: args.dry_run, keep_mtime: args.keep_mtime, sign_command: args.sign_command.as_deref() };
@@ -193,7 +193,7 @@ pub(super) fn unchanged(error: SetError) -> Failure {
     }
 }
 
-/// Says what came of changes.
+/// Prints the result of changes.
 pub(super) fn tell(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     for diff in outcome.changed.iter().chain(&outcome.sums).filter_map(|changed| changed.diff.as_ref()) {

@@ -7,18 +7,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::file_args::unfound;
+use super::trees::directory;
+use super::web::WebArgs;
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
-use crate::servers::{self, parse_label};
+use crate::servers::parse_label;
+use crate::set;
 use crate::snapshot::{self, Link, Missing, Options, Outcome};
 
 /// Keeps the parts that sets need, in a tree of their own.
 ///
 /// The files of a mirror are linked into the tree, or copied, after their sums were compared with those that the sets
-/// want. Running it again adds what new sets need.
+/// want. What jigdo files include, from this machine or from the web, counts as theirs. Running it again adds what new
+/// sets need.
+///
+/// Exit codes: 0 all parts are there; 1 some are not, or a file that a set includes could not be read; 2 the command line
+/// or a set is wrong; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Jigdo files, plain or compressed with gzip, or trees in which they are, where their content tells them.
+    /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
     #[arg(long, required_unless_present = "from_list", num_args = 1.., value_name = "JIGDO")]
     from: Vec<PathBuf>,
     /// Also the jigdo files and trees that this file names, one a line.
@@ -36,10 +43,11 @@ pub struct Args {
     /// Do not compare sums: what is at a part's path is taken for it.
     #[arg(long)]
     no_check: bool,
-    /// Remove files that no set needs, after listing them.
+    /// Remove files that no set needs, after listing them. Nothing is removed if a file that a set includes could not be
+    /// read.
     #[arg(long)]
     prune: bool,
-    /// Remove nothing if more than so many percent of the files would go.
+    /// Remove nothing if that would be more than this many percent of the files.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "prune", value_parser = parse_percent)]
     max_prune: f64,
     /// Write the parts that are missing, each with the jigdo files that need it, to this file.
@@ -56,6 +64,8 @@ pub struct Args {
     jobs: JobsArgs,
     #[command(flatten)]
     index: IndexArgs,
+    #[command(flatten)]
+    web: WebArgs,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -93,7 +103,7 @@ impl From<LinkArg> for Link {
 fn parse_mirror(text: &str) -> Result<(String, PathBuf), String> {
     let (label, directory) =
         text.split_once('=').filter(|(_, directory)| !directory.is_empty()).ok_or("write it as Label=DIR")?;
-    Ok((parse_label(label).map_err(|error| error.to_string())?, PathBuf::from(directory)))
+    Ok((parse_label(label).map_err(|error| error.to_string())?, self::directory(directory)?))
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
@@ -119,6 +129,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             let _ = std::io::stdout().write_all(files.iter().map(line).collect::<String>().as_bytes());
         }
     };
+    let fetch = args.web.fetch();
     let options = Options {
         mirrors: &args.mirrors,
         into: &into,
@@ -126,12 +137,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         index: index.as_deref(),
         ignore: &ignore,
         prune: args.prune.then_some(args.max_prune),
+        fetch: &*fetch,
         announce: &announce,
         dry_run: args.dry_run,
     };
     let pool = args.jobs.pool()?;
     let outcome = pool.install(|| {
-        let sets = servers::find(&sets(args)?).map_err(unfound)?;
+        let sets = set::find(&sets(args)?).map_err(unfound)?;
         snapshot::snapshot(&sets, &options, &*progress).map_err(|error| match error.is_of_input() {
             true => Failure::Usage(error.to_string()),
             false => Failure::nothing(error),
@@ -211,7 +223,7 @@ fn tell(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
         Format::Human => summary(outcome, args.dry_run),
     };
     super::written(std::io::stdout().write_all(text.as_bytes()))?;
-    let is_whole = outcome.missing.is_empty() && outcome.prune_refused.is_none();
+    let is_whole = outcome.missing.is_empty() && outcome.not_included.is_empty() && outcome.prune_refused.is_none();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
 }
 

@@ -1,4 +1,4 @@
-//! What commands that read sets are told of where parts are.
+//! Where parts are, as commands that read sets take it from the command line.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -6,12 +6,14 @@ use std::str::FromStr;
 
 use super::Failure;
 use crate::assemble::source::Trees;
+use crate::set;
 
 /// Which directories labels stand for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MirrorArgs {
-    /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`. Repeat it for other labels, or for
-    /// more directories of one label. Labels without one are looked for where their `file:` servers say.
+    /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`, or its `file:` URL. Repeat it for other
+    /// labels, or for more directories of one label. Parts of labels without one are looked for where their `file:`
+    /// servers are.
     #[arg(long = "mirror", value_name = "LABEL=DIR")]
     mirrors: Vec<LabelledTree>,
 }
@@ -32,18 +34,21 @@ struct LabelledTree {
 }
 
 impl FromStr for LabelledTree {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
             Some((label, path)) if !label.is_empty() && !path.is_empty() => {
-                // As a URL, like those of [Servers].
-                let path = path.strip_prefix("file://").or(path.strip_prefix("file:")).unwrap_or(path);
-                Ok(Self { label: label.to_owned(), path: path.into() })
+                Ok(Self { label: label.to_owned(), path: directory(path)? })
             }
-            _ => Err("it must be a label, =, and a directory, such as Debian=/srv/mirror/debian"),
+            _ => Err("it must be a label, =, and a directory, such as Debian=/srv/mirror/debian".to_owned()),
         }
     }
+}
+
+/// A directory as it is typed: a path, or a `file:` URL like those in `[Servers]`.
+pub fn directory(text: &str) -> Result<PathBuf, String> {
+    set::file_url(text).unwrap_or_else(|| Ok(text.into())).map_err(|error| error.to_string())
 }
 
 impl MirrorArgs {

@@ -1,21 +1,20 @@
 //! `jigpress verify`: whether images, sets and SUMS files are right.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 use jigdo::Sum;
-use jigdo::template;
 use serde::Serialize;
 
 use super::trees::MirrorArgs;
+use super::web::WebArgs;
 use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
 use crate::assemble::{Verified, verify_image};
 use crate::progress::Progress;
-use crate::set::{self, FileTemplate, Set};
+use crate::set::{self, Fetch, FileTemplate, Kind, Set};
 use crate::verify::{self, SetReport, State, SumsReport};
 
 /// Verifies an image, sets, or SUMS files.
@@ -42,6 +41,8 @@ pub struct Args {
     ignore_missing: bool,
     #[command(flatten)]
     jobs: JobsArgs,
+    #[command(flatten)]
+    web: WebArgs,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -54,6 +55,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let progress = terminal::listener(args.quiet || args.format == Format::Json);
     let pool = args.jobs.pool()?;
+    let fetch = args.web.fetch();
     let result = pool.install(|| {
         if !args.sums.is_empty() {
             return sums(args);
@@ -61,10 +63,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         match kinds(&args.files)?[..] {
             [_, Kind::Template] => image(&args.files[0], set::read_template(&args.files[1]), None, &*progress),
             [Kind::Other, Kind::Jigdo] => {
-                let set = Set::open(&args.files[1], None).map_err(Failure::nothing)?;
+                let set = Set::open(&args.files[1], None, &*fetch).map_err(Failure::nothing)?;
+                for left_out in &set.not_included {
+                    progress.warn(&format!("{}: {left_out}", set.path.display()));
+                }
                 image(&args.files[0], set.read_template(), Some(&set), &*progress)
             }
-            ref kinds if kinds.iter().all(|kind| *kind == Kind::Jigdo) => sets(args, &*progress),
+            ref kinds if kinds.iter().all(|kind| *kind == Kind::Jigdo) => sets(args, &*fetch, &*progress),
             _ => Err(Failure::Usage(
                 "name an image and its template, or jigdo files; `jigpress verify --help` says more".to_owned(),
             )),
@@ -74,27 +79,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     result.print(args)
 }
 
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Template,
-    Jigdo,
-    /// An image, probably: these may be any bytes.
-    Other,
-}
-
 fn kinds(paths: &[PathBuf]) -> Result<Vec<Kind>, Failure> {
-    let kind = |path: &PathBuf| {
-        let failed = |error| Failure::Nothing(format!("{}: {error}", path.display()));
-        let mut start = Vec::new();
-        File::open(path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(failed)?;
-        let says_so = || start.starts_with(b"# JigsawDownload") || start.starts_with(b"[Jigdo]");
-        Ok(match path.extension() {
-            _ if start.starts_with(template::MAGIC) => Kind::Template,
-            Some(extension) if extension == "jigdo" => Kind::Jigdo,
-            _ if says_so() => Kind::Jigdo,
-            _ => Kind::Other,
-        })
+    let kind = |path: &PathBuf| match Kind::of(path) {
+        Ok(Kind::Sums) => Err(Failure::Usage(format!("{}: name its directory with --sums", path.display()))),
+        // Half-assembled images are compared like others.
+        Ok(Kind::Tmp) => Ok(Kind::Other),
+        Ok(kind) => Ok(kind),
+        Err(error) => Err(Failure::Nothing(format!("{}: {error}", path.display()))),
     };
     paths.iter().map(kind).collect()
 }
@@ -191,7 +182,7 @@ fn image(
     Ok(Outcome { is_right, json: json(&view), text })
 }
 
-fn sets(args: &Args, progress: &dyn Progress) -> Result<Outcome, Failure> {
+fn sets(args: &Args, fetch: &dyn Fetch, progress: &dyn Progress) -> Result<Outcome, Failure> {
     #[derive(Serialize)]
     struct View<'a> {
         is_right: bool,
@@ -199,7 +190,7 @@ fn sets(args: &Args, progress: &dyn Progress) -> Result<Outcome, Failure> {
     }
     let trees = args.mirrors.trees()?;
     let with_parts = !trees.is_empty();
-    let settings = verify::Settings { trees, with_parts, threads: args.jobs.count(), progress };
+    let settings = verify::Settings { trees, with_parts, fetch, threads: args.jobs.count(), progress };
     let sets = verify::check_sets(&args.files, &settings).map_err(Failure::nothing)?;
     let is_right = sets.iter().all(|set| set.is_right);
     let text = sets.iter().map(|set| (set.is_right, told(set, with_parts))).collect();

@@ -3,7 +3,6 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `find` | finds jigdo files in trees, by their content |
 //! | `show` | says which labels and servers there are |
 //! | `change` | one file's text to its edits |
 //! | `release` | the servers that manifests give published sets |
@@ -17,7 +16,6 @@ mod change;
 pub mod check;
 mod direct;
 mod directory;
-mod find;
 mod prepare;
 mod release;
 mod set;
@@ -26,7 +24,6 @@ mod signing;
 mod task;
 
 pub use change::{Change, ChangeError, Mode};
-pub use find::{FindError, Found, find};
 pub use release::{Published, published, servers_of};
 pub use set::{Changed, Outcome, set};
 pub use show::{LabelSummary, ServerSummary, Shown, show};

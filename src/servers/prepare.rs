@@ -15,12 +15,12 @@ use similar::TextDiff;
 
 use super::direct;
 use super::directory::{Directory, SumsFile};
-use super::find::Found;
 use super::task::{FileError, Options, SetError, Task};
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output;
 use crate::output::sums::{file_name, with_sums};
+use crate::set::JigdoFile;
 use crate::summing::{self, Engine, Request, Ticket};
 
 /// A jigdo file that changes, as it waits.
@@ -133,7 +133,7 @@ fn tasks_path(tasks: &[(usize, &Task<'_>)], number: usize) -> PathBuf {
 }
 
 /// The name is empty if a record of changes cannot hold it.
-fn read(task: usize, file: &Found) -> Result<Source, FileError> {
+fn read(task: usize, file: &JigdoFile) -> Result<Source, FileError> {
     let (metadata, bytes) = file.read()?;
     let name = file.real.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
     Ok(Source { task, name: name.unwrap_or_default().to_owned(), metadata, bytes })

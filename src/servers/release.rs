@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use jigdo::jigdo_file::Server;
 
 use super::change::{Change, Mode};
-use super::find::{FindError, Found, find};
 use crate::manifest::{self, Release};
+use crate::set::{FindError, JigdoFile, find};
 
 /// A published jigdo file, and what is to become of it.
 pub struct Published {
-    pub file: Found,
+    pub file: JigdoFile,
     pub change: Change,
 }
 

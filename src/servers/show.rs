@@ -6,7 +6,7 @@ use jigdo::jigdo_file::{Outline, Server, Unpacked};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Found;
+use crate::set::JigdoFile;
 
 /// A label in all files together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -44,7 +44,7 @@ pub struct Shown {
 }
 
 /// The labels and servers of these files.
-pub fn show(files: &[Found]) -> Shown {
+pub fn show(files: &[JigdoFile]) -> Shown {
     let read: Vec<Result<Outline, String>> = files.par_iter().map(outline).collect();
     let mut shown = Shown::default();
     let mut labels: BTreeMap<String, LabelSummary> = BTreeMap::new();
@@ -61,7 +61,7 @@ pub fn show(files: &[Found]) -> Shown {
     shown
 }
 
-fn outline(file: &Found) -> Result<Outline, String> {
+fn outline(file: &JigdoFile) -> Result<Outline, String> {
     let (_, bytes) = file.read().map_err(|error| error.to_string())?;
     let unpacked = Unpacked::new(&bytes).map_err(|error| error.to_string())?;
     Outline::new(&unpacked.text, &[]).map_err(|error| error.to_string())

@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::change::{Change, ChangeError};
-use super::find::Found;
 use crate::output;
+use crate::set::JigdoFile;
 
 /// A file, and what is to become of it.
 #[derive(Debug, Clone)]
 pub struct Task<'a> {
-    pub file: Found,
+    pub file: JigdoFile,
     pub change: &'a Change,
 }
 

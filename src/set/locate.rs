@@ -1,12 +1,17 @@
-//! From what a jigdo file says to files on this machine.
+//! From what a jigdo file says of its template and its image to files on this machine.
 
 use std::path::{Component, Path, PathBuf};
 
-use super::Error;
+use super::place::{BadPlace, Place};
+use super::{Error, JigdoFile};
 
-/// The template that `Template=` of the jigdo file at `path` means; if it is not there, the one beside the jigdo file
-/// that is called so, or as the jigdo file is.
-pub(super) fn template(path: &Path, url: &str) -> Result<PathBuf, Error> {
+/// The files that `Template=` of a jigdo file may mean, the likeliest first: where it says, or under its last component
+/// beside the jigdo file.
+///
+/// # Errors
+///
+/// A `file:` URL with another host.
+pub(super) fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBuf>, BadPlace> {
     let mut candidates = Vec::new();
     let mut add = |candidate: PathBuf| {
         if !candidates.contains(&candidate) {
@@ -14,39 +19,43 @@ pub(super) fn template(path: &Path, url: &str) -> Result<PathBuf, Error> {
         }
     };
     for url in [url.to_owned(), decoded(url)] {
-        local(path, &url).into_iter().for_each(&mut add);
+        for path in jigdo.paths() {
+            match Place::of(&url, &Place::File(path.to_owned())) {
+                Ok(Place::File(candidate)) => add(candidate),
+                Err(error @ BadPlace::OtherHost { .. }) => return Err(error),
+                // What is published elsewhere may be here too.
+                Ok(Place::Web(_)) | Err(_) => {}
+            }
+        }
         let name = file_name(&url);
-        if !name.is_empty() {
-            add(path.with_file_name(name));
+        if !name.is_empty() && !name.contains('\0') {
+            jigdo.paths().for_each(|path| add(path.with_file_name(name)));
         }
     }
-    add(path.with_extension("template"));
+    Ok(candidates)
+}
+
+/// The template of a jigdo file: the one that `Template=` means, or the one that is called as the jigdo file is.
+pub(super) fn template(jigdo: &JigdoFile, url: &str) -> Result<PathBuf, Error> {
+    let failed = |source| Error::TemplatePlace { path: jigdo.path.clone(), source };
+    let mut candidates = named_templates(jigdo, url).map_err(failed)?;
+    for path in jigdo.paths().map(|path| path.with_extension("template")) {
+        if !candidates.contains(&path) {
+            candidates.push(path);
+        }
+    }
     match candidates.iter().find(|candidate| candidate.is_file()) {
         Some(found) => Ok(found.clone()),
-        None => Err(Error::NoTemplate { path: path.to_owned(), looked_for: candidates }),
+        None => Err(Error::NoTemplate { path: jigdo.path.clone(), looked_for: candidates }),
     }
 }
 
-/// What stands behind the last slash of a URL.
+/// What stands after the last slash of a URL.
 pub(super) fn file_name(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default().rsplit(['/', ':']).next().unwrap_or_default()
 }
 
-/// The file that a URL in the jigdo file at `from` means, if it is one on this machine.
-pub(super) fn local(from: &Path, url: &str) -> Option<PathBuf> {
-    if let Some(path) = url.strip_prefix("file:") {
-        let path = path.strip_prefix("//localhost").or(path.strip_prefix("//")).unwrap_or(path);
-        let path = Path::new(path);
-        return if path.is_absolute() { Some(path.to_owned()) } else { Some(from.with_file_name("").join(path)) };
-    }
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
-    let is_elsewhere = scheme.is_some_and(|scheme| {
-        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    });
-    (!is_elsewhere && !url.contains('\0')).then(|| from.with_file_name("").join(url))
-}
-
-/// A URL with what is written as `%20` and the like as it is meant.
+/// A URL with `%20` and other escapes resolved.
 fn decoded(url: &str) -> String {
     let bytes = url.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -1,7 +1,20 @@
-//! Published sets, as they lie on a disk: a jigdo file, what it includes, and its template.
+//! Published sets on a disk: finding jigdo files, reading them with what they include, and locating their templates.
+//!
+//! | module | does |
+//! |---|---|
+//! | `find` | finds jigdo files, and tells what a file is |
+//! | `place` | texts to URLs and paths |
+//! | `read` | reads a jigdo file and what it includes |
+//! | `locate` | finds the template |
 
-mod include;
+mod find;
 mod locate;
+mod place;
+mod read;
+
+pub use find::{FindError, JigdoFile, Kind, Tree, find, find_in};
+pub use place::{BadPlace, Place, file_url};
+pub use read::{Fetch, Fetched, Included, MAX_DEPTH, MAX_INCLUDES, NotIncluded, Offline, read};
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -20,10 +33,11 @@ pub type FileTemplate = Template<BufReader<File>>;
 /// A set.
 #[derive(Debug, Clone)]
 pub struct Set {
-    /// The jigdo file.
+    /// The jigdo file, as it was named.
     pub path: PathBuf,
-    /// What it says, with the parts and servers of the jigdo files that it includes, as far as these are on this
-    /// machine.
+    /// The file itself, to which its relative URLs and paths are relative.
+    pub origin: Place,
+    /// What it says, with the parts and servers of the jigdo files that it includes.
     pub jigdo: Jigdo,
     /// What it says of its image.
     pub image: Image,
@@ -31,8 +45,8 @@ pub struct Set {
     pub image_name: String,
     /// The template.
     pub template: PathBuf,
-    /// URLs of included jigdo files that are not on this machine.
-    pub not_included: Vec<String>,
+    /// What could not be included.
+    pub not_included: Vec<NotIncluded>,
 }
 
 /// The names of a set's files, each a single component of a path.
@@ -51,14 +65,18 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("{path}: {source}", path = .path.display())]
     Jigdo { path: PathBuf, source: jigdo_file::Error },
-    #[error("{path}: it includes itself", path = .path.display())]
-    IncludesItself { path: PathBuf },
-    #[error("{path}: more than {limit} jigdo files are included", path = .path.display())]
+    #[error("{path}: a jigdo file includes itself: {}; remove one of these [Include] lines", .chain.join(" -> "), path = .path.display())]
+    IncludesItself { path: PathBuf, chain: Vec<String> },
+    #[error("{path}: more than {limit} jigdo files are included; remove [Include] lines", path = .path.display())]
     IncludesTooMany { path: PathBuf, limit: usize },
+    #[error("{path}: jigdo files include one another more than {limit} deep; include them directly", path = .path.display())]
+    IncludesTooDeep { path: PathBuf, limit: usize },
     #[error("{path}: it has no [Image] section, so there is nothing to assemble", path = .path.display())]
     NoImage { path: PathBuf },
     #[error("{path}: Filename={name:?} cannot be the name of a file; correct it", path = .path.display())]
     ImageName { path: PathBuf, name: String },
+    #[error("{path}: Template=: {source}", path = .path.display())]
+    TemplatePlace { path: PathBuf, source: BadPlace },
     #[error(
         "{path}: its template is not there, looked for as {}; get it, or name it with --template",
         .looked_for.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -75,32 +93,43 @@ pub enum Error {
 }
 
 impl Set {
-    /// Reads the jigdo file at `path`, plain or compressed, and finds its template, unless `template` names it: where
-    /// `Template=` says, as a path that is absolute or relative to the jigdo file, or as a `file:` URL; or else beside
-    /// the jigdo file.
+    /// Reads the jigdo file at `path`, plain or compressed, with what it includes, and finds its template, unless
+    /// `template` names it: where `Template=` says, as a path that is absolute or relative to the jigdo file, or as a
+    /// `file:` URL; or else beside the jigdo file.
     ///
     /// # Errors
-    /// The jigdo file, or one that it includes, cannot be read, or there is no template.
-    pub fn open(path: &Path, template: Option<&Path>) -> Result<Self, Error> {
-        let (mut jigdo, not_included) = include::read(path)?;
-        let image = jigdo.image.take().ok_or_else(|| Error::NoImage { path: path.to_owned() })?;
-        jigdo.image = Some(image.clone());
+    /// The jigdo file cannot be read or includes itself, or there is no template.
+    pub fn open(path: &Path, template: Option<&Path>, fetch: &dyn Fetch) -> Result<Self, Error> {
+        let file = jigdo_file_at(path)?;
+        let Included { jigdo, not_included } = read(&file, fetch)?;
+        let image = jigdo.image.clone().ok_or_else(|| Error::NoImage { path: path.to_owned() })?;
         let template = match template {
             Some(template) => template.to_owned(),
-            None => locate::template(path, &image.template)?,
+            None => locate::template(&file, &image.template)?,
         };
         let image_name = locate::image_name(path, image.file_name())?;
-        Ok(Self { path: path.to_owned(), jigdo, image, image_name, template, not_included })
+        let origin = Place::File(file.real);
+        Ok(Self { path: file.path, origin, jigdo, image, image_name, template, not_included })
     }
 
     /// The names of the files that the jigdo file at `path` is about, wherever these are; `None` if it has no image.
-    pub fn names(path: &Path) -> Result<Option<Names>, Error> {
-        let (jigdo, _) = include::read(path)?;
+    ///
+    /// # Errors
+    /// As for [`Set::open`], but the template need not be there.
+    pub fn names(path: &Path, fetch: &dyn Fetch) -> Result<Option<Names>, Error> {
+        let file = jigdo_file_at(path)?;
+        let own = read::read_one(&file)?;
+        let image = match own.image {
+            // What it includes does not change this.
+            Some(image) => Some(image),
+            None if own.includes.is_empty() => None,
+            None => read(&file, fetch)?.jigdo.image,
+        };
         let names = |image: Image| {
             let template = locate::file_name(&image.template).to_owned();
             Ok(Names { image: locate::image_name(path, image.file_name())?, template })
         };
-        jigdo.image.map(names).transpose()
+        image.map(names).transpose()
     }
 
     /// Reads the template, but for its unmatched data.
@@ -118,8 +147,8 @@ impl Set {
         if found == expected { Ok(()) } else { Err(Error::TemplateSum { path, jigdo, expected, found }) }
     }
 
-    /// Where the part with this sum can be had, the best URL first. If the jigdo file does not name it, that is the
-    /// name under which jigdo looks for such a part.
+    /// Where the part with this sum can be had, the best URL first. If the jigdo file does not name the part, this is the
+    /// name under which jigdo looks for it.
     ///
     /// # Errors
     /// The jigdo file's labels lead to themselves.
@@ -138,6 +167,18 @@ impl Set {
         }
         Ok(urls)
     }
+}
+
+fn jigdo_file_at(path: &Path) -> Result<JigdoFile, Error> {
+    JigdoFile::at(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+/// The files that `Template=` of a jigdo file may mean, the likeliest first; none need exist.
+///
+/// # Errors
+/// A `file:` URL with another host.
+pub fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBuf>, BadPlace> {
+    locate::named_templates(jigdo, url)
 }
 
 /// Reads a template, but for its unmatched data.

@@ -6,7 +6,7 @@ use std::path::Path;
 use jigdo::jigdo_file::gzip;
 use jigdo::{Checksum, Sum};
 
-use super::{Error, Set};
+use super::{Error, Offline, Set};
 
 struct Place(tempfile::TempDir);
 
@@ -26,7 +26,7 @@ impl Place {
     }
 
     fn open(&self, name: &str) -> Result<Set, Error> {
-        Set::open(&self.0.path().join(name), None)
+        Set::open(&self.0.path().join(name), None, &Offline)
     }
 
     fn template(&self, name: &str) -> String {
@@ -106,7 +106,7 @@ fn a_compressed_jigdo_file_and_those_that_it_includes_are_read() {
     place.write("sub/b.jigdo", format!("[Parts]\n{}=B:b\n[Servers]\nB=https://b/\n[Include ../c.jigdo]\n", line(b"b")));
     place.write("c.jigdo", format!("[Parts]\n{}=B:c\n", line(b"c")));
     let set = place.open("a.jigdo").unwrap();
-    assert_eq!(set.not_included, ["https://c/d.jigdo"]);
+    assert_eq!(set.not_included.iter().map(|it| it.url.as_str()).collect::<Vec<_>>(), ["https://c/d.jigdo"]);
     let urls = |content: &[u8]| set.urls(&Sum::of(Checksum::Md5, content)).unwrap();
     assert_eq!((urls(b"b"), urls(b"c")), (vec!["https://b/b".to_owned()], vec!["https://b/c".to_owned()]));
     assert_eq!(urls(b"d"), [format!("MD5Sum:{}", line(b"d"))]);
@@ -119,5 +119,5 @@ fn what_has_no_image_is_no_set() {
     let place = Place::new();
     place.write("a.jigdo", "[Parts]\n");
     assert!(matches!(place.open("a.jigdo"), Err(Error::NoImage { .. })));
-    assert!(matches!(Set::open(Path::new("/nonexistent/a.jigdo"), None), Err(Error::Io { .. })));
+    assert!(matches!(Set::open(Path::new("/nonexistent/a.jigdo"), None, &Offline), Err(Error::Io { .. })));
 }

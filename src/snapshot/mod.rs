@@ -21,7 +21,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jigdo::Sum;
-use jigdo::jigdo_file;
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -29,7 +28,7 @@ use serde::Serialize;
 use crate::mirror::{self, Index};
 use crate::output::{self, OutputDirectory};
 use crate::progress::Progress;
-use crate::servers::Found;
+use crate::set::{self, Fetch, JigdoFile};
 use check::{Checked, Verdict};
 use place::{Placed, Placer};
 use wanted::{Target, Wanted};
@@ -45,15 +44,17 @@ pub struct Options<'a> {
     pub index: Option<&'a Path>,
     /// Parts that are known to be lost: paths, or labels with paths.
     pub ignore: &'a BTreeSet<String>,
-    /// Remove what no set needs, if it is at most so many percent of the files there.
+    /// Remove what no set needs, if it is at most this many percent of the files there.
     pub prune: Option<f64>,
-    /// Is told of these files before the first of them goes.
+    /// Gets jigdo files that sets include from the web.
+    pub fetch: &'a dyn Fetch,
+    /// Called with the files that no set needs, before the first of them is removed.
     pub announce: &'a (dyn Fn(&[PathBuf]) + Sync),
     /// Only say what would be done.
     pub dry_run: bool,
 }
 
-/// What came of a snapshot.
+/// The result of a snapshot.
 #[derive(Debug, Default, Serialize)]
 pub struct Outcome {
     /// How many sets there are.
@@ -69,6 +70,8 @@ pub struct Outcome {
     pub missing: Vec<Missing>,
     /// How many more are missing that are known to be lost.
     pub ignored: u64,
+    /// What sets include and could not be read, with the sets' names: the parts that only it names may be missing.
+    pub not_included: Vec<String>,
     /// Files that no set needs. They were removed, if that was asked for and is allowed.
     pub unneeded: Vec<PathBuf>,
     pub removed: u64,
@@ -91,10 +94,10 @@ pub struct Missing {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    #[error(transparent)]
+    Set(#[from] set::Error),
     #[error("{path}: {source}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}", path = .path.display())]
-    Jigdo { path: PathBuf, source: jigdo_file::Error },
     #[error("{path}: the path of part \"{location}\" leads out of its tree; this file cannot be trusted", path = .path.display())]
     LeavesTree { path: PathBuf, location: String },
     #[error("{path}: {source}; name the label's tree", path = .path.display())]
@@ -126,9 +129,10 @@ impl Error {
 ///
 /// Sets that cannot be read, and directories that cannot be written. Parts that are missing are no error: they are in
 /// the outcome.
-pub fn snapshot(sets: &[Found], options: &Options<'_>, progress: &dyn Progress) -> Result<Outcome, Error> {
+pub fn snapshot(sets: &[JigdoFile], options: &Options<'_>, progress: &dyn Progress) -> Result<Outcome, Error> {
     let labels: Vec<&str> = options.mirrors.iter().map(|(label, _)| label.as_str()).collect();
-    let wanted = Wanted::read(sets, &labels, options.into)?;
+    let wanted = Wanted::read(sets, &labels, options.into, options.fetch)?;
+    wanted.not_included.iter().for_each(|left_out| progress.warn(left_out));
     let mirrors = options.mirrors.iter().map(|(_, path)| real_directory(path)).collect::<Result<Vec<_>, _>>()?;
     let trees = Trees::open(&wanted, options.dry_run)?;
     let index = options.index.map(Index::open).transpose()?;
@@ -189,7 +193,7 @@ struct Run<'a> {
 const BATCH: usize = 256;
 
 impl Run<'_> {
-    /// Puts every file in its place that is not there. Gives what came of each target.
+    /// Puts every file in its place that is not there. Returns the result for each target.
     fn place(&self) -> Result<Vec<Placed>, Error> {
         let placer = Placer::new(self.options.link, self.trees.directories.as_slice());
         let failed = Mutex::new(None);
@@ -260,7 +264,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn outcome(&self, sets: &[Found], placed: &[Placed]) -> Outcome {
+    fn outcome(&self, sets: &[JigdoFile], placed: &[Placed]) -> Outcome {
         let count = |kind: fn(&Placed) -> bool| placed.iter().filter(|placed| kind(placed)).count() as u64;
         let mut outcome = Outcome {
             sets: sets.len() as u64,
@@ -269,6 +273,7 @@ impl Run<'_> {
             linked: count(|placed| matches!(placed, Placed::Linked(_))),
             reflinked: count(|placed| matches!(placed, Placed::Reflinked(_))),
             copied: count(|placed| matches!(placed, Placed::Copied(_))),
+            not_included: self.wanted.not_included.clone(),
             ..Outcome::default()
         };
         for number in 0..placed.len() {
@@ -291,7 +296,7 @@ impl Run<'_> {
     }
 
     /// What sets lack because a target is not what they want, for each label under which they know it.
-    fn missing(&self, number: usize, sets: &[Found], placed: &[Placed]) -> Vec<Missing> {
+    fn missing(&self, number: usize, sets: &[JigdoFile], placed: &[Placed]) -> Vec<Missing> {
         let target = &self.wanted.targets[number];
         let mut missing: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
         for need in target.needs.iter().filter(|need| !self.has(number, &need.sum, placed)) {
@@ -319,6 +324,14 @@ impl Run<'_> {
     /// Removes the files that no set needs, after they were announced, and the directories that are empty then.
     fn prune(&self, outcome: &mut Outcome) -> Result<(), Error> {
         let Some(most) = self.options.prune else { return Ok(()) };
+        if let [first, others @ ..] = self.wanted.not_included.as_slice() {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            outcome.prune_refused = Some(format!(
+                "nothing was removed, because parts that only included files name would count as needed by no set: \
+                 {first}{more}"
+            ));
+            return Ok(());
+        }
         for (tree, root) in self.trees.roots.iter().enumerate() {
             let needed = self.wanted.targets.iter().filter(|target| target.tree == tree);
             let found = prune::unneeded(root, &needed.map(|target| target.path.as_str()).collect())?;

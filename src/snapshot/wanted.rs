@@ -1,15 +1,14 @@
-//! Which files a snapshot should have: the locations of the sets' parts, each with the sums that sets want there.
+//! Which files a snapshot should have: the locations of the sets' parts, and of those in jigdo files that they include,
+//! each with the sums that sets want there.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::PathBuf;
 
 use jigdo::Sum;
-use jigdo::jigdo_file::Jigdo;
 use rayon::prelude::*;
 
 use super::Error;
-use crate::servers::Found;
+use crate::set::{self, Fetch, Included, JigdoFile};
 
 /// What all sets together want.
 pub struct Wanted {
@@ -19,6 +18,8 @@ pub struct Wanted {
     pub targets: Vec<Target>,
     /// Of sets that give a sum several locations: their targets.
     alternatives: HashMap<(u32, Sum), Vec<u32>>,
+    /// What sets include and could not be read, with the sets' names: there may be parts that only it names.
+    pub not_included: Vec<String>,
 }
 
 /// A file of the snapshot.
@@ -52,18 +53,19 @@ struct Set {
     parts: Vec<Part>,
     /// Labels of its parts that were not asked for.
     others: Vec<String>,
+    not_included: Vec<String>,
 }
 
 /// How many sets are in memory at once.
 const SETS_AT_ONCE: usize = 64;
 
 impl Wanted {
-    /// Reads the sets. `into` has a directory for each of `labels`.
+    /// Reads the sets with what they include. `into` has a directory for each of `labels`.
     ///
     /// # Errors
     ///
     /// A set that cannot be read, has a part that would leave its tree, or has nothing to do with the labels.
-    pub fn read(sets: &[Found], labels: &[&str], into: &[PathBuf]) -> Result<Self, Error> {
+    pub fn read(sets: &[JigdoFile], labels: &[&str], into: &[PathBuf], fetch: &dyn Fetch) -> Result<Self, Error> {
         let mut trees: Vec<PathBuf> = Vec::new();
         let mut tree_of = Vec::new();
         for directory in into {
@@ -75,7 +77,8 @@ impl Wanted {
         }
         let mut collected = Collected::default();
         for (chunk, files) in sets.chunks(SETS_AT_ONCE).enumerate() {
-            let read: Vec<Set> = files.par_iter().map(|file| Set::read(file, labels)).collect::<Result<_, _>>()?;
+            let read: Vec<Set> =
+                files.par_iter().map(|file| Set::read(file, labels, fetch)).collect::<Result<_, _>>()?;
             for (at, set) in read.into_iter().enumerate() {
                 collected.add((chunk * SETS_AT_ONCE + at) as u32, set, &tree_of);
             }
@@ -94,11 +97,11 @@ impl Wanted {
 }
 
 impl Set {
-    fn read(found: &Found, labels: &[&str]) -> Result<Self, Error> {
-        let path = || found.path.clone();
-        let file = File::open(&found.real).map_err(|source| Error::Read { path: path(), source })?;
-        let jigdo = Jigdo::read(file).map_err(|source| Error::Jigdo { path: path(), source })?;
-        let mut set = Self { parts: Vec::with_capacity(jigdo.parts.len()), others: Vec::new() };
+    fn read(file: &JigdoFile, labels: &[&str], fetch: &dyn Fetch) -> Result<Self, Error> {
+        let Included { jigdo, not_included } = set::read(file, fetch)?;
+        let not_included = not_included.iter().map(|left_out| format!("{}: {left_out}", file.path.display()));
+        let parts = Vec::with_capacity(jigdo.parts.len());
+        let mut set = Self { parts, others: Vec::new(), not_included: not_included.collect() };
         for (sum, location) in jigdo.parts {
             let Some(label) = labels.iter().position(|label| *label == location.label) else {
                 if !set.others.contains(&location.label) {
@@ -107,7 +110,8 @@ impl Set {
                 continue;
             };
             let plain = location.plain_path();
-            let plain = plain.ok_or_else(|| Error::LeavesTree { path: path(), location: location.to_string() })?;
+            let plain =
+                plain.ok_or_else(|| Error::LeavesTree { path: file.path.clone(), location: location.to_string() })?;
             set.parts.push(Part { sum, label, path: plain });
         }
         Ok(set)
@@ -121,6 +125,7 @@ struct Collected {
     places: HashMap<(usize, String), u32>,
     alternatives: HashMap<(u32, Sum), Vec<u32>>,
     others: Vec<String>,
+    not_included: Vec<String>,
 }
 
 impl Collected {
@@ -145,6 +150,7 @@ impl Collected {
                 self.others.push(label);
             }
         }
+        self.not_included.extend(set.not_included);
     }
 
     fn target(&mut self, tree: usize, path: String) -> u32 {
@@ -179,6 +185,6 @@ impl Collected {
         alternatives.values_mut().flatten().for_each(|number| *number = place[*number as usize]);
         let mut targets: Vec<Option<Target>> = self.targets.into_iter().map(Some).collect();
         let targets = order.iter().filter_map(|&number| targets[number as usize].take()).collect();
-        Wanted { trees, targets, alternatives }
+        Wanted { trees, targets, alternatives, not_included: self.not_included }
     }
 }

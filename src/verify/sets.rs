@@ -13,7 +13,7 @@ use crate::assemble::batch::MissingPart;
 use crate::assemble::source::{LabelError, LabelTrees, Source as _, Trees};
 use crate::assemble::{self, Missing, Part, Place};
 use crate::progress::Progress;
-use crate::set::{self, Set};
+use crate::set::{self, Fetch, Set};
 
 /// How sets are to be checked.
 pub struct Settings<'a> {
@@ -21,6 +21,8 @@ pub struct Settings<'a> {
     pub trees: Trees,
     /// Whether parts are checked too, and not only the sets themselves.
     pub with_parts: bool,
+    /// Gets jigdo files that sets include from the web.
+    pub fetch: &'a dyn Fetch,
     pub threads: usize,
     pub progress: &'a dyn Progress,
 }
@@ -85,13 +87,14 @@ pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetR
 /// Reads a set and its template's unmatched data, and finds out where its parts should be.
 fn read(path: &Path, settings: &Settings<'_>) -> Read {
     let mut read = Read { path: path.to_owned(), problems: Vec::new(), set: None, parts: Vec::new() };
-    let set = match Set::open(path, None) {
+    let set = match Set::open(path, None, settings.fetch) {
         Ok(set) => set,
         Err(error) => {
             read.problems.push(error.to_string());
             return read;
         }
     };
+    read.problems.extend(set.not_included.iter().map(|left_out| format!("{}: {left_out}", path.display())));
     let (description, sum) = rayon::join(|| read_through(&set), || set.check_template_sum());
     read.problems.extend(sum.err().map(|error| error.to_string()));
     match description {
@@ -120,7 +123,7 @@ fn places(
     description: &Description,
     settings: &Settings<'_>,
 ) -> Result<Vec<(Missing, Vec<Place>)>, LabelError> {
-    let labels = LabelTrees::new(&set.jigdo, &settings.trees)?;
+    let labels = LabelTrees::of_set(set, &settings.trees)?;
     let mut numbers = HashMap::new();
     let mut parts: Vec<Missing> = Vec::new();
     for (offset, area) in description.with_offsets() {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output::sums::{SumsFile, file_name};
-use crate::set::Set;
+use crate::set::{Offline, Set};
 use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A line of a SUMS file, and what was found out about it.
@@ -150,7 +150,7 @@ fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, Strin
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let jigdo_files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "jigdo"));
     let images = jigdo_files.filter_map(|path| {
-        let set = Set::open(&path, None).ok()?;
+        let set = Set::open(&path, None, &Offline).ok()?;
         let mut sums = set.image.sums();
         if let Ok(template) = set.read_template() {
             let sum = template.description.image.sum;

@@ -395,9 +395,12 @@ fn included_servers_count() {
     fs::remove_file(place.path("sets/two.jigdo")).unwrap();
     let text = text.replace("Debian=file:unset/\n", "");
     place.write("sets/one.jigdo", format!("{text}\n[Include ../servers.jigdo]\n").as_bytes());
-    place.write("servers.jigdo", b"[Servers]\nDebian=../mirror/\n[Include servers.jigdo]\n");
+    place.write("servers.jigdo", b"[Servers]\nDebian=../mirror/\n");
     let report = check(&place, &[], &[]).with(0).json();
     assert_eq!(counts(&report, 0), [4, 4, 0, 0, 0, 0]);
+    place.write("servers.jigdo", b"[Servers]\nDebian=../mirror/\n[Include servers.jigdo]\n");
+    let report = check(&place, &[], &[]).with(1).json();
+    assert!(report["sets"][0]["problems"][0].as_str().unwrap().contains("includes itself"), "{report}");
     fs::remove_file(place.path("servers.jigdo")).unwrap();
     let report = check(&place, &[], &[]).with(1).json();
     assert!(report["sets"][0]["problems"][0].as_str().unwrap().contains("[Include ../servers.jigdo]: "), "{report}");

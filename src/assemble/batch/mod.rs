@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::source::{LabelError, LabelTrees, MovedFiles, OldImages, Source, Trees};
 use super::{Destination, Incomplete, Order, assemble_all};
 use crate::progress::Progress;
-use crate::set::{self, FileTemplate, Set};
+use crate::set::{self, Fetch, FileTemplate, Set};
 
 /// How many sets are looked at together: enough for all lanes, and for one walk of the trees or one search of old images.
 const TOGETHER: usize = 64;
@@ -47,6 +47,8 @@ pub struct Settings<'a> {
     pub rebuilds_all: bool,
     /// How many threads work.
     pub threads: usize,
+    /// Gets jigdo files that sets include from the web.
+    pub fetch: &'a dyn Fetch,
     pub progress: &'a dyn Progress,
 }
 
@@ -149,9 +151,9 @@ fn assemble_together(
 
 /// Reads a set, unless its image is there and not older.
 fn look_at<'a>(job: &Job, settings: &Settings<'a>) -> Result<Looked<'a>, Error> {
-    let set = Set::open(&job.set, job.template.as_deref())?;
-    for url in &set.not_included {
-        let what = format!("{}: {url} is on another machine, so it is not included", set.path.display());
+    let set = Set::open(&job.set, job.template.as_deref(), settings.fetch)?;
+    for left_out in &set.not_included {
+        let what = format!("{}: {left_out}", set.path.display());
         settings.progress.warn(&what);
     }
     let image = job.directory.join(&set.image_name);
@@ -161,7 +163,7 @@ fn look_at<'a>(job: &Job, settings: &Settings<'a>) -> Result<Looked<'a>, Error> 
         return Ok(Looked::Unchanged(Box::new(set), image));
     }
     let failed = |source| Error::Labels { path: set.path.clone(), source };
-    let labels = LabelTrees::new(&set.jigdo, &settings.trees).map_err(failed)?;
+    let labels = LabelTrees::of_set(&set, &settings.trees).map_err(failed)?;
     let (template, sum) = rayon::join(|| set.read_template(), || set.check_template_sum());
     let template = template?;
     sum?;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use jigdo::Sum;
-use jigdo::jigdo_file::{Jigdo, Location, ResolveError};
+use jigdo::jigdo_file::{Jigdo, Location, ResolveError, is_scheme};
 
 use super::Source;
 use crate::assemble::{Part, Place};
+use crate::set::{self, BadPlace, Set};
 
 /// The directories that labels stand for; the first one of a label that has a part is taken.
 pub type Trees = BTreeMap<String, Vec<PathBuf>>;
@@ -34,28 +35,47 @@ pub enum LabelError {
     LeavesTree(#[from] LeavesTree),
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Place(#[from] BadPlace),
 }
 
 impl LabelTrees {
-    /// Looks for the parts of `jigdo` in `trees`, and where `[Servers]` names a local directory for a label that has no
-    /// tree. Locations of other labels are passed over.
+    /// Looks for the parts of `jigdo` in `trees`, and for a label that has no tree in the local directories that
+    /// `[Servers]` names by absolute paths. Locations of other labels are skipped.
     ///
     /// # Errors
     ///
-    /// A path that is absolute or has `..` in it, or labels that lead to themselves. Symbolic links in a tree are
-    /// followed wherever they lead, as mirror trees need it.
+    /// A path that is absolute or has `..` in it, labels that lead to themselves, or a `file:` URL with a host. Symbolic
+    /// links in a tree are followed wherever they lead, as mirror trees need it.
     pub fn new(jigdo: &Jigdo, trees: &Trees) -> Result<Self, LabelError> {
+        Self::beside(jigdo, None, trees)
+    }
+
+    /// As [`LabelTrees::new`], for a set, whose paths may also be relative to its jigdo file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`LabelTrees::new`].
+    pub fn of_set(set: &Set, trees: &Trees) -> Result<Self, LabelError> {
+        Self::beside(&set.jigdo, Some(&set.origin), trees)
+    }
+
+    fn beside(jigdo: &Jigdo, origin: Option<&set::Place>, trees: &Trees) -> Result<Self, LabelError> {
         let mut files: HashMap<Sum, Vec<PathBuf>> = HashMap::new();
-        for (sum, location) in &jigdo.parts {
+        for (sum, part) in &jigdo.parts {
             let known = files.entry(*sum).or_default();
-            for location in jigdo.expand(location, |label| trees.contains_key(label))? {
+            let stays = is_scheme(&part.label) || part.plain_path().is_some();
+            for location in jigdo.expand(part, |label| trees.contains_key(label))? {
                 match trees.get(&location.label) {
                     Some(roots) => {
                         let path = location.plain_path();
                         let path = path.ok_or_else(|| LeavesTree { location: location.to_string() })?;
                         known.extend(roots.iter().map(|root| root.join(&path)));
                     }
-                    None => known.extend(local_path(&location)),
+                    None => match local_path(&location, origin)? {
+                        Some(_) if !stays => return Err(LeavesTree { location: part.to_string() }.into()),
+                        path => known.extend(path),
+                    },
                 }
             }
         }
@@ -84,13 +104,15 @@ impl Source for LabelTrees {
     }
 }
 
-/// The path that a URL of the form `file:/path` or `file:///path` names.
-fn local_path(location: &Location) -> Option<PathBuf> {
-    if location.label != "file" || location.path.contains('\0') {
-        return None;
+/// The local file that a location leads to, if it leads to one.
+fn local_path(location: &Location, origin: Option<&set::Place>) -> Result<Option<PathBuf>, BadPlace> {
+    let nowhere = set::Place::File(PathBuf::new());
+    match set::Place::of(&location.to_string(), origin.unwrap_or(&nowhere)) {
+        Ok(set::Place::File(path)) => Ok(Some(path).filter(|path| path.is_absolute() || origin.is_some())),
+        Err(error @ BadPlace::OtherHost { .. }) => Err(error),
+        // It is not on this machine, or nobody knows where.
+        Ok(set::Place::Web(_)) | Err(_) => Ok(None),
     }
-    let path = location.path.strip_prefix("//").unwrap_or(&location.path);
-    path.starts_with('/').then(|| PathBuf::from(path))
 }
 
 #[cfg(test)]
@@ -132,6 +154,11 @@ mod tests {
             let error = of(path).unwrap_err().to_string();
             assert!(error.contains(path), "{error}");
         }
+        let servers = [("B", "file:/srv/")];
+        for path in ["B:../etc/passwd", "/etc/passwd"] {
+            let error = LabelTrees::new(&jigdo(&[path], &servers), &Trees::new()).unwrap_err().to_string();
+            assert!(error.contains(path), "{error}");
+        }
         for path in ["A:pool/x", "A:./pool/..x", "A:pool//x", "B:../x"] {
             assert!(of(path).is_ok(), "{path}");
         }
@@ -161,7 +188,13 @@ mod tests {
 
     #[test]
     fn labels_lead_through_labels_to_trees_and_local_directories() {
-        let servers = [("B", "A:sub/"), ("C", "file:/srv/c/"), ("C", "https://c/"), ("D", "file:///srv/d/")];
+        let servers = [
+            ("B", "A:sub/"),
+            ("C", "file:/srv/c/"),
+            ("C", "https://c/"),
+            ("D", "file:///srv/d/"),
+            ("F", "file://localhost/srv/f/"),
+        ];
         let files = |path| {
             let mirror = trees(&[("A", Path::new("/mirror"))]);
             LabelTrees::new(&jigdo(&[path], &servers), &mirror).unwrap().files(&sum()).to_vec()
@@ -169,7 +202,10 @@ mod tests {
         assert_eq!(files("B:x"), [Path::new("/mirror/sub/x")]);
         assert_eq!(files("C:x"), [Path::new("/srv/c/x")]);
         assert_eq!(files("D:x"), [Path::new("/srv/d/x")]);
+        assert_eq!(files("F:x"), [Path::new("/srv/f/x")]);
         assert!(files("E:x").is_empty());
+        let other = LabelTrees::new(&jigdo(&["G:x"], &[("G", "file://other/srv/")]), &Trees::new());
+        assert!(matches!(other, Err(LabelError::Place(BadPlace::OtherHost { .. }))));
         // A tree that is given replaces the servers.
         let mirror = trees(&[("C", Path::new("/mirror"))]);
         let found = LabelTrees::new(&jigdo(&["C:x"], &servers), &mirror).unwrap();

@@ -6,7 +6,7 @@ use jigdo::Sum;
 
 use super::plan::Need;
 
-/// What came of asking for a file.
+/// The result of asking for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It is there.
@@ -20,7 +20,7 @@ pub enum Answer {
     },
     /// The server says that it is not there.
     Missing,
-    /// There is no telling, for this reason.
+    /// It is not known, for this reason.
     Failed(String),
 }
 

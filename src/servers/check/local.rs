@@ -10,7 +10,7 @@ use jigdo::{Checksum, Sum};
 use super::answer::Answer;
 use crate::digest::Hasher;
 
-/// What is at a path; with the sums of these kinds, if it is to be read.
+/// Looks at a path. If there are `sums` to compute, the file is read.
 pub fn look(path: &Path, sums: &[Checksum]) -> Answer {
     let start = Instant::now();
     match fs::metadata(path) {
@@ -42,7 +42,7 @@ fn read(path: &Path, sums: &[Checksum]) -> io::Result<Vec<Sum>> {
     }
 }
 
-/// Sums in the making.
+/// Sums of bytes that arrive piece by piece.
 pub struct Summing(Vec<(Checksum, Hasher)>);
 
 impl Summing {

@@ -4,36 +4,33 @@
 //! | module | does |
 //! |---|---|
 //! | `set` | reads a set, and compares it with its template |
-//! | `place` | texts to URLs and paths |
 //! | `plan` | what is asked of which server, once for all sets |
 //! | `http`, `local` | ask |
 //! | `answer` | what an answer means for a part |
-//! | `report` | what came of it |
+//! | `report` | the result |
 
 mod answer;
+#[cfg(feature = "web")]
 mod http;
 mod local;
-mod place;
 mod plan;
 mod report;
 mod set;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
-use parking_lot::Mutex;
-use rayon::prelude::*;
-
-pub use http::{ClientError, Manners};
-pub use report::{Lacking, PartReport, Report, ServerReport, SetReport};
-
-use super::Found;
-use crate::progress::{Begin, Progress, Task};
-use answer::Answer;
-use http::{Http, Request};
 use jigdo::Checksum;
 use jigdo::jigdo_file::Server;
-use place::Place;
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use url::Url;
+
+pub use report::{Lacking, PartReport, Report, ServerReport, SetReport};
+
+use crate::progress::{Begin, Progress, Task};
+use crate::set::{JigdoFile, Place};
+use crate::web::{self, Web};
+use answer::Answer;
 use plan::{Plan, Probe};
 use set::Set;
 
@@ -46,7 +43,18 @@ pub struct Options {
     pub sample: Option<usize>,
     /// Parts are fetched, and their sums compared.
     pub deep: bool,
-    pub manners: Manners,
+    pub web: web::Options,
+}
+
+/// A file that a web server is asked for.
+#[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without the feature, nobody is asked"))]
+struct Request {
+    number: usize,
+    url: Url,
+    /// In bytes, if one is expected: a file of another length is not fetched.
+    length: Option<u64>,
+    /// The sums to compute of its bytes. If there are none, the bytes are not fetched.
+    sums: Vec<Checksum>,
 }
 
 /// Checks these sets. What is wrong with them is in the report.
@@ -54,10 +62,9 @@ pub struct Options {
 /// # Errors
 ///
 /// Web servers cannot be asked at all.
-pub fn check(files: &[Found], options: &Options, progress: &dyn Progress) -> Result<Report, ClientError> {
-    let web = Web::new(&options.manners);
-    let fetch = |url: &url::Url| web.get().map_err(|error| error.to_string())?.fetch(url);
-    let read: Vec<Result<Set, String>> = files.par_iter().map(|file| Set::read(file, &fetch)).collect();
+pub fn check(files: &[JigdoFile], options: &Options, progress: &dyn Progress) -> Result<Report, web::Error> {
+    let web = Web::new(options.web.clone());
+    let read: Vec<Result<Set, String>> = files.par_iter().map(|file| Set::read(file, &web)).collect();
     let (mut sets, mut refused) = (Vec::new(), Vec::new());
     for (file, set) in files.iter().zip(read) {
         match set {
@@ -75,24 +82,8 @@ pub fn check(files: &[Found], options: &Options, progress: &dyn Progress) -> Res
     Ok(report)
 }
 
-/// What asks web servers, made when the first one is to be asked.
-struct Web<'a> {
-    manners: &'a Manners,
-    http: OnceLock<Result<Http, ClientError>>,
-}
-
-impl<'a> Web<'a> {
-    fn new(manners: &'a Manners) -> Self {
-        Self { manners, http: OnceLock::new() }
-    }
-
-    fn get(&self) -> Result<&Http, ClientError> {
-        self.http.get_or_init(|| Http::new(self.manners.clone())).as_ref().map_err(Clone::clone)
-    }
-}
-
 /// The answers to all probes.
-fn ask(plan: &Plan, options: &Options, web: &Web<'_>, progress: &dyn Progress) -> Result<Vec<Answer>, ClientError> {
+fn ask(plan: &Plan, options: &Options, web: &Web, progress: &dyn Progress) -> Result<Vec<Answer>, web::Error> {
     let task = Task::begin(progress, Begin::items("check", "parts").total(plan.probes.len() as u64));
     let answers: Vec<Mutex<Option<Answer>>> = plan.probes.iter().map(|_| Mutex::new(None)).collect();
     let take = |number: usize, answer: Answer| {
@@ -116,13 +107,22 @@ fn ask(plan: &Plan, options: &Options, web: &Web<'_>, progress: &dyn Progress) -
     }
     files.par_iter().for_each(|(number, path, sums)| take(*number, local::look(path, sums)));
     if !hosts.is_empty() {
-        let http = web.get()?;
-        let hosts = hosts.into_values().map(|requests| http.ask(requests, &take)).collect();
-        http.block_on(http::ask_all(hosts));
+        ask_servers(web, hosts.into_values().collect(), &take)?;
     }
     drop(task);
     let answer = |answer: Mutex<Option<Answer>>| answer.into_inner();
     Ok(answers.into_iter().map(|it| answer(it).unwrap_or(Answer::Missing)).collect())
+}
+
+#[cfg(feature = "web")]
+fn ask_servers(web: &Web, servers: Vec<Vec<Request>>, take: &(dyn Fn(usize, Answer) + Sync)) -> Result<(), web::Error> {
+    http::ask(web.client()?, servers, take);
+    Ok(())
+}
+
+#[cfg(not(feature = "web"))]
+fn ask_servers(_: &Web, _: Vec<Vec<Request>>, _: &(dyn Fn(usize, Answer) + Sync)) -> Result<(), web::Error> {
+    Err(web::Error::NotBuilt)
 }
 
 /// For each probe the length that the file should have, if all sets agree.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jigdo::jigdo_file::{Jigdo, Location, Server, is_scheme};
 use jigdo::{Checksum, Sum};
 
-use super::place::{BadPlace, Place};
 use super::set::Set;
+use crate::set::{BadPlace, Place};
 
 /// What is asked of whom, and who needs it.
 #[derive(Default)]
@@ -50,7 +50,7 @@ pub struct Need {
 
 impl Plan {
     /// The plan for these sets. `servers` take the place of those of their labels. Of each label's parts in a set, at most
-    /// `sample` are asked for: always the same, and for sets that share parts those that they share.
+    /// `sample` are asked for: a fixed choice, which for sets that share parts is of those that they share.
     pub fn new(sets: &[Set], servers: &[(String, Server)], sample: Option<usize>) -> Self {
         let mut plan = Self::default();
         for (number, set) in sets.iter().enumerate() {
@@ -80,8 +80,8 @@ impl Plan {
         }
     }
 
-    /// The servers of a label, those that are to be tried last at the end. A label that none has gets itself for one, so
-    /// that it is told.
+    /// The servers of a label, those that are to be tried last at the end. A label without servers gets itself for one, so
+    /// that it is reported.
     fn servers_of(&mut self, jigdo: &Jigdo, label: &str) -> Vec<usize> {
         if is_direct(label) {
             return vec![self.server("", "", false)];
@@ -156,8 +156,7 @@ fn is_direct(label: &str) -> bool {
     label.is_empty() || is_scheme(label)
 }
 
-/// The set's parts with all their locations, or of each label those with the smallest sums, which are as good as drawn by
-/// lot.
+/// The set's parts with all their locations, or of each label those with the smallest sums: a fixed pseudo-random sample.
 fn chosen(set: &Set, sample: Option<usize>) -> Vec<(Sum, Vec<&Location>)> {
     let mut parts: BTreeMap<Sum, Vec<&Location>> = BTreeMap::new();
     for (sum, location) in &set.jigdo.parts {

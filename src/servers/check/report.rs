@@ -1,4 +1,4 @@
-//! What came of a check, for people and scripts, and the order of servers that it suggests.
+//! The result of a check, for people and scripts, and the order of servers that it suggests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::answer::{Answer, Meaning};
 use super::plan::{Need, Plan};
 use super::set::Set;
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     pub sets: Vec<SetReport>,
@@ -48,7 +48,7 @@ pub struct ServerReport {
     pub missing: u64,
     pub wrong_length: u64,
     pub wrong_sum: u64,
-    /// There was no telling.
+    /// It is not known whether they are there.
     pub failed: u64,
     /// Why not, and how many times.
     pub failures: BTreeMap<String, u64>,

@@ -1,22 +1,16 @@
-//! Sets as they are checked: a jigdo file with what it includes, and its template.
+//! Sets as they are checked: a jigdo file with what it includes, compared with its template.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use jigdo::Sum;
 use jigdo::base64;
-use jigdo::jigdo_file::{Jigdo, Location};
-use jigdo::template::{Area, Template};
+use jigdo::jigdo_file::{Image, Jigdo, Location, is_scheme};
+use jigdo::template::Area;
 
-use super::place::Place;
 use crate::digest;
-use crate::servers::Found;
-use crate::servers::find::read_regular;
-
-/// The most jigdo files that one may include, directly or not.
-const MAX_INCLUDES: usize = 100;
+use crate::set::{self, BadPlace, Fetch, Included, JigdoFile, Place};
 
 /// A set.
 pub struct Set {
@@ -33,92 +27,46 @@ pub struct Set {
     pub notes: Vec<String>,
 }
 
-/// Gets jigdo files from the web.
-pub type Fetch<'a> = dyn Fn(&url::Url) -> Result<Vec<u8>, String> + Sync + 'a;
-
 impl Set {
-    /// Reads a set. What is wrong with it and leaves it a set is in its problems.
-    pub fn read(found: &Found, fetch: &Fetch<'_>) -> Result<Self, String> {
-        let (_, bytes) = found.read().map_err(|error| error.to_string())?;
-        let jigdo = Jigdo::read(&*bytes).map_err(|error| error.to_string())?;
-        let mut set = Self {
-            path: found.path.clone(),
-            origin: Place::File(found.real.clone()),
-            jigdo,
-            lengths: HashMap::new(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-        };
-        set.include(fetch);
-        if let Some((_, location)) = set.jigdo.parts.iter().find(|(_, location)| !stays_in_its_tree(location)) {
+    /// Reads a set. What is wrong with it, but does not keep it from being checked, is in its problems.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be checked, without its name.
+    pub fn read(file: &JigdoFile, fetch: &dyn Fetch) -> Result<Self, String> {
+        let Included { jigdo, not_included } =
+            set::read(file, fetch).map_err(|error| without_name(&file.path, &error))?;
+        if let Some((_, location)) = jigdo.parts.iter().find(|(_, location)| !stays_in_its_tree(location)) {
             return Err(format!("the path of part \"{location}\" leads out of its tree; this file cannot be trusted"));
         }
-        set.check_template();
+        let mut set = Self {
+            path: file.path.clone(),
+            origin: Place::File(file.real.clone()),
+            jigdo,
+            lengths: HashMap::new(),
+            problems: not_included.iter().map(ToString::to_string).collect(),
+            notes: Vec::new(),
+        };
+        if let Some(image) = set.jigdo.image.take() {
+            set.check_template(file, &image);
+            set.jigdo.image = Some(image);
+        }
         Ok(set)
     }
 
-    /// Takes in what the file includes.
-    fn include(&mut self, fetch: &Fetch<'_>) {
-        let includes = |jigdo: &Jigdo, origin: &Place| -> Vec<(String, Place)> {
-            jigdo.includes.iter().rev().map(|url| (url.clone(), origin.clone())).collect()
-        };
-        let mut waiting = includes(&self.jigdo, &self.origin);
-        let mut seen = Vec::new();
-        while let Some((url, origin)) = waiting.pop() {
-            let place = match Place::of(&url, &origin) {
-                Ok(place) if seen.contains(&place) => continue,
-                Ok(_) if seen.len() == MAX_INCLUDES => {
-                    self.problems.push(format!("it includes more than {MAX_INCLUDES} jigdo files"));
-                    return;
-                }
-                Ok(place) => place,
-                Err(error) => {
-                    self.problems.push(format!("[Include {url}]: {error}"));
-                    continue;
-                }
-            };
-            let bytes = match &place {
-                Place::File(path) => {
-                    let read = read_regular(path).map(|(_, bytes)| bytes);
-                    read.map_err(|error| format!("{}: {error}", path.display()))
-                }
-                Place::Web(url) => fetch(url),
-            };
-            match bytes.and_then(|bytes| Jigdo::read(&*bytes).map_err(|error| error.to_string())) {
-                Ok(included) => {
-                    waiting.extend(includes(&included, &place));
-                    self.jigdo.servers.extend(included.servers);
-                    self.jigdo.parts.extend(included.parts);
-                }
-                Err(error) => self.problems.push(format!("[Include {url}]: {error}")),
-            }
-            seen.push(place);
-        }
-    }
-
     /// Compares the set with its template.
-    fn check_template(&mut self) {
-        let Some(image) = &self.jigdo.image else { return };
-        let path = match Place::of(&image.template, &self.origin) {
-            Ok(Place::File(path)) => path,
-            // What is published elsewhere may lie here too.
-            Ok(Place::Web(url)) => {
-                let name = url.path_segments().and_then(|mut names| names.next_back()).unwrap_or_default().to_owned();
-                let Ok(Place::File(path)) = Place::of(&name, &self.origin) else { return };
-                if name.is_empty() || !path.is_file() {
-                    self.notes.push(format!("its template {url} is not beside it, so lengths are not compared"));
-                    return;
+    fn check_template(&mut self, file: &JigdoFile, image: &Image) {
+        match template(file, image) {
+            Ok(Some(path)) => {
+                if let Err(error) = self.compare(&path, image.template_sum) {
+                    self.problems.push(format!("its template {}: {error}", path.display()));
                 }
-                path
             }
-            Err(error) => {
-                self.problems.push(format!("its template: {error}"));
-                return;
+            Ok(None) => {
+                let url = &image.template;
+                self.notes.push(format!("its template {url} is not beside it, so lengths are not compared"));
             }
-        };
-        let expected = image.template_sum;
-        if let Err(error) = self.compare(&path, expected) {
-            self.problems.push(format!("its template {}: {error}", path.display()));
+            Err(error) => self.problems.push(format!("its template: {error}")),
         }
     }
 
@@ -139,8 +87,7 @@ impl Set {
                 ));
             }
         }
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let template = Template::read(BufReader::new(file)).map_err(|error| error.to_string())?;
+        let template = set::read_template(path).map_err(|error| without_name(path, &error))?;
         let listed: HashSet<Sum> = self.jigdo.parts.iter().map(|(sum, _)| *sum).collect();
         let mut lacking = BTreeSet::new();
         for area in &template.description.areas {
@@ -167,6 +114,25 @@ impl Set {
     }
 }
 
+/// The template that `Template=` means; `None` if that is on the web, and not here too.
+fn template(file: &JigdoFile, image: &Image) -> Result<Option<PathBuf>, BadPlace> {
+    let candidates = set::named_templates(file, &image.template)?;
+    let found = candidates.iter().find(|path| path.is_file());
+    if let Some(found) = found {
+        return Ok(Some(found.clone()));
+    }
+    match Place::of(&image.template, &Place::File(file.real.clone()))? {
+        Place::Web(_) => Ok(None),
+        Place::File(path) => Ok(Some(candidates.into_iter().next().unwrap_or(path))),
+    }
+}
+
+/// An error whose text begins with the name of this file, without that.
+fn without_name(path: &Path, error: &set::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix(&format!("{}: ", path.display())).map_or(text.clone(), str::to_owned)
+}
+
 fn stays_in_its_tree(location: &Location) -> bool {
-    jigdo::jigdo_file::is_scheme(&location.label) || location.plain_path().is_some()
+    is_scheme(&location.label) || location.plain_path().is_some()
 }

@@ -5,6 +5,7 @@
 //! [`Outline`] for the places in it; to add parts to one, use [`Draft`].
 
 mod draft;
+mod guess;
 mod outline;
 mod reader;
 mod resolve;
@@ -14,6 +15,7 @@ mod words;
 mod writer;
 
 pub use draft::Draft;
+pub use guess::looks_like;
 pub use outline::{IncludeLine, Outline, PartLine, ServerLine};
 pub use reader::Error;
 pub use resolve::ResolveError;

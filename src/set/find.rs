@@ -1,0 +1,257 @@
+//! Finds jigdo files: those that are named, and those in trees.
+//!
+//! In a tree, a file is a jigdo file if it looks like one, or if its name ends in `.jigdo`, so that a broken one is not
+//! overlooked. Hidden files and directories are skipped, such as the `.jigpress` in which sets are staged, and so are
+//! symbolic links: what they lead to is found where it is, or is not part of the tree.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use jigdo::Algorithm;
+use jigdo::jigdo_file::{self, MAX_TEXT};
+use jigdo::template::{self, Tmp};
+use rayon::prelude::*;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::output::sums;
+
+/// How much is read of a file to tell what it is, in bytes.
+const START: u64 = 4096;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A jigdo file, plain or compressed.
+    Jigdo,
+    Template,
+    /// A half-assembled image, `image.tmp`.
+    Tmp,
+    /// A list of sums, such as `SHA256SUMS`.
+    Sums,
+    /// Anything else, such as an image.
+    Other,
+}
+
+impl Kind {
+    /// What the file at `path` is, told from its content, and where that may be anything, from its name.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no regular file.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let mut file = open_regular(path)?;
+        let mut start = Vec::new();
+        (&mut file).take(START).read_to_end(&mut start)?;
+        let has_extension = |known: &str| path.extension().is_some_and(|extension| extension == known);
+        let is_named = |algorithm| path.file_name() == Some(OsStr::new(&sums::file_name(algorithm)));
+        Ok(match () {
+            () if start.starts_with(template::MAGIC) => Self::Template,
+            () if has_extension("jigdo") || jigdo_file::looks_like(&start) => Self::Jigdo,
+            () if has_extension("tmp") && Tmp::read(file).is_ok() => Self::Tmp,
+            () if Algorithm::ALL.into_iter().any(is_named) => Self::Sums,
+            () => Self::Other,
+        })
+    }
+}
+
+/// A jigdo file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JigdoFile {
+    /// As it was named, or below the tree that was named.
+    pub path: PathBuf,
+    /// The file itself: absolute, free of symbolic links.
+    pub real: PathBuf,
+}
+
+impl JigdoFile {
+    /// The file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), real: fs::canonicalize(path)? })
+    }
+
+    /// The file's bytes, and what `stat` said of it. Of a file that is longer than a jigdo file can be, one byte more
+    /// than that is read, so that the parser refuses it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no regular file.
+    pub fn read(&self) -> io::Result<(Metadata, Vec<u8>)> {
+        read_regular(&self.real)
+    }
+
+    /// The paths beside which its other files may be: its own, and that of the file itself if a link leads there.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let is_link = fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink());
+        [Some(self.path.as_path()), is_link.then_some(self.real.as_path())].into_iter().flatten()
+    }
+}
+
+/// As [`JigdoFile::read`], for any path.
+pub(super) fn read_regular(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
+    let file = open_regular(path)?;
+    let metadata = file.metadata()?;
+    let mut bytes = Vec::with_capacity(metadata.len().min(MAX_TEXT) as usize + 1);
+    file.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
+    Ok((metadata, bytes))
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Opening a pipe would wait for a writer, and reading a device may never end.
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Why files cannot be found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    #[error("{path}: {source}", path = .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path} has no jigdo file in it; name the tree in which they are", path = .path.display())]
+    Nothing { path: PathBuf },
+}
+
+/// What was found in a tree.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// In the order of their paths.
+    pub files: Vec<JigdoFile>,
+    /// Directories and files that could not be looked at, so that jigdo files may be missing.
+    pub unreadable: Vec<FindError>,
+}
+
+/// The jigdo files among `paths` and in the trees among them, each once, those of a tree in the order of their paths.
+///
+/// # Errors
+///
+/// A path that does not exist, something in a tree that cannot be read, and trees without a jigdo file.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<JigdoFile>, FindError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let file = JigdoFile::at(path).map_err(|source| FindError::Io { path: path.clone(), source })?;
+        if !file.real.is_dir() {
+            found.push(file);
+            continue;
+        }
+        let Tree { files, unreadable } = find_in(path)?;
+        if let Some(error) = unreadable.into_iter().next() {
+            return Err(error);
+        }
+        if files.is_empty() {
+            return Err(FindError::Nothing { path: path.clone() });
+        }
+        found.extend(files);
+    }
+    let mut seen = HashSet::new();
+    found.retain(|file| seen.insert(file.real.clone()));
+    Ok(found)
+}
+
+/// The jigdo files in a tree.
+///
+/// # Errors
+///
+/// `directory` itself cannot be read.
+pub fn find_in(directory: &Path) -> Result<Tree, FindError> {
+    let failed = |source| FindError::Io { path: directory.to_owned(), source };
+    let root = JigdoFile::at(directory).map_err(failed)?;
+    let mut tree = Tree::default();
+    let mut files = Vec::new();
+    // A root that is hidden was named, so it is meant.
+    let is_visible = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+    for entry in WalkDir::new(&root.real).sort_by_file_name().into_iter().filter_entry(is_visible) {
+        let below = |real: &Path| root.path.join(real.strip_prefix(&root.real).unwrap_or(real));
+        match entry {
+            Ok(entry) if entry.file_type().is_file() => {
+                files.push(JigdoFile { path: below(entry.path()), real: entry.into_path() });
+            }
+            Ok(_) => {}
+            Err(error) if error.depth() == 0 => return Err(failed(error.into())),
+            Err(error) => {
+                let path = error.path().map_or_else(|| directory.to_owned(), below);
+                let source = error.into_io_error().unwrap_or_else(|| io::Error::other("it leads back to itself"));
+                tree.unreadable.push(FindError::Io { path, source });
+            }
+        }
+    }
+    let kinds: Vec<io::Result<Kind>> = files.par_iter().map(|file| Kind::of(&file.real)).collect();
+    for (file, kind) in files.into_iter().zip(kinds) {
+        match kind {
+            Ok(Kind::Jigdo) => tree.files.push(file),
+            Ok(_) => {}
+            Err(source) => tree.unreadable.push(FindError::Io { path: file.path, source }),
+        }
+    }
+    Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jigdo::jigdo_file::gzip;
+    use jigdo::template::{Description, ImageEntry};
+    use jigdo::{Checksum, Sum};
+
+    fn names(found: Vec<JigdoFile>, root: &Path) -> Vec<String> {
+        let name = |file: JigdoFile| file.path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        found.into_iter().map(name).collect()
+    }
+
+    #[test]
+    fn files_of_trees_are_found_once_and_in_order() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &[u8]| {
+            let path = place.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("b/two", b"[Jigdo]\n");
+        write("b/one.gz", &gzip("[Jigdo]\n").unwrap());
+        write("a/broken.jigdo", b"");
+        write("a/README", b"no");
+        write("a/.jigpress/three.jigdo", b"[Jigdo]\n");
+        write("a/.four.jigdo", b"[Jigdo]\n");
+        std::os::unix::fs::symlink(place.path().join("b/two"), place.path().join("a/link.jigdo")).unwrap();
+        std::os::unix::fs::symlink(place.path(), place.path().join("a/loop")).unwrap();
+        let root = place.path().to_owned();
+        let found = find(&[root.clone(), root.join("b/two"), root.join("a/link.jigdo")]).unwrap();
+        assert_eq!(names(found, &root), ["a/broken.jigdo", "b/one.gz", "b/two"]);
+        assert_eq!(find(&[root.join("a/link.jigdo")]).unwrap()[0].real, fs::canonicalize(root.join("b/two")).unwrap());
+        assert_eq!(names(find(&[root.join("a/.jigpress")]).unwrap(), &root), ["a/.jigpress/three.jigdo"]);
+        fs::remove_file(root.join("a/broken.jigdo")).unwrap();
+        assert!(matches!(find(&[root.join("a")]), Err(FindError::Nothing { .. })));
+        assert!(matches!(find(&[root.join("none")]), Err(FindError::Io { .. })));
+        assert!(matches!(find_in(&root.join("none")), Err(FindError::Io { .. })));
+    }
+
+    #[test]
+    fn the_kind_of_a_file_is_told_from_its_start_or_its_name() {
+        let place = tempfile::tempdir().unwrap();
+        let kind = |name: &str, content: &[u8]| {
+            fs::write(place.path().join(name), content).unwrap();
+            Kind::of(&place.path().join(name)).unwrap()
+        };
+        assert_eq!(kind("a", b"[Parts]\n"), Kind::Jigdo);
+        assert_eq!(kind("b", &gzip("[Parts]\n").unwrap()), Kind::Jigdo);
+        assert_eq!(kind("c.jigdo", b"broken"), Kind::Jigdo);
+        assert_eq!(kind("d.jigdo", b"JigsawDownload template 1.2 x/1\r\n"), Kind::Template);
+        let tmp = Tmp {
+            description: Description {
+                areas: Vec::new(),
+                image: ImageEntry { length: 0, sum: Sum::of(Checksum::Md5, b""), block_length: Some(1024) },
+            },
+            written: Vec::new(),
+        };
+        assert_eq!(kind("e.iso.tmp", &tmp.to_bytes()), Kind::Tmp);
+        assert_eq!(kind("f.tmp", b"bytes"), Kind::Other);
+        assert_eq!(kind("SHA256SUMS", b"0 x\n"), Kind::Sums);
+        assert_eq!(kind("f.iso", b"bytes"), Kind::Other);
+        assert!(Kind::of(place.path()).is_err());
+    }
+}

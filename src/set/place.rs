@@ -1,0 +1,189 @@
+//! Where the texts of jigdo files and command lines lead: URLs and paths, absolute or relative to the file that says so.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use jigdo::jigdo_file::{Location, is_scheme};
+use url::Url;
+
+/// Where something is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// On this machine.
+    File(PathBuf),
+    /// On the web, by `http:` or `https:`.
+    Web(Url),
+}
+
+/// Why a text leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadPlace {
+    #[error("no server is known for label \"{0}\"")]
+    Label(String),
+    #[error("only http:, https:, file: and paths can be read, not {0}:")]
+    Scheme(String),
+    #[error("{url} is no URL: {source}")]
+    Url { url: String, source: url::ParseError },
+    #[error("{url} is on the host \"{host}\", but file: URLs lead to files of this machine; write file:///path")]
+    OtherHost { url: String, host: String },
+    #[error("{0} is a local file, which a jigdo file from the web may not name")]
+    LocalFromWeb(String),
+    #[error("{0:?} has a zero byte, which no path can have")]
+    ZeroByte(String),
+}
+
+impl Place {
+    /// Where `text` leads, if it stands in the jigdo file at `origin`.
+    ///
+    /// As in programs that download, `%` begins an escape in a web URL and is an ordinary character in a path and in a
+    /// `file:` URL, and a space becomes `%20` in a web URL.
+    ///
+    /// # Errors
+    ///
+    /// The text is a location with a label, a URL that cannot be read, or a local file if `origin` is on the web: a
+    /// jigdo file that was fetched never leads to files of this machine.
+    pub fn of(text: &str, origin: &Self) -> Result<Self, BadPlace> {
+        if let Some(path) = file_url(text) {
+            return match origin {
+                Self::File(file) => Ok(Self::File(beside(file, &path?))),
+                Self::Web(_) => Err(BadPlace::LocalFromWeb(text.to_owned())),
+            };
+        }
+        let scheme = Location::parse(text).label;
+        let bad_url = |source| BadPlace::Url { url: text.to_owned(), source };
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => Url::parse(text).map(Self::Web).map_err(bad_url),
+            _ if is_scheme(&scheme) => Err(BadPlace::Scheme(scheme)),
+            // A slash before the colon makes it a path.
+            _ if !scheme.is_empty() && !scheme.contains('/') => Err(BadPlace::Label(scheme)),
+            _ => match origin {
+                Self::Web(url) => url.join(text).map(Self::Web).map_err(bad_url),
+                Self::File(file) => Ok(Self::File(beside(file, &checked(text, text)?))),
+            },
+        }
+    }
+}
+
+/// Paths as they are displayed, and URLs.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Web(url) => url.fmt(f),
+        }
+    }
+}
+
+/// The path in a `file:` URL, absolute or relative: `file:/x`, `file:///x`, `file://localhost/x`, `file:x`. `None` if
+/// `text` is no `file:` URL.
+pub fn file_url(text: &str) -> Option<Result<PathBuf, BadPlace>> {
+    let (scheme, rest) = text.split_once(':')?;
+    scheme.eq_ignore_ascii_case("file").then(|| {
+        let Some(below) = rest.strip_prefix("//") else { return checked(rest, text) };
+        // The host stands between two slashes and the next one. It may be empty.
+        let (host, path) = below.split_at(below.find('/').unwrap_or(below.len()));
+        if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
+            return checked(if path.is_empty() { "/" } else { path }, text);
+        }
+        Err(BadPlace::OtherHost { url: text.to_owned(), host: host.to_owned() })
+    })
+}
+
+/// `path`, which stands in `text`, as one that a file may have.
+fn checked(path: &str, text: &str) -> Result<PathBuf, BadPlace> {
+    if path.contains('\0') { Err(BadPlace::ZeroByte(text.to_owned())) } else { Ok(PathBuf::from(path)) }
+}
+
+/// A path that may be relative to the directory of `file`.
+fn beside(file: &Path, path: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Place {
+        Place::File("/sets/a.jigdo".into())
+    }
+
+    fn web() -> Place {
+        Place::Web(Url::parse("http://h/sets/a.jigdo").unwrap())
+    }
+
+    #[test]
+    fn texts_lead_where_programs_that_download_go() {
+        let at = |text: &str, origin: &Place| Place::of(text, origin).unwrap().to_string();
+        for (text, place) in [
+            ("http://x/a b%3a.deb", "http://x/a%20b%3a.deb"),
+            ("HTTPS://x/", "https://x/"),
+            ("file:///srv/x y%20", "/srv/x y%20"),
+            ("file://localhost/srv/x", "/srv/x"),
+            ("FILE://LocalHost/srv/x", "/srv/x"),
+            ("file:/srv/x", "/srv/x"),
+            ("file:////srv/x", "//srv/x"),
+            ("file:///srv//x", "/srv//x"),
+            ("file:///", "/"),
+            ("file://localhost/", "/"),
+            ("file://localhost", "/"),
+            ("file://", "/"),
+            ("file:x", "/sets/x"),
+            ("file:./x", "/sets/./x"),
+            ("file:../x", "/sets/../x"),
+            ("file:", "/sets/"),
+            ("../m/x", "/sets/../m/x"),
+            ("a//b", "/sets/a//b"),
+            ("a%20b", "/sets/a%20b"),
+            ("/srv/x", "/srv/x"),
+            ("//srv/x", "//srv/x"),
+            ("dir/a:b", "/sets/dir/a:b"),
+            (":x", "/sets/:x"),
+            ("filex", "/sets/filex"),
+        ] {
+            assert_eq!(at(text, &file()), place, "{text}");
+        }
+        assert_eq!(at("x", &Place::File("a.jigdo".into())), "x");
+        for text in ["ftp://x/", "Debian:x", "http://"] {
+            assert!(Place::of(text, &file()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_from_the_web_names_is_on_the_web() {
+        for (text, url) in [
+            ("b.jigdo", "http://h/sets/b.jigdo"),
+            ("../b c.jigdo", "http://h/b%20c.jigdo"),
+            ("/srv/x", "http://h/srv/x"),
+            ("//other/x", "http://other/x"),
+            ("https://x/y", "https://x/y"),
+        ] {
+            assert_eq!(Place::of(text, &web()).unwrap().to_string(), url, "{text}");
+        }
+        for text in ["file:x", "file:/etc/passwd", "file:///etc/passwd", "FILE://localhost/etc/passwd", "file://h/x"] {
+            assert!(matches!(Place::of(text, &web()), Err(BadPlace::LocalFromWeb(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn file_urls_lead_to_this_machine_only() {
+        for (text, host) in
+            [("file://other/x", "other"), ("file://other", "other"), ("file://localhost.x/", "localhost.x")]
+        {
+            let error = Place::of(text, &file()).unwrap_err();
+            assert_eq!(error, BadPlace::OtherHost { url: text.to_owned(), host: host.to_owned() });
+            assert!(error.to_string().contains("file:///path"), "{error}");
+        }
+        for text in ["file:/a\0b", "a\0b"] {
+            assert!(matches!(Place::of(text, &file()), Err(BadPlace::ZeroByte(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_file_urls_are_file_urls() {
+        for text in ["/srv/x", "srv", "http://x/", "files:/x", "a/file:/x", ""] {
+            assert_eq!(file_url(text), None, "{text}");
+        }
+        assert_eq!(file_url("file:x"), Some(Ok("x".into())));
+    }
+}

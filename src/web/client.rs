@@ -1,0 +1,307 @@
+//! The HTTP client: many requests over few connections that are kept alive. A server that asks for patience gets it, and
+//! one that is down is given up.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jigdo::jigdo_file::MAX_TEXT;
+use parking_lot::Mutex;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use super::{Error, Options};
+use crate::set::Fetched;
+
+/// After the first failure; the next wait is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// After this many failures in a row, a server is not asked any more.
+const GIVE_UP_AFTER: u32 = 12;
+
+/// The most redirections that are followed.
+const MAX_REDIRECTS: usize = 10;
+
+/// The longest that fetching a jigdo file may take, with all attempts.
+const LONGEST_FETCH: Duration = Duration::from_secs(300);
+
+/// Asks web servers.
+pub struct Client {
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    pub options: Options,
+    /// When the next request may be made.
+    next: Mutex<Instant>,
+    /// The servers from which files were fetched, by scheme, name and port.
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+/// Why a file was not fetched.
+struct Refusal {
+    why: String,
+    /// Trying again is of no use.
+    is_final: bool,
+    /// When the server wants to be asked again.
+    after: Option<Duration>,
+}
+
+/// What is known of a server.
+#[derive(Default)]
+pub struct Host(Mutex<HostState>);
+
+#[derive(Default)]
+struct HostState {
+    /// It is left alone until then.
+    paused_until: Option<Instant>,
+    failures_in_a_row: u32,
+    /// Why it is not asked any more.
+    given_up: Option<String>,
+}
+
+impl Client {
+    /// A client that trusts the certificates that the system trusts, and takes proxies from the environment.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        // It fails if one is installed already, which does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .user_agent(crate::GENERATOR)
+            .connect_timeout(options.timeout)
+            .pool_max_idle_per_host(options.connections)
+            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+            .build()
+            .map_err(|error| Error::Client(reason(&error)))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Error::Threads(error.to_string()))?;
+        Ok(Self { client, runtime, options, next: Mutex::new(Instant::now()), hosts: Mutex::default() })
+    }
+
+    /// Runs a future that makes requests.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Fetches the file at a URL, which may be as long as a jigdo file. Server errors and lost connections are tried again.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be had, with the URL.
+    pub fn fetch(&self, url: &Url) -> Result<Fetched, String> {
+        let host = Arc::clone(self.hosts.lock().entry(url.origin().ascii_serialization()).or_default());
+        let fetched = self.block_on(async {
+            let attempts = tokio::time::timeout(LONGEST_FETCH, self.fetch_patiently(url, &host)).await;
+            attempts.unwrap_or_else(|_| Err(format!("not fetched within {} s", LONGEST_FETCH.as_secs())))
+        });
+        fetched.map_err(|why| format!("{url}: {why}"))
+    }
+
+    async fn fetch_patiently(&self, url: &Url, host: &Host) -> Result<Fetched, String> {
+        let mut last = String::new();
+        for attempt in 0..=self.options.retries {
+            if let Some(why) = host.wait().await {
+                return Err(why);
+            }
+            match self.fetch_once(url).await {
+                Ok(fetched) => {
+                    host.answered();
+                    return Ok(fetched);
+                }
+                Err(Refusal { why, is_final: true, .. }) => return Err(why),
+                Err(Refusal { why, after, .. }) => {
+                    tracing::debug!(%url, attempt, why, "request failed");
+                    self.failed(host, &why, after);
+                    last = why;
+                    if attempt < self.options.retries {
+                        self.pause(host, attempt, after).await;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn fetch_once(&self, url: &Url) -> Result<Fetched, Refusal> {
+        let passing = |why| Refusal { why, is_final: false, after: None };
+        let too_long = || Refusal { why: format!("it is longer than {MAX_TEXT} bytes"), is_final: true, after: None };
+        let mut response = self.send(Method::GET, url, HeaderMap::new()).await.map_err(passing)?;
+        let status = response.status();
+        if !status.is_success() {
+            let after = retry_after(response.headers(), SystemTime::now());
+            return Err(Refusal { why: status.to_string(), is_final: !is_temporary(status), after });
+        }
+        if content_length(response.headers()).is_some_and(|length| length > MAX_TEXT) {
+            return Err(too_long());
+        }
+        let found = response.url().clone();
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next_piece(&mut response).await.map_err(passing)? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > MAX_TEXT {
+                return Err(too_long());
+            }
+        }
+        Ok(Fetched { url: found, bytes: bytes.into() })
+    }
+
+    /// Notes that a request to a server failed, and perhaps after which time the server wants to be asked again.
+    pub fn failed(&self, host: &Host, why: &str, after: Option<Duration>) {
+        host.failed(why);
+        if let Some(after) = after.filter(|after| *after > self.options.longest_wait) {
+            host.give_up(format!("{why}: it asks to be left alone for {} s", after.as_secs()));
+        }
+    }
+
+    /// Waits before the next attempt: as long as the server says, which then holds for all requests to it, or each time
+    /// twice as long.
+    pub async fn pause(&self, host: &Host, attempt: u32, after: Option<Duration>) {
+        match after {
+            Some(after) => host.leave_alone(after),
+            None => tokio::time::sleep(FIRST_PAUSE * 2u32.saturating_pow(attempt).min(64)).await,
+        }
+    }
+
+    /// The next bytes of an answer; `None` at its end.
+    pub async fn next_piece(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]>>, String> {
+        match tokio::time::timeout(self.options.timeout, response.chunk()).await {
+            Ok(piece) => piece.map_err(|error| reason(&error)),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Makes one request, when the rate allows it.
+    pub async fn send(&self, method: Method, url: &Url, headers: HeaderMap) -> Result<Response, String> {
+        self.turn().await;
+        let request = self.client.request(method, url.clone()).headers(headers).send();
+        match tokio::time::timeout(self.options.timeout, request).await {
+            Ok(response) => response.map_err(|error| reason(&error)),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> String {
+        format!("no answer within {} s", self.options.timeout.as_secs_f64())
+    }
+
+    /// Waits until the rate allows a request.
+    async fn turn(&self) {
+        if self.options.rate <= 0.0 {
+            return;
+        }
+        let at = {
+            let mut next = self.next.lock();
+            let at = (*next).max(Instant::now());
+            *next = at + Duration::from_secs_f64(1.0 / self.options.rate);
+            at
+        };
+        tokio::time::sleep_until(at.into()).await;
+    }
+}
+
+impl Host {
+    fn state(&self) -> parking_lot::MutexGuard<'_, HostState> {
+        self.0.lock()
+    }
+
+    /// Waits as long as the server is to be left alone. Returns why it is given up, if it is.
+    pub async fn wait(&self) -> Option<String> {
+        loop {
+            let until = {
+                let state = self.state();
+                if state.given_up.is_some() {
+                    return state.given_up.clone();
+                }
+                state.paused_until.filter(|until| *until > Instant::now())?
+            };
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
+    pub fn answered(&self) {
+        self.state().failures_in_a_row = 0;
+    }
+
+    fn failed(&self, why: &str) {
+        let mut state = self.state();
+        state.failures_in_a_row += 1;
+        if state.failures_in_a_row >= GIVE_UP_AFTER && state.given_up.is_none() {
+            tracing::debug!(why, failures = GIVE_UP_AFTER, "a server is not asked any more");
+            state.given_up = Some(format!("given up after {GIVE_UP_AFTER} failures in a row: {why}"));
+        }
+    }
+
+    fn give_up(&self, why: String) {
+        self.state().given_up.get_or_insert(why);
+    }
+
+    fn leave_alone(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state();
+        state.paused_until = Some(state.paused_until.map_or(until, |other| other.max(until)));
+    }
+}
+
+/// Whether the same request may succeed later.
+pub fn is_temporary(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504)
+}
+
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// How long the server asks to be left alone: in seconds, or until a date (RFC 9110, section 10.2.3).
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let until = |date: SystemTime| date.duration_since(now).unwrap_or_default();
+    value.parse().ok().map(Duration::from_secs).or_else(|| httpdate::parse_http_date(value).ok().map(until))
+}
+
+/// What is wrong, in words: the last cause of an error says the most.
+fn reason(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    if error.is_redirect() && !text.contains("redirect") {
+        text = format!("redirection: {text}");
+    }
+    text
+}
+
+/// Waits until all of these are done.
+pub async fn join_all<T: Future<Output = ()>>(futures: Vec<T>) {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        futures.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if futures.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_says_in_seconds_or_with_a_date_how_long_it_wants_to_be_left_alone() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 20);
+        for (value, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(20)),
+            ("Sat, 05 Nov 1994 08:49:37 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}
