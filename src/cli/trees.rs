@@ -56,6 +56,7 @@ impl MirrorArgs {
     pub fn trees(&self) -> Result<Trees, Failure> {
         let mut trees = Trees::new();
         for LabelledTree { label, path } in &self.mirrors {
+            // Whether the directory can be listed. Nothing is walked here.
             std::fs::read_dir(path).map_err(|error| {
                 Failure::Usage(format!("--mirror {label}={}: {error}; correct the path", path.display()))
             })?;

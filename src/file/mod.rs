@@ -7,10 +7,12 @@ mod open;
 #[allow(unsafe_code)]
 mod sigbus;
 mod stamp;
+mod walking;
 mod window;
 
 pub use bytes::{Bytes, Region};
 pub use map::Mapped;
 pub use open::open;
 pub use stamp::{Stamp, now_ns};
+pub use walking::walk_error;
 pub use window::Window;

@@ -140,7 +140,8 @@ impl<'a> Walker<'a> {
         if !root.is_dir() {
             return Err(Error::NotADirectory { label: label(), path: tree.root.clone() });
         }
-        // A root that cannot be listed is an error; a directory below it that cannot be listed is a warning.
+        // A root that cannot be listed is an error; a directory below it that cannot be listed is a warning. Nothing is
+        // walked here.
         fs::read_dir(&root).map_err(|source| Error::Root { label: label(), path: tree.root.clone(), source })?;
         Ok(Self { tree, root, progress, task, entries: Mutex::new(TreeEntries::new()) })
     }

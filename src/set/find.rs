@@ -16,6 +16,7 @@ use jigdo::template::{self, Tmp};
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
+use crate::file::walk_error;
 use crate::output::sums;
 
 /// How much is read of a file to tell what it is, in bytes.
@@ -159,24 +160,36 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<JigdoFile>, FindError> {
 ///
 /// `directory` itself cannot be read.
 pub fn find_in(directory: &Path) -> Result<Tree, FindError> {
+    find_to_depth(directory, usize::MAX)
+}
+
+/// The jigdo files in a directory itself, as [`find_in`] tells them.
+///
+/// # Errors
+///
+/// The directory cannot be read.
+pub fn find_directly_in(directory: &Path) -> Result<Tree, FindError> {
+    find_to_depth(directory, 1)
+}
+
+fn find_to_depth(directory: &Path, depth: usize) -> Result<Tree, FindError> {
     let failed = |source| FindError::Io { path: directory.to_owned(), source };
     let root = JigdoFile::at(directory).map_err(failed)?;
     let mut tree = Tree::default();
     let mut files = Vec::new();
     // A root that is hidden was named, so it is meant.
     let is_visible = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
-    for entry in WalkDir::new(&root.real).sort_by_file_name().into_iter().filter_entry(is_visible) {
+    for entry in WalkDir::new(&root.real).max_depth(depth).sort_by_file_name().into_iter().filter_entry(is_visible) {
         let below = |real: &Path| root.path.join(real.strip_prefix(&root.real).unwrap_or(real));
         match entry {
             Ok(entry) if entry.file_type().is_file() => {
                 files.push(JigdoFile { path: below(entry.path()), real: entry.into_path() });
             }
             Ok(_) => {}
-            Err(error) if error.depth() == 0 => return Err(failed(error.into())),
+            Err(error) if error.depth() == 0 => return Err(failed(walk_error(&root.real, error).1)),
             Err(error) => {
-                let path = error.path().map_or_else(|| directory.to_owned(), below);
-                let source = error.into_io_error().unwrap_or_else(|| io::Error::other("it leads back to itself"));
-                tree.unreadable.push(FindError::Io { path, source });
+                let (real, source) = walk_error(&root.real, error);
+                tree.unreadable.push(FindError::Io { path: below(&real), source });
             }
         }
     }

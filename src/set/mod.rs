@@ -12,7 +12,7 @@ mod locate;
 mod place;
 mod read;
 
-pub use find::{FindError, JigdoFile, Kind, Tree, find, find_in};
+pub use find::{FindError, JigdoFile, Kind, Tree, find, find_directly_in, find_in};
 pub use place::{BadPlace, Place, file_url};
 pub use read::{Fetch, Fetched, Included, MAX_DEPTH, MAX_INCLUDES, NotIncluded, Offline, read};
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::Error;
+use crate::file::walk_error;
 use crate::output;
 
 /// A tree's files, as far as pruning is concerned.
@@ -44,8 +45,7 @@ pub fn unneeded(root: &Path, needed: &HashSet<&str>) -> Result<TreeFiles, Error>
 }
 
 fn unlisted(root: &Path, error: walkdir::Error) -> output::Error {
-    let path = error.path().unwrap_or(root).to_owned();
-    let source = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+    let (path, source) = walk_error(root, error);
     output::Error::Write { path, source }
 }
 

@@ -7,11 +7,12 @@ use std::{fs, io};
 
 use jigdo::{Algorithm, hex};
 use serde::Serialize;
+use walkdir::WalkDir;
 
 use crate::digest::Hasher;
-use crate::file::Stamp;
+use crate::file::{Stamp, walk_error};
 use crate::output::sums::{SumsFile, file_name};
-use crate::set::{Offline, Set};
+use crate::set::{self, Offline, Set};
 use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A line of a SUMS file, and what was found out about it.
@@ -64,11 +65,8 @@ impl SumsReport {
 /// # Errors
 /// A directory or a SUMS file cannot be read, or no threads can be started.
 pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport>> {
-    let mut found = Vec::new();
-    find(directory, &mut found)?;
-    found.sort();
     let mut files = Vec::new();
-    for (path, algorithm) in found {
+    for (path, algorithm) in find(directory)? {
         let text = fs::read(&path).map_err(|error| named(&path, error))?;
         files.push((path, algorithm, SumsFile::parse(&text)));
     }
@@ -109,20 +107,23 @@ fn named(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Finds SUMS files, and of which kind each is.
-fn find(directory: &Path, found: &mut Vec<(PathBuf, Algorithm)>) -> io::Result<()> {
-    for entry in fs::read_dir(directory).map_err(|error| named(directory, error))? {
-        let entry = entry.map_err(|error| named(directory, error))?;
-        let kind = entry.file_type().map_err(|error| named(&entry.path(), error))?;
-        if kind.is_dir() {
-            find(&entry.path(), found)?;
-        } else if let Some(algorithm) =
-            Algorithm::ALL.into_iter().find(|&algorithm| entry.file_name() == *file_name(algorithm))
+/// The SUMS files of a tree and their algorithms, in the order of their paths.
+fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
+    let mut found = Vec::new();
+    for entry in WalkDir::new(directory) {
+        let entry = entry.map_err(|error| {
+            let (path, cause) = walk_error(directory, error);
+            named(&path, cause)
+        })?;
+        let is_named = |algorithm: &Algorithm| entry.file_name() == *file_name(*algorithm);
+        if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)
+            && !entry.file_type().is_dir()
         {
-            found.push((entry.path(), algorithm));
+            found.push((entry.into_path(), algorithm));
         }
     }
-    Ok(())
+    found.sort();
+    Ok(found)
 }
 
 fn hex_length(algorithm: Algorithm) -> usize {
@@ -147,10 +148,9 @@ fn of_image(known: Option<&BTreeMap<Algorithm, String>>, algorithm: Algorithm, s
 
 /// The images of the sets in a directory, and their sums according to these, in hexadecimal.
 fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, String>> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let jigdo_files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "jigdo"));
-    let images = jigdo_files.filter_map(|path| {
-        let set = Set::open(&path, None, &Offline).ok()?;
+    let jigdo_files = set::find_directly_in(directory).unwrap_or_default().files;
+    let images = jigdo_files.into_iter().filter_map(|file| {
+        let set = Set::open(&file.path, None, &Offline).ok()?;
         let mut sums = set.image.sums();
         if let Ok(template) = set.read_template() {
             let sum = template.description.image.sum;

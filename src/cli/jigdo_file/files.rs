@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 
 use super::names::STANDARD;
 use super::say;
-use crate::file::Stamp;
+use crate::file::{Stamp, walk_error};
 
 /// A path, split at its last double slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,8 +140,7 @@ impl<'a> Finder<'a> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    let path = error.path().unwrap_or(&top).to_owned();
-                    let cause = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+                    let (path, cause) = walk_error(&top, error);
                     passed_over(&path, &cause);
                     continue;
                 }
