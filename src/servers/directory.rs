@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jigdo::Algorithm;
 
-use super::task::{Options, SetError};
+use super::request::{Options, SetError};
 use crate::output::sums::{file_name, listed};
 use crate::output::{self, OutputDirectory};
 

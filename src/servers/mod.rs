@@ -6,9 +6,9 @@
 //! | `show` | says which labels and servers there are |
 //! | `change` | one file's text to its edits |
 //! | `release` | the servers that manifests give published sets |
-//! | `task` | what is asked of files, and why it cannot be done |
+//! | `request` | what is asked of files, and why it cannot be done |
 //! | `directory` | a directory in which files change, and the sums in it |
-//! | `set`, `prepare` | make changes in many files, with the sums beside them |
+//! | `update`, `prepare` | make changes in many files, with the sums beside them |
 //! | `signing` | signatures of these sums |
 //! | [`check`] | whether servers have the parts |
 
@@ -18,16 +18,16 @@ mod direct;
 mod directory;
 mod prepare;
 mod release;
-mod set;
+mod request;
 mod show;
 mod signing;
-mod task;
+mod update;
 
 pub use change::{Change, ChangeError, Mode};
 pub use release::{Published, published, servers_of};
-pub use set::{Changed, Outcome, set};
+pub use request::{FileError, Options, SetError, Task};
 pub use show::{LabelSummary, ServerSummary, Shown, show};
-pub use task::{FileError, Options, SetError, Task};
+pub use update::{Changed, Outcome, set};
 
 use std::str::FromStr;
 

@@ -15,7 +15,7 @@ use similar::TextDiff;
 
 use super::direct;
 use super::directory::{Directory, SumsFile};
-use super::task::{FileError, Options, SetError, Task};
+use super::request::{FileError, Options, SetError, Task};
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jigdo::{Checksum, Sum};
 
 use super::Error;
-use super::wanted::Wanted;
+use super::plan::Wanted;
 use crate::file::Stamp;
 use crate::mirror::{Catalogue, FileError, FileId, FileList, Index, Sums};
 use crate::progress::{Begin, Progress, Silent, Task};

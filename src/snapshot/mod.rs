@@ -3,15 +3,15 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `wanted` | jigdo files to the files that a snapshot should have |
+//! | `plan` | jigdo files to the files that a snapshot should have |
 //! | `check` | which of them are there, in the snapshot or in a mirror, with the right sums |
 //! | `place` | puts one in its place |
 //! | `prune` | files that no set needs |
 
 mod check;
 mod place;
+mod plan;
 mod prune;
-mod wanted;
 
 pub use place::Link;
 
@@ -31,7 +31,7 @@ use crate::progress::Progress;
 use crate::set::{self, Fetch, JigdoFile};
 use check::{Checked, Verdict};
 use place::{Placed, Placer};
-use wanted::{Target, Wanted};
+use plan::{Target, Wanted};
 
 /// What a snapshot is made of, and where.
 pub struct Options<'a> {

@@ -16,8 +16,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::directory::Directory;
 use super::prepare::{self, Prepared, PreparedSums};
+use super::request::{FileError, Options, SetError, Task};
 use super::signing;
-use super::task::{FileError, Options, SetError, Task};
 use crate::file::Stamp;
 use crate::output;
 
