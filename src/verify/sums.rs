@@ -115,7 +115,7 @@ fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
             let (path, cause) = walk_error(directory, error);
             named(&path, cause)
         })?;
-        let is_named = |algorithm: &Algorithm| entry.file_name() == *file_name(*algorithm);
+        let is_named = |algorithm: &Algorithm| *entry.file_name() == *file_name(*algorithm);
         if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)
             && !entry.file_type().is_dir()
         {
