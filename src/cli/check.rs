@@ -89,12 +89,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         (Format::Json, suggested) => json(&report, suggested),
         (Format::Human, Some(section)) => {
             if !args.quiet {
-                terminal::note(format_args!("{}", told(&report).trim_end()));
+                terminal::note(format_args!("{}", summary(&report).trim_end()));
             }
             section
         }
         (Format::Human, None) if args.quiet => String::new(),
-        (Format::Human, None) => told(&report),
+        (Format::Human, None) => summary(&report),
     };
     if args.quiet {
         wrong(&report).lines().for_each(|line| terminal::error(format_args!("{line}")));
@@ -112,7 +112,7 @@ fn json(report: &Report, suggested: Option<String>) -> String {
 }
 
 /// The result: what is wrong, then the servers.
-fn told(report: &Report) -> String {
+fn summary(report: &Report) -> String {
     let mut text = String::new();
     for set in &report.sets {
         set.notes.iter().for_each(|note| text += &format!("{}: {}\n", set.path.display(), printable(note)));

@@ -12,7 +12,7 @@ use crate::make::SetReport;
 use crate::manifest::{self, Release, Selector};
 use crate::publish::report::{Outcome, Report};
 use crate::publish::{self, Options};
-use crate::servers::{self, Task};
+use crate::servers::{self, Update};
 
 /// Publishes the images of releases as jigdo sets.
 ///
@@ -88,14 +88,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// Regenerates the sections of the published sets.
 fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     let (sets, missing) = servers::published(releases).map_err(super::file_args::unfound)?;
-    let tasks: Vec<_> = sets.iter().map(|set| Task { file: set.file.clone(), change: &set.change }).collect();
+    let updates: Vec<_> = sets.iter().map(|set| Update { file: set.file.clone(), change: &set.change }).collect();
     let options = servers::Options { dry_run: args.dry_run, ..servers::Options::default() };
     let pool = args.jobs.pool()?;
-    let outcome = pool.install(|| servers::set(&tasks, &options)).map_err(super::servers::unchanged)?;
+    let outcome = pool.install(|| servers::update(&updates, &options)).map_err(super::servers::unchanged)?;
     for path in &missing {
         terminal::error(format_args!("{} is not published yet; run without --servers-only first", path.display()));
     }
-    let code = super::servers::tell(&outcome, args.dry_run, args.quiet)?;
+    let code = super::servers::print_outcome(&outcome, args.dry_run, args.quiet)?;
     Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
 }
 

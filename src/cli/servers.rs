@@ -10,7 +10,7 @@ use super::file_args::FileArgs;
 use super::{Failure, Format, SOME_FAILED, terminal};
 use crate::manifest;
 use crate::servers::{
-    self, Change, LabelledServer, Mode, Options, Outcome, Relabel, SetError, Shown, Task, parse_label,
+    self, Change, LabelledServer, Mode, Options, Outcome, Relabel, Shown, Update, UpdateError, parse_label,
 };
 
 /// Looks at the servers in published jigdo files, and changes them.
@@ -153,10 +153,10 @@ fn set_servers(args: &SetArgs) -> Result<ExitCode, Failure> {
     let options =
         Options { dry_run: args.dry_run, keep_mtime: args.keep_mtime, sign_command: args.sign_command.as_deref() };
     let outcome = args.files.work(|files| {
-        let tasks: Vec<_> = files.into_iter().map(|file| Task { file, change: &change }).collect();
-        servers::set(&tasks, &options).map_err(unchanged)
+        let updates: Vec<_> = files.into_iter().map(|file| Update { file, change: &change }).collect();
+        servers::update(&updates, &options).map_err(unchanged)
     })?;
-    tell(&outcome, args.dry_run, args.quiet)
+    print_outcome(&outcome, args.dry_run, args.quiet)
 }
 
 /// What the command line asks for.
@@ -186,15 +186,15 @@ fn change(args: &SetArgs) -> Result<Change, Failure> {
     })
 }
 
-pub(super) fn unchanged(error: SetError) -> Failure {
+pub(super) fn unchanged(error: UpdateError) -> Failure {
     match error {
-        SetError::Files(_) => Failure::Usage(error.to_string()),
+        UpdateError::Files(_) => Failure::Usage(error.to_string()),
         error => Failure::nothing(error),
     }
 }
 
 /// Prints the result of changes.
-pub(super) fn tell(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<ExitCode, Failure> {
+pub(super) fn print_outcome(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     for diff in outcome.changed.iter().chain(&outcome.sums).filter_map(|changed| changed.diff.as_ref()) {
         text += diff;

@@ -122,9 +122,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let missing = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
-    let is_told = !args.quiet && !is_json;
+    let is_printed = !args.quiet && !is_json;
     let announce = |files: &[PathBuf]| {
-        if is_told {
+        if is_printed {
             let line = |path: &PathBuf| format!("needed by no set: {}\n", path.display());
             let _ = std::io::stdout().write_all(files.iter().map(line).collect::<String>().as_bytes());
         }
@@ -153,7 +153,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if let Some(file) = missing {
         file.write(&outcome.missing.iter().map(listed).collect::<String>())?;
     }
-    tell(&outcome, args)
+    print_outcome(&outcome, args)
 }
 
 fn repeated(mirrors: &[(String, PathBuf)]) -> Option<&(String, PathBuf)> {
@@ -199,7 +199,7 @@ fn listed(missing: &Missing) -> String {
     format!("{}:{}\n{}", missing.label, missing.path, sets.collect::<String>())
 }
 
-fn tell(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
+fn print_outcome(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
     const SHOWN: usize = 20;
     for missing in outcome.missing.iter().take(SHOWN) {
         terminal::error(format_args!(

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jigdo::Algorithm;
 
-use super::request::{Options, SetError};
+use super::request::{Options, UpdateError};
 use crate::output::sums::{file_name, listed};
 use crate::output::{self, OutputDirectory};
 
@@ -16,8 +16,8 @@ use crate::output::{self, OutputDirectory};
 pub struct Directory {
     pub path: PathBuf,
     pub output: OutputDirectory,
-    /// The places of its files among all tasks.
-    pub tasks: Vec<usize>,
+    /// The places of its files among all updates.
+    pub updates: Vec<usize>,
     pub sums: Vec<SumsFile>,
     /// Whether a file waits there.
     pub has_staged: AtomicBool,
@@ -25,13 +25,13 @@ pub struct Directory {
 
 impl Directory {
     /// Opens a directory, and finishes what a run that was killed had begun there: what is read of it is read later.
-    pub fn open(path: &Path, tasks: Vec<usize>, options: &Options<'_>) -> Result<Self, SetError> {
+    pub fn open(path: &Path, updates: Vec<usize>, options: &Options<'_>) -> Result<Self, UpdateError> {
         let output = match options.dry_run {
             true => OutputDirectory::unlocked(path),
             false => OutputDirectory::open(path)?,
         };
         let sums = SumsFile::all_in(path)?;
-        Ok(Self { path: path.to_owned(), output, tasks, sums, has_staged: false.into() })
+        Ok(Self { path: path.to_owned(), output, updates, sums, has_staged: false.into() })
     }
 
     pub fn forget_staged(&self) {
@@ -53,7 +53,7 @@ pub struct SumsFile {
 
 impl SumsFile {
     /// The SUMS files in a directory.
-    pub fn all_in(directory: &Path) -> Result<Vec<Self>, SetError> {
+    pub fn all_in(directory: &Path) -> Result<Vec<Self>, UpdateError> {
         let mut all = Vec::new();
         for algorithm in Algorithm::ALL {
             let path = directory.join(file_name(algorithm));

@@ -25,9 +25,9 @@ mod update;
 
 pub use change::{Change, ChangeError, Mode};
 pub use release::{Published, published, servers_of};
-pub use request::{FileError, Options, SetError, Task};
+pub use request::{FileError, Options, Update, UpdateError};
 pub use show::{LabelSummary, ServerSummary, Shown, show};
-pub use update::{Changed, Outcome, set};
+pub use update::{Changed, Outcome, update};
 
 use std::str::FromStr;
 

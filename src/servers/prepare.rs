@@ -15,7 +15,7 @@ use similar::TextDiff;
 
 use super::direct;
 use super::directory::{Directory, SumsFile};
-use super::request::{FileError, Options, SetError, Task};
+use super::request::{FileError, Options, Update, UpdateError};
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output;
@@ -25,8 +25,8 @@ use crate::summing::{self, Engine, Request, Ticket};
 
 /// A jigdo file that changes, as it waits.
 pub struct Prepared {
-    /// Its place among all tasks.
-    pub task: usize,
+    /// Its place among all updates.
+    pub update: usize,
     /// Its directory's place among all of them.
     pub directory: usize,
     pub name: String,
@@ -48,9 +48,9 @@ pub struct PreparedSums {
 
 /// What came of some files.
 #[derive(Default)]
-pub struct Batch {
+pub struct PreparedBatch {
     pub files: Vec<Prepared>,
-    /// By the file's place among all tasks.
+    /// By the file's place among all updates.
     pub wrong: Vec<(usize, FileError)>,
     /// Labels that are given servers and that one of them knows.
     pub used: BTreeSet<String>,
@@ -58,7 +58,7 @@ pub struct Batch {
 
 /// A file that was read.
 struct Source {
-    task: usize,
+    update: usize,
     name: String,
     metadata: Metadata,
     bytes: Vec<u8>,
@@ -75,16 +75,16 @@ struct Changing<'s> {
 pub fn batch(
     number: usize,
     directory: &Directory,
-    tasks: &[(usize, &Task<'_>)],
+    updates: &[(usize, &Update<'_>)],
     options: &Options<'_>,
     is_synced: bool,
-) -> Result<Batch, SetError> {
-    let mut batch = Batch::default();
+) -> Result<PreparedBatch, UpdateError> {
+    let mut batch = PreparedBatch::default();
     let mut sources = Vec::new();
-    for &(task, Task { file, change }) in tasks {
-        match read(task, file) {
+    for &(update, Update { file, change }) in updates {
+        match read(update, file) {
             Ok(source) => sources.push((source, change)),
-            Err(error) => batch.wrong.push((task, error)),
+            Err(error) => batch.wrong.push((update, error)),
         }
     }
     let mut changing = Vec::new();
@@ -96,9 +96,9 @@ pub fn batch(
         });
         match edited {
             Ok(changed) if changed.edits.is_empty() => {}
-            Ok(_) if source.name.is_empty() => batch.wrong.push((source.task, FileError::Name)),
+            Ok(_) if source.name.is_empty() => batch.wrong.push((source.update, FileError::Name)),
             Ok(changed) => changing.push(changed),
-            Err(error) => batch.wrong.push((source.task, error)),
+            Err(error) => batch.wrong.push((source.update, error)),
         }
     }
     // Somewhere something is wrong, so nothing will come of it.
@@ -109,14 +109,14 @@ pub fn batch(
     let sums = sums(directory, &changing, &contents);
     for ((changing, runs), sums) in changing.iter().zip(&contents).zip(sums) {
         let Changing { source, unpacked, edits } = changing;
-        let diff = options.dry_run.then(|| diff(&tasks_path(tasks, source.task), unpacked, edits));
+        let diff = options.dry_run.then(|| diff(&path_of(updates, source.update), unpacked, edits));
         if !options.dry_run {
             let mtime = options.keep_mtime;
             stage(directory, &source.name, runs, &source.metadata, mtime, is_synced)?;
         }
         let stamp = Stamp::of(&source.metadata);
         batch.files.push(Prepared {
-            task: source.task,
+            update: source.update,
             directory: number,
             name: source.name.clone(),
             stamp,
@@ -127,16 +127,16 @@ pub fn batch(
     Ok(batch)
 }
 
-fn tasks_path(tasks: &[(usize, &Task<'_>)], number: usize) -> PathBuf {
-    let task = tasks.iter().find(|(task, _)| *task == number);
-    task.map(|(_, task)| task.file.path.clone()).unwrap_or_default()
+fn path_of(updates: &[(usize, &Update<'_>)], number: usize) -> PathBuf {
+    let update = updates.iter().find(|(update, _)| *update == number);
+    update.map(|(_, update)| update.file.path.clone()).unwrap_or_default()
 }
 
 /// The name is empty if a record of changes cannot hold it.
-fn read(task: usize, file: &JigdoFile) -> Result<Source, FileError> {
+fn read(update: usize, file: &JigdoFile) -> Result<Source, FileError> {
     let (metadata, bytes) = file.read()?;
     let name = file.real.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
-    Ok(Source { task, name: name.unwrap_or_default().to_owned(), metadata, bytes })
+    Ok(Source { update, name: name.unwrap_or_default().to_owned(), metadata, bytes })
 }
 
 /// The sums of new contents that the directory's SUMS files hold, all side by side.
@@ -173,14 +173,14 @@ pub fn sums_file(
     sums: &SumsFile,
     files: &[&Prepared],
     options: &Options<'_>,
-) -> Result<Option<PreparedSums>, SetError> {
+) -> Result<Option<PreparedSums>, UpdateError> {
     let new = files.iter().filter_map(|file| Some((file.name.clone(), file.sums.get(&sums.algorithm)?.clone())));
     let text = with_sums(&sums.text, &new.collect());
     if text == sums.text {
         return Ok(None);
     }
     if !sums.metadata.is_file() {
-        return Err(SetError::Files(vec![(sums.path.clone(), FileError::NoFile)]));
+        return Err(UpdateError::Files(vec![(sums.path.clone(), FileError::NoFile)]));
     }
     let name = file_name(sums.algorithm);
     let path = sums.path.clone();
@@ -203,8 +203,8 @@ fn stage(
     like: &Metadata,
     keep_mtime: bool,
     is_synced: bool,
-) -> Result<(), SetError> {
-    let failed = |source| SetError::from(output::Error::Write { path: directory.output.staged(name), source });
+) -> Result<(), UpdateError> {
+    let failed = |source| UpdateError::from(output::Error::Write { path: directory.output.staged(name), source });
     let staged = directory.output.stage(name);
     directory.has_staged.store(true, Ordering::Relaxed);
     let mut file = staged?;

@@ -9,7 +9,7 @@ use crate::set::JigdoFile;
 
 /// A file, and what is to become of it.
 #[derive(Debug, Clone)]
-pub struct Task<'a> {
+pub struct Update<'a> {
     pub file: JigdoFile,
     pub change: &'a Change,
 }
@@ -27,8 +27,8 @@ pub struct Options<'a> {
 
 /// Why nothing was changed at all.
 #[derive(Debug, thiserror::Error)]
-pub enum SetError {
-    #[error("{}", told(.0))]
+pub enum UpdateError {
+    #[error("{}", first_errors(.0))]
     Files(Vec<(PathBuf, FileError)>),
     #[error("{0}; nothing was changed")]
     Output(#[from] output::Error),
@@ -50,7 +50,7 @@ pub enum FileError {
 }
 
 /// The first of what is wrong with many files.
-fn told(files: &[(PathBuf, FileError)]) -> String {
+fn first_errors(files: &[(PathBuf, FileError)]) -> String {
     const SHOWN: usize = 20;
     let line = |(path, error): &(PathBuf, FileError)| format!("{}: {error}\n", path.display());
     let mut text: String = files.iter().take(SHOWN).map(line).collect();

@@ -16,7 +16,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::directory::Directory;
 use super::prepare::{self, Prepared, PreparedSums};
-use super::request::{FileError, Options, SetError, Task};
+use super::request::{FileError, Options, Update, UpdateError};
 use super::signing;
 use crate::file::Stamp;
 use crate::output;
@@ -51,8 +51,8 @@ pub struct Changed {
 /// # Errors
 ///
 /// Whatever is known before the first file has changed.
-pub fn set(tasks: &[Task<'_>], options: &Options<'_>) -> Result<Outcome, SetError> {
-    let run = Run { tasks, options, directories: directories(tasks, options)?, used: Mutex::default() };
+pub fn update(updates: &[Update<'_>], options: &Options<'_>) -> Result<Outcome, UpdateError> {
+    let run = Run { updates, options, directories: directories(updates, options)?, used: Mutex::default() };
     let prepared = run.prepare();
     if prepared.is_err() && !options.dry_run {
         run.directories.iter().for_each(Directory::forget_staged);
@@ -61,14 +61,14 @@ pub fn set(tasks: &[Task<'_>], options: &Options<'_>) -> Result<Outcome, SetErro
 }
 
 /// The directories of all files, in the order of their paths.
-fn directories(tasks: &[Task<'_>], options: &Options<'_>) -> Result<Vec<Directory>, SetError> {
+fn directories(updates: &[Update<'_>], options: &Options<'_>) -> Result<Vec<Directory>, UpdateError> {
     let mut by_path: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
-    for (number, task) in tasks.iter().enumerate() {
-        by_path.entry(task.file.real.parent().unwrap_or(Path::new("/"))).or_default().push(number);
+    for (number, update) in updates.iter().enumerate() {
+        by_path.entry(update.file.real.parent().unwrap_or(Path::new("/"))).or_default().push(number);
     }
     allow_open_files(by_path.len() as u64 + 1000);
     let by_path: Vec<_> = by_path.into_iter().collect();
-    by_path.into_par_iter().map(|(path, tasks)| Directory::open(path, tasks, options)).collect()
+    by_path.into_par_iter().map(|(path, updates)| Directory::open(path, updates, options)).collect()
 }
 
 /// Each directory is held open while it is locked, which may be more files than a process has at first.
@@ -93,7 +93,7 @@ fn with_more_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 struct Run<'a> {
-    tasks: &'a [Task<'a>],
+    updates: &'a [Update<'a>],
     options: &'a Options<'a>,
     directories: Vec<Directory>,
     /// The labels that some file knows, of those that are given servers.
@@ -118,7 +118,7 @@ const DIRECTORIES_AT_ONCE: usize = 16;
 
 impl Run<'_> {
     /// Stages everything that changes, and sees to it that it is on the disk.
-    fn prepare(&self) -> Result<AllPrepared, SetError> {
+    fn prepare(&self) -> Result<AllPrepared, UpdateError> {
         let files = with_more_threads(|| self.prepare_files())?;
         let mut of_directory: BTreeMap<usize, Vec<&Prepared>> = BTreeMap::new();
         files.iter().for_each(|file| of_directory.entry(file.directory).or_default().push(file));
@@ -140,17 +140,17 @@ impl Run<'_> {
         Ok(prepared)
     }
 
-    fn prepare_files(&self) -> Result<Vec<Prepared>, SetError> {
+    fn prepare_files(&self) -> Result<Vec<Prepared>, UpdateError> {
         let in_batches = |(number, directory): (usize, &Directory)| {
-            self.batches(directory).into_iter().map(move |tasks| (number, tasks)).collect::<Vec<_>>()
+            self.batches(directory).into_iter().map(move |updates| (number, updates)).collect::<Vec<_>>()
         };
         let batches: Vec<(usize, Vec<usize>)> = self.directories.iter().enumerate().flat_map(in_batches).collect();
-        let results: Vec<prepare::Batch> = batches
+        let results: Vec<prepare::PreparedBatch> = batches
             .into_par_iter()
-            .map(|(number, tasks)| {
-                let tasks: Vec<_> = tasks.into_iter().map(|task| (task, &self.tasks[task])).collect();
-                let is_synced = self.tasks.len() <= FEW;
-                prepare::batch(number, &self.directories[number], &tasks, self.options, is_synced)
+            .map(|(number, updates)| {
+                let updates: Vec<_> = updates.into_iter().map(|update| (update, &self.updates[update])).collect();
+                let is_synced = self.updates.len() <= FEW;
+                prepare::batch(number, &self.directories[number], &updates, self.options, is_synced)
             })
             .collect::<Result<_, _>>()?;
         let (mut files, mut wrong) = (Vec::new(), Vec::new());
@@ -159,27 +159,27 @@ impl Run<'_> {
             wrong.extend(batch.wrong);
             self.used.lock().extend(batch.used);
         }
-        files.sort_by_key(|file| file.task);
-        wrong.sort_by_key(|(task, _)| *task);
-        let named = |(task, error): (usize, FileError)| (self.tasks[task].file.path.clone(), error);
-        if wrong.is_empty() { Ok(files) } else { Err(SetError::Files(wrong.into_iter().map(named).collect())) }
+        files.sort_by_key(|file| file.update);
+        wrong.sort_by_key(|(update, _)| *update);
+        let named = |(update, error): (usize, FileError)| (self.updates[update].file.path.clone(), error);
+        if wrong.is_empty() { Ok(files) } else { Err(UpdateError::Files(wrong.into_iter().map(named).collect())) }
     }
 
     /// The files of a directory, some at a time where their sums are wanted, else one by one: what was just read is in
     /// the core's own cache.
     fn batches(&self, directory: &Directory) -> Vec<Vec<usize>> {
         if directory.sums.is_empty() {
-            return directory.tasks.iter().map(|&task| vec![task]).collect();
+            return directory.updates.iter().map(|&update| vec![update]).collect();
         }
         let mut batches: Vec<Vec<usize>> = Vec::new();
         let mut bytes = BATCH_BYTES;
-        for &task in &directory.tasks {
-            let length = fs::metadata(&self.tasks[task].file.real).map_or(0, |found| found.len());
+        for &update in &directory.updates {
+            let length = fs::metadata(&self.updates[update].file.real).map_or(0, |found| found.len());
             bytes += length;
             match batches.last_mut() {
-                Some(batch) if batch.len() < BATCH_FILES && bytes <= BATCH_BYTES => batch.push(task),
+                Some(batch) if batch.len() < BATCH_FILES && bytes <= BATCH_BYTES => batch.push(update),
                 _ => {
-                    batches.push(vec![task]);
+                    batches.push(vec![update]);
                     bytes = length;
                 }
             }
@@ -188,19 +188,19 @@ impl Run<'_> {
     }
 
     /// An error if a file is no longer what was read: somebody else is at work there.
-    fn check_unchanged(&self, prepared: &AllPrepared) -> Result<(), SetError> {
-        let files = prepared.files.iter().map(|file| (&self.tasks[file.task].file.real, &file.stamp));
+    fn check_unchanged(&self, prepared: &AllPrepared) -> Result<(), UpdateError> {
+        let files = prepared.files.iter().map(|file| (&self.updates[file.update].file.real, &file.stamp));
         let sums = prepared.sums.iter().map(|sums| (&sums.path, &sums.stamp));
         let is_changed =
             |(path, stamp): &(&PathBuf, &Stamp)| fs::metadata(path).map_or(true, |now| Stamp::of(&now) != **stamp);
         let changed: Vec<_> =
             files.chain(sums).filter(is_changed).map(|(path, _)| (path.clone(), FileError::Changed)).collect();
-        if changed.is_empty() { Ok(()) } else { Err(SetError::Files(changed)) }
+        if changed.is_empty() { Ok(()) } else { Err(UpdateError::Files(changed)) }
     }
 
     /// Waits until all that was staged is on the disk.
-    fn sync(&self) -> Result<(), SetError> {
-        if self.tasks.len() <= FEW {
+    fn sync(&self) -> Result<(), UpdateError> {
+        if self.updates.len() <= FEW {
             return Ok(());
         }
         let mut synced = BTreeSet::new();
@@ -218,7 +218,7 @@ impl Run<'_> {
     }
 
     /// Makes the changes that wait.
-    fn finish(self, prepared: AllPrepared) -> Result<Outcome, SetError> {
+    fn finish(self, prepared: AllPrepared) -> Result<Outcome, UpdateError> {
         let AllPrepared { files, sums } = prepared;
         let mut failures = Vec::new();
         let mut stale_signatures = Vec::new();
@@ -232,17 +232,17 @@ impl Run<'_> {
         }
         let used = self.used.into_inner();
         let given: BTreeSet<&String> = self
-            .tasks
+            .updates
             .iter()
-            .filter(|task| !task.change.is_all)
-            .flat_map(|task| task.change.servers.iter().map(|(label, _)| label))
+            .filter(|update| !update.change.is_all)
+            .flat_map(|update| update.change.servers.iter().map(|(label, _)| label))
             .collect();
         Ok(Outcome {
-            unchanged: self.tasks.len() - files.len(),
+            unchanged: self.updates.len() - files.len(),
             unused: given.into_iter().filter(|label| !used.contains(*label)).cloned().collect(),
             changed: files
                 .into_iter()
-                .map(|file| Changed { path: self.tasks[file.task].file.path.clone(), diff: file.diff })
+                .map(|file| Changed { path: self.updates[file.update].file.path.clone(), diff: file.diff })
                 .collect(),
             sums: sums.into_iter().map(|sums| Changed { path: sums.path, diff: sums.diff }).collect(),
             stale_signatures,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jigdo::{Checksum, Sum};
 
 use super::Error;
-use super::plan::Wanted;
+use super::plan::Plan;
 use crate::file::Stamp;
 use crate::mirror::{Catalogue, FileError, FileId, FileList, Index, Sums};
 use crate::progress::{Begin, Progress, Silent, Task};
@@ -60,13 +60,13 @@ const AT_ONCE: usize = 4096;
 /// Looks for every target, first in the snapshot, then in the mirrors.
 pub fn check(
     index: &Index,
-    wanted: &Wanted,
+    plan: &Plan,
     mirrors: &[PathBuf],
     roots: &[PathBuf],
     progress: &dyn Progress,
 ) -> Result<Checked, Error> {
-    let look = Look::new(index, wanted, mirrors, roots)?;
-    let targets = 0..wanted.targets.len();
+    let look = Look::new(index, plan, mirrors, roots)?;
+    let targets = 0..plan.targets.len();
     // The snapshot's own files first: of those that are right, no mirror's is read.
     look.learn(look.own.iter().flatten().copied(), progress);
     let own: Vec<_> = targets.clone().map(|target| Some(look.judge(target, look.own[target]?))).collect();
@@ -80,7 +80,7 @@ pub fn check(
 
 /// The files that targets may be.
 struct Look<'a> {
-    wanted: &'a Wanted,
+    plan: &'a Plan,
     catalogue: Catalogue,
     /// For each target its file in the snapshot, and then that in each label's mirror.
     own: Vec<Option<FileId>>,
@@ -88,30 +88,30 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(index: &Index, wanted: &'a Wanted, mirrors: &[PathBuf], roots: &[PathBuf]) -> Result<Self, Error> {
+    fn new(index: &Index, plan: &'a Plan, mirrors: &[PathBuf], roots: &[PathBuf]) -> Result<Self, Error> {
         // The trees: the snapshot's own, then each label's mirror.
         let all: Vec<&PathBuf> = roots.iter().chain(mirrors).collect();
         let mut numbers: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
-        for (number, target) in wanted.targets.iter().enumerate() {
+        for (number, target) in plan.targets.iter().enumerate() {
             numbers[target.tree].push(number);
             target.labels.iter().for_each(|label| numbers[roots.len() + label].push(number));
         }
         // A label's targets are all in one tree of the snapshot, in the order of their paths.
-        let path = |&number: &usize| wanted.targets[number].path.as_str();
+        let path = |&number: &usize| plan.targets[number].path.as_str();
         let paths = |numbers: &Vec<usize>| numbers.iter().map(path).collect::<Vec<&str>>();
         let lists =
             all.into_iter().zip(&numbers).map(|(root, numbers)| FileList::of_existing(root.clone(), &paths(numbers)));
-        let catalogue = index.look_up(lists.collect(), &checksums(wanted))?;
+        let catalogue = index.look_up(lists.collect(), &checksums(plan))?;
         let mut look = Self {
-            wanted,
-            own: vec![None; wanted.targets.len()],
-            sources: vec![Vec::new(); wanted.targets.len()],
+            plan,
+            own: vec![None; plan.targets.len()],
+            sources: vec![Vec::new(); plan.targets.len()],
             catalogue,
         };
         for (tree, numbers) in numbers.iter().enumerate() {
             let mut files = look.catalogue.files_of(tree).peekable();
             for &number in numbers {
-                let path = wanted.targets[number].path.as_str();
+                let path = plan.targets[number].path.as_str();
                 if let Some(file) = files.next_if(|&file| look.catalogue.path(file) == path) {
                     match tree.checked_sub(roots.len()) {
                         None => look.own[number] = Some(file),
@@ -135,7 +135,7 @@ impl<'a> Look<'a> {
 
     /// The sums of a target's file, or why it is not what any set wants.
     fn judge(&self, target: usize, file: FileId) -> Result<Sums, String> {
-        let needs = &self.wanted.targets[target].needs;
+        let needs = &self.plan.targets[target].needs;
         match self.catalogue.sums(&[file], &Silent).pop() {
             Some(Ok(sums)) if needs.iter().any(|need| is(&sums, &need.sum)) => Ok(sums),
             Some(Ok(_)) => Err("the file there has another sum".to_owned()),
@@ -164,7 +164,7 @@ impl<'a> Look<'a> {
 }
 
 /// The kinds of sums that sets have.
-fn checksums(wanted: &Wanted) -> Vec<Checksum> {
-    let needs = || wanted.targets.iter().flat_map(|target| &target.needs);
+fn checksums(plan: &Plan) -> Vec<Checksum> {
+    let needs = || plan.targets.iter().flat_map(|target| &target.needs);
     Checksum::ALL.into_iter().filter(|&kind| needs().any(|need| need.sum.checksum() == kind)).collect()
 }

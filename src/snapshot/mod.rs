@@ -31,7 +31,7 @@ use crate::progress::Progress;
 use crate::set::{self, Fetch, JigdoFile};
 use check::{Checked, Verdict};
 use place::{Placed, Placer};
-use plan::{Target, Wanted};
+use plan::{Plan, Target};
 
 /// What a snapshot is made of, and where.
 pub struct Options<'a> {
@@ -131,16 +131,16 @@ impl Error {
 /// the outcome.
 pub fn snapshot(sets: &[JigdoFile], options: &Options<'_>, progress: &dyn Progress) -> Result<Outcome, Error> {
     let labels: Vec<&str> = options.mirrors.iter().map(|(label, _)| label.as_str()).collect();
-    let wanted = Wanted::read(sets, &labels, options.into, options.fetch)?;
-    wanted.not_included.iter().for_each(|left_out| progress.warn(left_out));
+    let plan = Plan::read(sets, &labels, options.into, options.fetch)?;
+    plan.not_included.iter().for_each(|left_out| progress.warn(left_out));
     let mirrors = options.mirrors.iter().map(|(_, path)| real_directory(path)).collect::<Result<Vec<_>, _>>()?;
-    let trees = Trees::open(&wanted, options.dry_run)?;
+    let trees = Trees::open(&plan, options.dry_run)?;
     let index = options.index.map(Index::open).transpose()?;
     let checked = match &index {
-        Some(index) => check::check(index, &wanted, &mirrors, &trees.roots, progress)?,
+        Some(index) => check::check(index, &plan, &mirrors, &trees.roots, progress)?,
         None => Checked::default(),
     };
-    let run = Run { wanted: &wanted, mirrors: &mirrors, trees: &trees, checked: &checked, options };
+    let run = Run { plan: &plan, mirrors: &mirrors, trees: &trees, checked: &checked, options };
     let placed = run.place()?;
     if let Some(index) = &index
         && !options.dry_run
@@ -168,9 +168,9 @@ struct Trees {
 }
 
 impl Trees {
-    fn open(wanted: &Wanted, dry_run: bool) -> Result<Self, Error> {
+    fn open(plan: &Plan, dry_run: bool) -> Result<Self, Error> {
         let (mut roots, mut directories) = (Vec::new(), Vec::new());
-        for tree in &wanted.trees {
+        for tree in &plan.trees {
             if !dry_run {
                 directories.push(OutputDirectory::open(tree)?);
             }
@@ -181,7 +181,7 @@ impl Trees {
 }
 
 struct Run<'a> {
-    wanted: &'a Wanted,
+    plan: &'a Plan,
     /// For each label its mirror.
     mirrors: &'a [PathBuf],
     trees: &'a Trees,
@@ -197,7 +197,7 @@ impl Run<'_> {
     fn place(&self) -> Result<Vec<Placed>, Error> {
         let placer = Placer::new(self.options.link, self.trees.directories.as_slice());
         let failed = Mutex::new(None);
-        let targets = &self.wanted.targets;
+        let targets = &self.plan.targets;
         let batches = targets.par_chunks(BATCH).enumerate().flat_map_iter(|(batch, targets)| {
             let first = batch * BATCH;
             targets.iter().enumerate().map(move |(at, target)| (first + at, target))
@@ -254,7 +254,7 @@ impl Run<'_> {
     /// Has the index remember the sums of what was placed.
     fn remember(&self, index: &Index, placed: &[Placed]) -> Result<(), Error> {
         for (tree, root) in self.trees.roots.iter().enumerate() {
-            let targets = self.wanted.targets.iter().enumerate().filter(|(_, target)| target.tree == tree);
+            let targets = self.plan.targets.iter().enumerate().filter(|(_, target)| target.tree == tree);
             let files = targets.filter_map(|(number, target)| {
                 let (stamp, sums) = (placed[number].stamp()?, self.checked.sums(number)?);
                 Some((target.path.as_str(), stamp, sums))
@@ -273,7 +273,7 @@ impl Run<'_> {
             linked: count(|placed| matches!(placed, Placed::Linked(_))),
             reflinked: count(|placed| matches!(placed, Placed::Reflinked(_))),
             copied: count(|placed| matches!(placed, Placed::Copied(_))),
-            not_included: self.wanted.not_included.clone(),
+            not_included: self.plan.not_included.clone(),
             ..Outcome::default()
         };
         for number in 0..placed.len() {
@@ -297,11 +297,11 @@ impl Run<'_> {
 
     /// What sets lack because a target is not what they want, for each label under which they know it.
     fn missing(&self, number: usize, sets: &[JigdoFile], placed: &[Placed]) -> Vec<Missing> {
-        let target = &self.wanted.targets[number];
+        let target = &self.plan.targets[number];
         let mut missing: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
         for need in target.needs.iter().filter(|need| !self.has(number, &need.sum, placed)) {
             let is_elsewhere = |set: u32| {
-                let others = self.wanted.alternatives(set, &need.sum).iter();
+                let others = self.plan.alternatives(set, &need.sum).iter();
                 others.into_iter().any(|&other| self.has(other as usize, &need.sum, placed))
             };
             let lacking = need.sets.iter().copied().filter(|&set| !is_elsewhere(set));
@@ -324,7 +324,7 @@ impl Run<'_> {
     /// Removes the files that no set needs, after they were announced, and the directories that are empty then.
     fn prune(&self, outcome: &mut Outcome) -> Result<(), Error> {
         let Some(most) = self.options.prune else { return Ok(()) };
-        if let [first, others @ ..] = self.wanted.not_included.as_slice() {
+        if let [first, others @ ..] = self.plan.not_included.as_slice() {
             let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
             outcome.prune_refused = Some(format!(
                 "nothing was removed, because parts that only included files name would count as needed by no set: \
@@ -333,7 +333,7 @@ impl Run<'_> {
             return Ok(());
         }
         for (tree, root) in self.trees.roots.iter().enumerate() {
-            let needed = self.wanted.targets.iter().filter(|target| target.tree == tree);
+            let needed = self.plan.targets.iter().filter(|target| target.tree == tree);
             let found = prune::unneeded(root, &needed.map(|target| target.path.as_str()).collect())?;
             let share = found.files.len() as f64 * 100.0 / found.all.max(1) as f64;
             if share > most {

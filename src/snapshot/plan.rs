@@ -11,7 +11,7 @@ use super::Error;
 use crate::set::{self, Fetch, Included, JigdoFile};
 
 /// What all sets together want.
-pub struct Wanted {
+pub struct Plan {
     /// The directories of the snapshot, each once.
     pub trees: Vec<PathBuf>,
     /// Sorted by tree, then by the bytes of their paths.
@@ -49,7 +49,7 @@ struct Part {
 }
 
 /// What a set has.
-struct Set {
+struct SetParts {
     parts: Vec<Part>,
     /// Labels of its parts that were not asked for.
     others: Vec<String>,
@@ -59,7 +59,7 @@ struct Set {
 /// How many sets are in memory at once.
 const SETS_AT_ONCE: usize = 64;
 
-impl Wanted {
+impl Plan {
     /// Reads the sets with what they include. `into` has a directory for each of `labels`.
     ///
     /// # Errors
@@ -77,8 +77,8 @@ impl Wanted {
         }
         let mut collected = Collected::default();
         for (chunk, files) in sets.chunks(SETS_AT_ONCE).enumerate() {
-            let read: Vec<Set> =
-                files.par_iter().map(|file| Set::read(file, labels, fetch)).collect::<Result<_, _>>()?;
+            let read: Vec<SetParts> =
+                files.par_iter().map(|file| SetParts::read(file, labels, fetch)).collect::<Result<_, _>>()?;
             for (at, set) in read.into_iter().enumerate() {
                 collected.add((chunk * SETS_AT_ONCE + at) as u32, set, &tree_of);
             }
@@ -96,7 +96,7 @@ impl Wanted {
     }
 }
 
-impl Set {
+impl SetParts {
     fn read(file: &JigdoFile, labels: &[&str], fetch: &dyn Fetch) -> Result<Self, Error> {
         let Included { jigdo, not_included } = set::read(file, fetch)?;
         let not_included = not_included.iter().map(|left_out| format!("{}: {left_out}", file.path.display()));
@@ -129,7 +129,7 @@ struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, number: u32, set: Set, tree_of: &[usize]) {
+    fn add(&mut self, number: u32, set: SetParts, tree_of: &[usize]) {
         let mut seen: HashMap<Sum, u32> = HashMap::with_capacity(set.parts.len());
         for part in set.parts {
             let target = self.target(tree_of[part.label], part.path);
@@ -175,7 +175,7 @@ impl Collected {
     }
 
     /// Puts the targets in order.
-    fn finish(self, trees: Vec<PathBuf>) -> Wanted {
+    fn finish(self, trees: Vec<PathBuf>) -> Plan {
         let mut order: Vec<u32> = (0..self.targets.len() as u32).collect();
         let key = |&number: &u32| (self.targets[number as usize].tree, self.targets[number as usize].path.as_str());
         order.par_sort_unstable_by(|a, b| key(a).cmp(&key(b)));
@@ -185,6 +185,6 @@ impl Collected {
         alternatives.values_mut().flatten().for_each(|number| *number = place[*number as usize]);
         let mut targets: Vec<Option<Target>> = self.targets.into_iter().map(Some).collect();
         let targets = order.iter().filter_map(|&number| targets[number as usize].take()).collect();
-        Wanted { trees, targets, alternatives, not_included: self.not_included }
+        Plan { trees, targets, alternatives, not_included: self.not_included }
     }
 }
