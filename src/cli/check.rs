@@ -1,4 +1,4 @@
-//! `jigpress servers check`: whether the parts of sets can be had.
+//! `jigpress servers check`: whether the parts of sets can be downloaded.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,45 +12,45 @@ use crate::servers::LabelledServer;
 use crate::servers::check::{self, Options, PartReport, Report, ServerReport};
 use crate::web;
 
-/// Checks whether the parts of sets can be had: every part at every server of its label.
+/// Checks that every server of a label has every part of that label.
 ///
-/// Files are looked at, web servers are asked with HEAD, and lengths are compared with those in the template. Each
-/// set's template is read, too, if it is there: its sum, and whether its parts are those in the jigdo file. Files that
-/// sets include from the web are fetched. Proxies are taken from the environment (http_proxy, https_proxy, all_proxy, no_proxy), certificates are those that the system
-/// trusts, or those in SSL_CERT_FILE.
+/// Local servers are looked up on disk, web servers are asked with HEAD, and lengths are compared with those in the
+/// template. A set's template is checked too, if it is there: its sum, and whether it has the same parts as the jigdo
+/// file. Files that sets include from the web are fetched. Proxies come from the environment (http_proxy, https_proxy,
+/// all_proxy, no_proxy), trusted certificates from the system or from SSL_CERT_FILE.
 ///
-/// Exit codes: 0 every part has a working server; 1 some part has none, or something is wrong with a set; 2 the command
-/// line is wrong; 3 nothing could be done.
+/// Exit codes: 0 every part has a working server; 1 a part has none, or something is wrong with a set; 2 the command line
+/// is wrong; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     files: FileArgs,
-    /// Ask this server in the place of those that the label has. Repeat it for several.
+    /// Ask this server instead of those of the label. Repeat it for several.
     #[arg(long = "server", value_name = "LABEL=URL")]
     servers: Vec<LabelledServer>,
-    /// Look for only this many of a label's parts in each set: a fixed pseudo-random sample.
+    /// Check only this many of a label's parts in each set: a fixed pseudo-random sample.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     sample: Option<u64>,
-    /// Fetch the parts, and compare their sums.
+    /// Fetch the parts and compare their sums.
     #[arg(long)]
     deep: bool,
-    /// How many requests a server has at a time.
+    /// How many requests to make to one server at a time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     connections: u16,
-    /// The most requests a second, to all servers together. Default: no limit but that of --connections.
+    /// The most requests per second, to all servers together. By default, only --connections limits them.
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     rate: Option<f64>,
     /// How long a server may take to answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = parse_positive)]
     timeout: f64,
-    /// How many times a request that failed is made again: at first after half a second, then twice as long each time. A
-    /// server that says when to come again (Retry-After) is left alone until then.
+    /// How many times to retry a failed request: first after half a second, then after twice as long each time. A
+    /// server's Retry-After is honoured.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=20))]
     retries: u32,
-    /// Give up a server that asks to be left alone for longer than this, in seconds.
+    /// Give up on a server whose Retry-After is longer than this, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0, value_parser = parse_positive)]
     longest_wait: f64,
-    /// Print a [Servers] section, in order of completeness and speed; the result goes to standard error.
+    /// Print a [Servers] section, the most complete and fastest servers first; the result goes to standard error.
     #[arg(long)]
     suggest: bool,
     /// How to print the result.
@@ -111,7 +111,7 @@ fn json(report: &Report, suggested: Option<String>) -> String {
     serde_json::to_string_pretty(&value).expect("a report is plain data") + "\n"
 }
 
-/// The result: what is wrong, then the servers.
+/// The result for people: what is wrong, then the servers.
 fn summary(report: &Report) -> String {
     let mut text = String::new();
     for set in &report.sets {
@@ -133,7 +133,7 @@ fn summary(report: &Report) -> String {
         text += &format!(", {} without a working server", report.without_server);
     }
     if incomplete > 0 {
-        text += &format!(", {incomplete} that some server lacks");
+        text += &format!(", {incomplete} missing from some server");
     }
     text + "\n"
 }
@@ -150,7 +150,7 @@ fn wrong(report: &Report) -> String {
     text
 }
 
-/// A part that no server has, and the jigdo files that need it.
+/// A line for a part that no server has, with the jigdo files that need it.
 fn missing(part: &PartReport) -> String {
     let sets: Vec<_> = part.sets.iter().map(|set| set.display().to_string()).collect();
     format!("{} has no working server; needed by {}\n", printable(&part.location), sets.join(", "))

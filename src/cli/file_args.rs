@@ -1,11 +1,11 @@
-//! The jigdo files that a command works on, as its arguments name them.
+//! The arguments that name the jigdo files a command works on.
 
 use std::path::PathBuf;
 
 use super::{Failure, JobsArgs};
 use crate::set::{self, FindError, JigdoFile};
 
-/// Where the jigdo files are.
+/// The jigdo files to work on.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FileArgs {
     /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
@@ -16,7 +16,7 @@ pub struct FileArgs {
 }
 
 impl FileArgs {
-    /// Does the work on the jigdo files that are meant.
+    /// Finds the jigdo files and passes them to `work`, in a pool of as many threads as were asked for.
     pub fn work<T: Send>(&self, work: impl FnOnce(Vec<JigdoFile>) -> Result<T, Failure> + Send) -> Result<T, Failure> {
         let pool = self.jobs.pool()?;
         pool.install(|| work(set::find(&self.paths).map_err(unfound)?))

@@ -1,4 +1,4 @@
-//! `jigpress servers`: what servers published jigdo files have, and other servers in them.
+//! `jigpress servers`: shows, changes and checks the servers in published jigdo files.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::servers::{
     self, Change, LabelledServer, Mode, Options, Outcome, Relabel, Shown, Update, UpdateError, parse_label,
 };
 
-/// Looks at the servers in published jigdo files, and changes them.
+/// Shows, changes and checks the servers in published jigdo files.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -27,51 +27,51 @@ enum Command {
     Check(super::check::Args),
 }
 
-/// Shows the labels of jigdo files: in how many files, for how many parts, with which servers.
+/// Shows the labels in jigdo files: how many files and parts use each, and its servers.
 #[derive(Debug, Clone, clap::Args)]
 struct ShowArgs {
     #[command(flatten)]
     files: FileArgs,
-    /// How to show it.
+    /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 /// Regenerates the [Servers] sections of jigdo files.
 ///
-/// Every byte outside of them stays as it was, compressed files stay compressed, and nothing is written where nothing
-/// changes. SUMS files beside a file that changes get its new sum in the same step. If one file cannot be changed, none
+/// Every byte outside these sections stays the same, compressed files stay compressed, and files that need no change are
+/// not written. SUMS files beside a changed file get its new sum in the same step. If one file cannot be changed, none
 /// is.
 #[derive(Debug, Clone, clap::Args)]
 struct SetArgs {
     #[command(flatten)]
     files: FileArgs,
-    /// Take the servers of this release manifest's mirrors. Neither its mirrors nor its images need be there.
+    /// Take the servers of this release manifest's mirrors. Neither its mirrors nor its images need to exist.
     #[arg(long, value_name = "MANIFEST")]
     from: Option<PathBuf>,
-    /// A server: `Debian=https://deb.debian.org/debian/`, or `'Debian=https://... --try-last'`. Repeat it for several;
-    /// their order is kept, after those of --from. A label that a file does not know is not added to it.
+    /// A server: `Debian=https://deb.debian.org/debian/`, or `'Debian=https://... --try-last'`. Repeat it for several.
+    /// They keep their order and come after those of --from. A label that a file does not use is not added to it.
     #[arg(long = "server", value_name = "LABEL=URL")]
     servers: Vec<LabelledServer>,
-    /// What the servers do to those that their labels have.
+    /// What happens to the servers that the labels already have.
     #[arg(long, value_enum, default_value_t)]
     mode: ModeArg,
     /// Change the servers of this label only. Repeat it for several.
     #[arg(long = "label", value_name = "LABEL", value_parser = parse_label)]
     labels: Vec<String>,
-    /// Rename a label, in [Parts] too. Repeat it for several. The other options mean the new names.
+    /// Rename a label, in [Parts] too. Repeat it for several. The other options use the new names.
     #[arg(long, value_name = "OLD=NEW")]
     relabel: Vec<Relabel>,
     /// Add an [Include] line for this jigdo file, or, with `--mode remove`, remove it. Repeat it for several.
     #[arg(long, value_name = "URL")]
     include_jigdo: Vec<String>,
-    /// Let labels that parts use be without servers. Those of a file with [Include] lines may be, too.
+    /// Allow labels that parts use to have no server. Files with [Include] lines may always have such labels.
     #[arg(long)]
     allow_unserved: bool,
-    /// Leave the mtimes of jigdo files as they are.
+    /// Keep the modification times of jigdo files.
     #[arg(long)]
     keep_mtime: bool,
-    /// Run this shell command for each SUMS file that changed, which is "$1" in it:
+    /// Run this shell command for each SUMS file that changed, with its path as "$1":
     /// `gpg --batch --yes -abo "$1.sign" "$1"`.
     #[arg(long, value_name = "COMMAND")]
     sign_command: Option<String>,
@@ -83,17 +83,17 @@ struct SetArgs {
     quiet: bool,
 }
 
-/// What given servers do.
+/// What happens to a label's servers.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 enum ModeArg {
-    /// They take the place of their labels' servers.
+    /// Replace them with the given servers.
     #[default]
     Replace,
-    /// They come before them.
+    /// Put the given servers before them.
     Prepend,
-    /// They come after them.
+    /// Put the given servers after them.
     Append,
-    /// They go; of a --label without a --server, all go.
+    /// Remove the given servers; for a --label without a --server, remove all of its servers.
     Remove,
 }
 
@@ -159,7 +159,7 @@ fn set_servers(args: &SetArgs) -> Result<ExitCode, Failure> {
     print_outcome(&outcome, args.dry_run, args.quiet)
 }
 
-/// What the command line asks for.
+/// The change that the command line asks for.
 fn change(args: &SetArgs) -> Result<Change, Failure> {
     let mut servers = Vec::new();
     if let Some(path) = &args.from {
@@ -171,7 +171,7 @@ fn change(args: &SetArgs) -> Result<Change, Failure> {
     let removes = mode == Mode::Remove && !args.labels.is_empty();
     if servers.is_empty() && args.relabel.is_empty() && args.include_jigdo.is_empty() && !removes {
         return Err(Failure::Usage(
-            "nothing is to be changed: give --from, --server, --relabel or --include-jigdo, or with --mode remove a --label"
+            "there is nothing to change: give --from, --server, --relabel or --include-jigdo, or --label with --mode remove"
                 .to_owned(),
         ));
     }
@@ -193,18 +193,21 @@ pub(super) fn unchanged(error: UpdateError) -> Failure {
     }
 }
 
-/// Prints the result of changes.
+/// Prints the outcome of an update, and returns the exit code.
 pub(super) fn print_outcome(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     for diff in outcome.changed.iter().chain(&outcome.sums).filter_map(|changed| changed.diff.as_ref()) {
         text += diff;
     }
     for label in &outcome.unused {
-        terminal::warn(format_args!("no file knows the label \"{label}\", so its servers are nowhere"));
+        terminal::warn(format_args!("no file has the label \"{label}\", so the servers given for it were ignored"));
     }
     for path in &outcome.stale_signatures {
         let now = if dry_run { "would be" } else { "is" };
-        terminal::warn(format_args!("{} {now} stale: the file that it signs changed; sign that again", path.display()));
+        terminal::warn(format_args!(
+            "{} {now} stale: the file that it signs has changed; sign it again",
+            path.display()
+        ));
     }
     for failure in &outcome.failures {
         terminal::error(format_args!("{failure}"));

@@ -15,49 +15,49 @@ use crate::servers::parse_label;
 use crate::set;
 use crate::snapshot::{self, Link, Missing, Options, Outcome};
 
-/// Keeps the parts that sets need, in a tree of their own.
+/// Makes a tree of exactly the parts that sets need.
 ///
-/// The files of a mirror are linked into the tree, or copied, after their sums were compared with those that the sets
-/// want. What jigdo files include, from this machine or from the web, counts as theirs. Running it again adds what new
+/// Mirror files are linked or copied into the tree after their sums are compared with those in the sets. Parts in jigdo
+/// files that a set includes, from this machine or from the web, count as the set's own. Run it again to add what new
 /// sets need.
 ///
-/// Exit codes: 0 all parts are there; 1 some are not, or a file that a set includes could not be read; 2 the command line
-/// or a set is wrong; 3 nothing could be done.
+/// Exit codes: 0 all parts are there; 1 some are not, a file that a set includes could not be read, or --prune was refused;
+/// 2 the command line or a set is wrong; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
     #[arg(long, required_unless_present = "from_list", num_args = 1.., value_name = "JIGDO")]
     from: Vec<PathBuf>,
-    /// Also the jigdo files and trees that this file names, one a line.
+    /// Also take the jigdo files and trees that this file lists, one per line.
     #[arg(long, value_name = "FILE")]
     from_list: Option<PathBuf>,
-    /// The tree that has a label's parts. Repeat it for several labels.
+    /// The mirror tree with a label's parts. Repeat it for several labels.
     #[arg(long = "mirror", required = true, value_name = "LABEL=DIR", value_parser = parse_mirror)]
     mirrors: Vec<(String, PathBuf)>,
-    /// The snapshot's tree, created if missing. {label} in it stands for the label, for a tree of its own for each.
+    /// The snapshot's directory, created if missing. With {label} in it, each label gets a tree of its own.
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
-    /// How files come into it.
+    /// How to put files into the snapshot.
     #[arg(long, value_enum, default_value_t)]
     link: LinkArg,
-    /// Do not compare sums: what is at a part's path is taken for it.
+    /// Do not compare sums: take whatever is at a part's path.
     #[arg(long)]
     no_check: bool,
-    /// Remove files that no set needs, after listing them. Nothing is removed if a file that a set includes could not be
+    /// List the files that no set needs, then remove them. Nothing is removed if a file that a set includes could not be
     /// read.
     #[arg(long)]
     prune: bool,
-    /// Remove nothing if that would be more than this many percent of the files.
+    /// Remove nothing if more than this percentage of the files would go.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "prune", value_parser = parse_percent)]
     max_prune: f64,
-    /// Write the parts that are missing, each with the jigdo files that need it, to this file.
+    /// Write the missing parts to this file, each with the jigdo files that need it.
     #[arg(long, value_name = "FILE")]
     missing: Option<PathBuf>,
-    /// A file that lists parts which are known to be lost, one a line: their paths, or label:path. What --missing writes
-    /// can be given here.
+    /// A file that lists parts known to be lost, one per line, as a path or as label:path. A file that --missing wrote can
+    /// be given here.
     #[arg(long, value_name = "FILE")]
     ignore: Vec<PathBuf>,
-    /// Say what would be done, and write nothing but the index.
+    /// Print what would be done, and write nothing but the index.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -74,10 +74,10 @@ pub struct Args {
     quiet: bool,
 }
 
-/// How files come into a snapshot.
+/// How files are put into a snapshot.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 enum LinkArg {
-    /// By hard link; where that cannot be, by reflink; where that cannot be, as copies.
+    /// By hard link; where that is not possible, by reflink; where that is not possible either, as copies.
     #[default]
     Auto,
     /// By hard link only.
@@ -99,7 +99,7 @@ impl From<LinkArg> for Link {
     }
 }
 
-/// A label with a directory, as it is typed: `Label=DIR`.
+/// A label with a directory, as typed: `Label=DIR`.
 fn parse_mirror(text: &str) -> Result<(String, PathBuf), String> {
     let (label, directory) =
         text.split_once('=').filter(|(_, directory)| !directory.is_empty()).ok_or("write it as Label=DIR")?;
@@ -164,7 +164,7 @@ fn repeated(mirrors: &[(String, PathBuf)]) -> Option<&(String, PathBuf)> {
         .map(|(_, it)| it)
 }
 
-/// Where a label's snapshot is.
+/// The directory of a label's snapshot.
 fn place_of(into: &Path, label: &str) -> PathBuf {
     match into.to_str() {
         Some(text) => PathBuf::from(text.replace("{label}", label)),
@@ -182,7 +182,7 @@ fn sets(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     Ok(sets)
 }
 
-/// The parts that are known to be lost. Lines that begin with white space, or are comments, are none.
+/// The parts that are known to be lost. Lines that begin with white space or `#` are skipped.
 fn ignored(paths: &[PathBuf]) -> Result<BTreeSet<String>, Failure> {
     let mut ignored = BTreeSet::new();
     for path in paths {

@@ -356,7 +356,7 @@ fn the_best_servers_are_suggested_first() {
         place.path("mirror").display()
     );
     assert_eq!(ran.out, expected);
-    assert!(ran.err.contains("2 sets, 6 parts, 6 that some server lacks"), "{}", ran.err);
+    assert!(ran.err.contains("2 sets, 6 parts, 6 missing from some server"), "{}", ran.err);
 }
 
 #[test]

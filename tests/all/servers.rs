@@ -144,7 +144,7 @@ fn servers_come_from_a_manifest_whose_trees_and_images_need_not_be_there() {
     place.write("release.yaml", manifest.as_bytes());
     let ran = place.run(&["servers", "set", "tree", "--from", "release.yaml"]).with(0);
     assert_changed(&place);
-    assert!(ran.err.contains("no file knows the label \"Other\""), "{}", ran.err);
+    assert!(ran.err.contains("no file has the label \"Other\""), "{}", ran.err);
     place.write("release.yaml", manifest.replace("release: r", "relase: r").as_bytes());
     assert!(place.run(&["servers", "set", "tree", "--from", "release.yaml"]).with(2).err.contains("release.yaml:1:"));
 }
