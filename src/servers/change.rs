@@ -1,6 +1,6 @@
-//! What is to become of the servers in jigdo files, and the edits of one file's text that bring it about.
+//! Changes of the servers in jigdo files, and the edits of one file's text that make them.
 //!
-//! Lines that stay are not touched, with their comments and quoting; the order of the others is that of the servers.
+//! Lines that stay keep their comments and quoting. New lines are in the order of the servers.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,21 +11,21 @@ use jigdo::jigdo_file::{
 };
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-/// What to do with the servers that are given.
+/// What to do with the given servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// They take the place of their labels' servers.
+    /// They replace their labels' servers.
     #[default]
     Replace,
-    /// They come before their labels' servers.
+    /// They are put before their labels' servers.
     Prepend,
-    /// They come behind their labels' servers.
+    /// They are put after their labels' servers.
     Append,
-    /// They go; of a label that is named with --label and given no server, all servers go.
+    /// They are removed. A label in [`Change::labels`] for which no server is given loses all its servers.
     Remove,
 }
 
-/// A change that is made in any number of jigdo files.
+/// A change to make in any number of jigdo files.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     pub mode: Mode,
@@ -35,12 +35,12 @@ pub struct Change {
     pub labels: Vec<String>,
     /// Old labels and new ones, in `[Parts]` and in `[Servers]`.
     pub relabel: Vec<(String, String)>,
-    /// URLs of `[Include]` lines that are added, or in [`Mode::Remove`] go.
+    /// URLs of `[Include]` lines to add, or in [`Mode::Remove`] to remove.
     pub includes: Vec<String>,
-    /// Whether labels that parts use may be without servers.
+    /// Whether labels that parts use may have no server.
     pub allow_unserved: bool,
-    /// Whether `servers` is all that the section has in the end: labels that it does not name go, and those that the
-    /// file does not know are added.
+    /// Whether the section ends up with exactly `servers`: other labels are removed, and labels that the file does not have
+    /// are added.
     pub is_all: bool,
 }
 
@@ -53,13 +53,13 @@ pub enum ChangeError {
     #[error("{0}")]
     Write(#[from] WriteError),
     #[error(
-        "line {line}: with the new label, the part's line would have {length} bytes, which is more than jigit-mkimage can read"
+        "line {line}: with the new label, the part's line would be {length} bytes long, which is more than jigit-mkimage can read"
     )]
     PartLine { line: usize, length: usize },
     #[error("{0}")]
     Resolve(#[from] ResolveError),
     #[error(
-        "parts use {labels}, but no server would be left for that; give it a server, or allow this with --allow-unserved",
+        "parts use {labels}, which would be left without a server; give a server with --server, or allow this with --allow-unserved",
         labels = named(.labels)
     )]
     Unserved { labels: Vec<String> },
@@ -70,22 +70,22 @@ fn named(labels: &[String]) -> String {
     quoted.join(" and ")
 }
 
-/// A server's line, perhaps with a new label, that is in the file already.
+/// An existing server line of the file, perhaps with a new label.
 struct Line {
     range: Range<usize>,
-    /// What it becomes, if that is something else.
+    /// Its new text, if that differs.
     text: Option<String>,
     label: String,
     server: Server,
 }
 
 impl Change {
-    /// The edits of `text` that make the change, in order; none if it is as it should be. Notes in `used` which of the
-    /// labels that are given servers the file knows.
+    /// Returns the edits of `text` that make the change, in order; none if there is nothing to change. Adds to `used` the
+    /// labels with given servers that the file has.
     ///
     /// # Errors
     ///
-    /// A text that is malformed, or would be, or whose parts would have no servers.
+    /// The text is malformed, would become malformed, or would leave parts without servers.
     pub fn edits(&self, text: &str, used: &mut BTreeSet<String>) -> Result<Vec<Edit>, ChangeError> {
         let relabelled: Vec<&str> = self.relabel.iter().map(|(old, _)| old.as_str()).collect();
         let outline = Outline::new(text, &relabelled)?;
@@ -116,7 +116,7 @@ impl Change {
         Ok(edits.finish())
     }
 
-    /// What a label becomes.
+    /// The new name of a label.
     fn new_label(&self, label: &str) -> String {
         let new = self.relabel.iter().find(|(old, _)| old == label).map(|(_, new)| new.as_str());
         new.unwrap_or(label).to_owned()
@@ -137,8 +137,8 @@ impl Change {
         self.servers.iter().any(|(given, _)| given == label)
     }
 
-    /// The labels whose servers may change: those that are given servers, as far as the file knows them, whether from
-    /// its parts, its servers, or a server that is given to another one.
+    /// The labels whose servers may change: those with given servers, if the file has them in its parts, its servers, or
+    /// a server that is given to another label.
     fn affected(&self, labels: &[String], lines: &[Line]) -> Vec<String> {
         let is_chosen = |label: &str| self.labels.is_empty() || self.labels.iter().any(|chosen| chosen == label);
         let is_listed = |label: &str| lines.iter().any(|line| line.label == label);
@@ -147,7 +147,7 @@ impl Change {
         given.retain(|label| is_chosen(label));
         let mut known: BTreeSet<String> = labels.iter().cloned().collect();
         known.extend(lines.iter().map(|line| line.label.clone()));
-        // A server may lead to a label, that to another.
+        // A server may refer to a label, which may refer to another.
         loop {
             let place = given.iter().position(|label| self.is_all || known.contains(*label));
             let Some(place) = place else { break };
@@ -169,7 +169,7 @@ impl Change {
         affected
     }
 
-    /// The servers that a label has in the end.
+    /// The servers that a label has after the change.
     fn servers_of(&self, label: &str, old: &[&Line]) -> Vec<Server> {
         let old = || old.iter().map(|line| line.server.clone());
         let mut given: Vec<Server> = Vec::new();
@@ -195,7 +195,7 @@ impl Change {
         }
     }
 
-    /// Gives whether there are `[Include]` lines in the end.
+    /// Returns whether there are `[Include]` lines after the change.
     fn change_includes(&self, outline: &Outline, edits: &mut Edits<'_>) -> Result<bool, ChangeError> {
         let mut left = outline.includes.len();
         for url in &self.includes {
@@ -215,7 +215,7 @@ impl Change {
         Ok(left > 0)
     }
 
-    /// An error if parts use labels that lead to no server. A file with `[Include]` lines may get them from there.
+    /// Refuses a text whose parts use labels without a server. A file with `[Include]` lines may get servers from there.
     fn check_served(
         &self,
         labels: Vec<String>,
@@ -241,7 +241,7 @@ impl Change {
     }
 }
 
-/// Whether two servers are one: a slash at the end may have been forgotten.
+/// Whether two servers are the same, ignoring a slash at the end.
 fn is_same(a: &Server, b: &Server) -> bool {
     a.url.strip_suffix('/').unwrap_or(&a.url) == b.url.strip_suffix('/').unwrap_or(&b.url)
 }
@@ -250,14 +250,14 @@ fn line_number(text: &str, offset: usize) -> usize {
     memchr::memchr_iter(b'\n', &text.as_bytes()[..offset]).count() + 1
 }
 
-/// Edits of a text in the making.
+/// The edits of a text, being collected.
 struct Edits<'t> {
     text: &'t str,
     outline: &'t Outline,
     edits: Vec<Edit>,
-    /// Servers of labels that have none yet.
+    /// Server lines of labels that have none yet.
     added: String,
-    /// `[Include]` lines that come behind everything.
+    /// `[Include]` lines to put at the end.
     includes: String,
 }
 
@@ -272,14 +272,14 @@ impl<'t> Edits<'t> {
         }
     }
 
-    /// A server's line that stays where it is.
+    /// Keeps a server line where it is.
     fn keep(&mut self, line: &Line) {
         if let Some(text) = &line.text {
             self.set(line.range.clone(), text.clone());
         }
     }
 
-    /// Makes `new` of a label's lines, with as few changes as it takes.
+    /// Turns a label's lines into `new` with as few edits as possible.
     fn arrange(&mut self, label: &str, old: &[&Line], new: &[Server]) -> Result<(), WriteError> {
         let Some(last) = old.last() else {
             let lines = self.server_lines(label, new)?;
@@ -308,7 +308,7 @@ impl<'t> Edits<'t> {
         servers.iter().map(|server| Ok(self.with_line_end(&server_line(label, server)?))).collect()
     }
 
-    /// A line as the text's lines end.
+    /// A line with the text's own line ending.
     fn with_line_end(&self, line: &str) -> String {
         line.replace('\n', self.outline.line_end())
     }
@@ -321,24 +321,24 @@ impl<'t> Edits<'t> {
     /// All edits, in order.
     fn finish(mut self) -> Vec<Edit> {
         let (end, line_end) = (self.text.len(), self.outline.line_end());
-        let mut behind = String::new();
+        let mut after = String::new();
         match self.outline.servers_end {
             _ if self.added.is_empty() => {}
             Some(place) => self.edits.push(Edit { range: place..place, text: std::mem::take(&mut self.added) }),
-            None => behind = format!("{line_end}[Servers]{line_end}{}", self.added),
+            None => after = format!("{line_end}[Servers]{line_end}{}", self.added),
         }
         if !self.includes.is_empty() {
             let follows_include =
-                behind.is_empty() && self.outline.includes.last().is_some_and(|last| last.line.end == end);
-            behind += if follows_include { "" } else { line_end };
-            behind += &self.includes;
+                after.is_empty() && self.outline.includes.last().is_some_and(|last| last.line.end == end);
+            after += if follows_include { "" } else { line_end };
+            after += &self.includes;
         }
-        if !behind.is_empty() {
-            self.edits.push(Edit { range: end..end, text: behind });
+        if !after.is_empty() {
+            self.edits.push(Edit { range: end..end, text: after });
         }
-        // What is put in at a place comes before what changes there.
+        // At the same offset, insertions come before replacements.
         self.edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
-        // The last line may have no end; what follows it needs one, unless that line goes.
+        // The last line may lack a line ending. Text added after it needs one, unless that line is removed.
         let is_open = !self.text.is_empty() && !self.text.ends_with('\n');
         let last_goes =
             self.edits.iter().any(|edit| edit.range.end == end && !edit.range.is_empty() && edit.text.is_empty());
@@ -375,7 +375,7 @@ mod tests {
         Ok(text)
     }
 
-    /// A file with one part of label A, this `[Servers]` section, and something behind it.
+    /// A file with one part of label A, this `[Servers]` section, and a section after it.
     fn file(servers: &str) -> String {
         format!("# JigsawDownload\n\n[Parts]\n{PART}=A:x\n\n[Servers]\n{servers}\n[Comment]\nit's = free\n")
     }
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_come_before_or_behind_their_labels_servers() {
+    fn servers_come_before_or_after_their_labels_servers() {
         let prepended = change(Mode::Prepend, &[("A", "http://b/", false), ("A", "http://n/", false)]);
         check(
             &prepended,
@@ -505,7 +505,7 @@ mod tests {
     }
 
     proptest! {
-        /// What stands outside the section is what it was, and a change that was made is not made again.
+        /// Text outside the section stays the same, and making a change twice changes nothing more.
         #[test]
         fn only_the_section_changes_and_only_once(
             section in prop::collection::vec(r#"(A|B|C) ?=(http://[a-c]/|B:|C:)( --try-last)?( # x)?|#c|"#, 0..8),

@@ -1,5 +1,5 @@
-//! New files that are written past the page cache: thousands of them push nothing out of memory, and are on the disk by
-//! the time when all are written.
+//! Writes new files past the page cache, so that thousands of them evict nothing from memory and are on the disk once
+//! they are written.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -7,14 +7,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// What addresses, offsets and lengths must be multiples of, in bytes.
+/// Addresses, offsets and lengths must be multiples of this, in bytes.
 const BLOCK: usize = 4096;
 
-/// Shorter files are written through the page cache, in bytes.
+/// Files shorter than this, in bytes, are written through the page cache.
 const SHORTEST: usize = 64 << 10;
 
-/// Writes these runs, one behind the other, into `file`, which is empty and at `path`: past the page cache, if the file
-/// system lets it.
+/// Writes these runs one after the other into `file`, which is empty and at `path`: past the page cache, if the file
+/// system supports that.
 ///
 /// # Errors
 /// Those of the file system.
@@ -26,7 +26,7 @@ pub fn write(file: &mut File, path: &Path, runs: &[Cow<'_, [u8]>]) -> io::Result
     runs.iter().try_for_each(|run| file.write_all(run))
 }
 
-/// Writes whole blocks, the last one filled up with zeros; `false` if the file system does not do that directly.
+/// Writes whole blocks, the last one padded with zeros; returns `false` if the file system cannot bypass the cache.
 fn write_blocks(path: &Path, runs: &[Cow<'_, [u8]>], length: usize) -> io::Result<bool> {
     let Ok(direct) = File::options().write(true).custom_flags(libc::O_DIRECT).open(path) else { return Ok(false) };
     let whole = length.next_multiple_of(BLOCK);
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn files_of_all_lengths_have_what_was_written() {
-        // In the build's own directory, as temporary ones may be in memory.
+        // In the build directory, because the temporary directory may be in memory.
         let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap();
         let path = place.path().join("file");
         for length in [0, 1, SHORTEST - 1, SHORTEST, SHORTEST + 1, SHORTEST + BLOCK, 300_001] {

@@ -1,4 +1,4 @@
-//! A directory in which jigdo files change: locked, with the SUMS files in it.
+//! A directory whose jigdo files are updated: locked, with its SUMS files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -16,15 +16,15 @@ use crate::output::{self, OutputDirectory};
 pub struct Directory {
     pub path: PathBuf,
     pub output: OutputDirectory,
-    /// The places of its files among all updates.
+    /// The indices of its files' updates.
     pub updates: Vec<usize>,
     pub sums: Vec<SumsFile>,
-    /// Whether a file waits there.
+    /// Whether a file is staged there.
     pub has_staged: AtomicBool,
 }
 
 impl Directory {
-    /// Opens a directory, and finishes what a run that was killed had begun there: what is read of it is read later.
+    /// Opens and locks a directory. Finishes what a killed run left there, so its files must be read after this.
     pub fn open(path: &Path, updates: Vec<usize>, options: &Options<'_>) -> Result<Self, UpdateError> {
         let output = match options.dry_run {
             true => OutputDirectory::unlocked(path),

@@ -1,15 +1,15 @@
-//! What mirror maintainers do with the servers in jigdo files that were published long ago: look at them, change them,
-//! and find out whether they still have the parts.
+//! The servers in published jigdo files: show them, change them, and check whether they still have the parts.
 //!
 //! | module | does |
 //! |---|---|
-//! | `show` | says which labels and servers there are |
-//! | `change` | one file's text to its edits |
-//! | `release` | the servers that manifests give published sets |
-//! | `request` | what is asked of files, and why it cannot be done |
-//! | `directory` | a directory in which files change, and the sums in it |
-//! | `update`, `prepare` | make changes in many files, with the sums beside them |
-//! | `signing` | signatures of these sums |
+//! | `show` | summarises labels and servers |
+//! | `change` | turns a change into the edits of one file's text |
+//! | `release` | the servers that a manifest's published sets should have |
+//! | `request` | updates, their options and errors |
+//! | `directory` | a locked directory with its SUMS files |
+//! | `update`, `prepare` | change many files together, and the SUMS files beside them |
+//! | `direct` | writes files past the page cache |
+//! | `signing` | signatures of SUMS files |
 //! | [`check`] | whether servers have the parts |
 
 mod change;
@@ -33,14 +33,14 @@ use std::str::FromStr;
 
 use jigdo::jigdo_file::{BadQuoting, Server, check_label, is_scheme, split_words};
 
-/// A label with a server, as it is typed: `Label=URL`, or `Label=URL --try-last`.
+/// A label with a server, as typed: `Label=URL`, or `Label=URL --try-last`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledServer {
     pub label: String,
     pub server: Server,
 }
 
-/// Why a text is no label with a server.
+/// Why a text is not a label with a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadServer {
@@ -73,7 +73,7 @@ impl FromStr for LabelledServer {
     }
 }
 
-/// A label that a jigdo file can hold, and that is no URL's scheme.
+/// Parses a label that a jigdo file can hold and that is not a URL scheme.
 pub fn parse_label(label: &str) -> Result<String, BadServer> {
     match check_label(label) {
         Ok(()) if !is_scheme(label) => Ok(label.to_owned()),
@@ -81,7 +81,7 @@ pub fn parse_label(label: &str) -> Result<String, BadServer> {
     }
 }
 
-/// A change of labels, as it is typed: `Old=New`.
+/// The renaming of a label, as typed: `Old=New`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relabel(pub String, pub String);
 
@@ -94,7 +94,7 @@ impl FromStr for Relabel {
     }
 }
 
-/// A server's URL as paths can be appended to it: with a slash at its end, unless it is a label alone, or has a query.
+/// The URL in a form that paths can be appended to: with a slash at its end, unless it is a bare label or has a query.
 fn with_slash(mut url: String) -> String {
     let is_label = url.find(':') == Some(url.len() - 1);
     if !url.ends_with('/') && !url.contains('?') && !is_label {

@@ -1,4 +1,4 @@
-//! The files of one directory: read, edited, and staged with the mode and the owner that they have.
+//! Reads, edits and stages the files of one directory. Staged files keep mode and owner.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +23,11 @@ use crate::output::sums::{file_name, with_sums};
 use crate::set::JigdoFile;
 use crate::summing::{self, Engine, Request, Ticket};
 
-/// A jigdo file that changes, as it waits.
+/// A staged jigdo file.
 pub struct Prepared {
-    /// Its place among all updates.
+    /// The index of its update.
     pub update: usize,
-    /// Its directory's place among all of them.
+    /// The index of its directory.
     pub directory: usize,
     pub name: String,
     /// Of the file that it will replace.
@@ -37,7 +37,7 @@ pub struct Prepared {
     pub sums: BTreeMap<Algorithm, String>,
 }
 
-/// A SUMS file that changes, as it waits.
+/// A staged SUMS file.
 pub struct PreparedSums {
     pub directory: usize,
     pub name: String,
@@ -46,13 +46,13 @@ pub struct PreparedSums {
     pub diff: Option<String>,
 }
 
-/// What came of some files.
+/// The result for some files of a directory.
 #[derive(Default)]
 pub struct PreparedBatch {
     pub files: Vec<Prepared>,
-    /// By the file's place among all updates.
+    /// With the index of the file's update.
     pub wrong: Vec<(usize, FileError)>,
-    /// Labels that are given servers and that one of them knows.
+    /// The labels with given servers that some file has.
     pub used: BTreeSet<String>,
 }
 
@@ -101,7 +101,7 @@ pub fn batch(
             Err(error) => batch.wrong.push((source.update, error)),
         }
     }
-    // Somewhere something is wrong, so nothing will come of it.
+    // One error anywhere means that nothing is changed.
     if !batch.wrong.is_empty() {
         return Ok(batch);
     }
@@ -132,14 +132,14 @@ fn path_of(updates: &[(usize, &Update<'_>)], number: usize) -> PathBuf {
     update.map(|(_, update)| update.file.path.clone()).unwrap_or_default()
 }
 
-/// The name is empty if a record of changes cannot hold it.
+/// Reads a file. Its name is empty if a record of changes cannot hold it.
 fn read(update: usize, file: &JigdoFile) -> Result<Source, FileError> {
     let (metadata, bytes) = file.read()?;
     let name = file.real.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains(char::is_control));
     Ok(Source { update, name: name.unwrap_or_default().to_owned(), metadata, bytes })
 }
 
-/// The sums of new contents that the directory's SUMS files hold, all side by side.
+/// The sums of the new contents that the directory's SUMS files list, computed side by side.
 fn sums(
     directory: &Directory,
     changing: &[Changing<'_>],
@@ -166,7 +166,7 @@ fn sums(
     algorithms.into_iter().zip(tickets).map(sums).collect()
 }
 
-/// Stages a SUMS file with the sums of these files, which are in its directory, if it lists one.
+/// Stages a SUMS file with the new sums of these files of its directory, if it lists any of them.
 pub fn sums_file(
     number: usize,
     directory: &Directory,
@@ -195,7 +195,7 @@ pub fn sums_file(
     Ok(Some(PreparedSums { directory: number, name, path, stamp: Stamp::of(&sums.metadata), diff }))
 }
 
-/// Writes a file that waits, with the mode and the owner of the one that it will replace.
+/// Writes a staged file, with the mode and owner of the one that it will replace.
 fn stage(
     directory: &Directory,
     name: &str,
@@ -223,7 +223,7 @@ fn stage(
     write().map_err(failed)
 }
 
-/// What the edits change in a file's text.
+/// The edits of a file's text as a unified diff.
 fn diff(path: &Path, unpacked: &Unpacked<'_>, edits: &[Edit]) -> String {
     let mut after = unpacked.text.clone().into_owned();
     edits.iter().rev().for_each(|edit| after.replace_range(edit.range.clone(), &edit.text));

@@ -1,4 +1,4 @@
-//! The sets that releases' manifests have published, and the servers that the manifests say they should have.
+//! The published sets of manifests, with the servers that they should have.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::change::{Change, Mode};
 use crate::manifest::{self, Release};
 use crate::set::{FindError, JigdoFile, find};
 
-/// A published jigdo file, and what is to become of it.
+/// A published jigdo file, with the change that the manifest asks for.
 pub struct Published {
     pub file: JigdoFile,
     pub change: Change,
@@ -20,11 +20,11 @@ pub fn servers_of(mirror: &manifest::Mirror) -> impl Iterator<Item = (String, Se
     mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
 }
 
-/// The published sets of all images of these releases, and the jigdo files of those that are not published.
+/// The published sets of all images of these releases, and the paths of the jigdo files that are not published yet.
 ///
 /// # Errors
 ///
-/// A jigdo file that is there, but cannot be looked at.
+/// A jigdo file that exists but cannot be examined.
 pub fn published(releases: &[Release]) -> Result<(Vec<Published>, Vec<PathBuf>), FindError> {
     let (mut sets, mut missing) = (Vec::new(), Vec::new());
     let all = releases.iter().flat_map(|release| release.images.iter().map(move |image| (release, image)));
@@ -39,7 +39,7 @@ pub fn published(releases: &[Release]) -> Result<(Vec<Published>, Vec<PathBuf>),
             mode: Mode::Replace,
             servers,
             includes: image.include_jigdo.clone(),
-            // As for publishing, the manifest need not name any.
+            // As in publishing, a mirror may have no servers.
             allow_unserved: true,
             is_all: true,
             ..Change::default()

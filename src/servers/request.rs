@@ -1,4 +1,4 @@
-//! What is asked of jigdo files, and why it cannot be done.
+//! Updates of jigdo files, their options, and why they fail.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,25 +7,25 @@ use super::change::{Change, ChangeError};
 use crate::output;
 use crate::set::JigdoFile;
 
-/// A file, and what is to become of it.
+/// A jigdo file with the change to make in it.
 #[derive(Debug, Clone)]
 pub struct Update<'a> {
     pub file: JigdoFile,
     pub change: &'a Change,
 }
 
-/// How changes are made.
+/// How updates are made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
-    /// Only say what would change.
+    /// Only report what would change.
     pub dry_run: bool,
-    /// Jigdo files keep their mtimes.
+    /// Jigdo files keep their modification times.
     pub keep_mtime: bool,
-    /// A command of the shell that signs the SUMS file `$1`.
+    /// A shell command that signs the SUMS file `$1`.
     pub sign_command: Option<&'a str>,
 }
 
-/// Why nothing was changed at all.
+/// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     #[error("{}", first_errors(.0))]
@@ -41,15 +41,15 @@ pub enum FileError {
     Change(#[from] ChangeError),
     #[error("{0}")]
     Read(#[from] io::Error),
-    #[error("its name is not UTF-8 or has a line break, which the record of a change cannot hold; rename it")]
+    #[error("its name is not UTF-8 or contains a control character, so the change cannot be recorded; rename it")]
     Name,
     #[error("it changed during this run; run again")]
     Changed,
-    #[error("it is no regular file, so that nothing can take its place")]
+    #[error("it is not a regular file, so it cannot be replaced")]
     NoFile,
 }
 
-/// The first of what is wrong with many files.
+/// The errors of the first files, one per line.
 fn first_errors(files: &[(PathBuf, FileError)]) -> String {
     const SHOWN: usize = 20;
     let line = |(path, error): &(PathBuf, FileError)| format!("{}: {error}\n", path.display());

@@ -1,4 +1,4 @@
-//! Which labels many jigdo files have: in how many of them, for how many parts, with which servers.
+//! Summarises the labels of many jigdo files: how many files and parts use each, and its servers.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use crate::set::JigdoFile;
 
-/// A label in all files together.
+/// A label in all files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LabelSummary {
     /// Empty for parts without a label.
     pub label: String,
-    /// How many files know it.
+    /// How many files have it.
     pub files: u64,
-    /// How many lines of `[Parts]` name it.
+    /// How many `[Parts]` lines use it.
     pub parts: u64,
-    /// How many files have parts with this label, and neither a server for it nor an `[Include]` line.
+    /// How many files use this label for parts, but have neither a server for it nor an `[Include]` line.
     pub files_without_server: u64,
-    /// In the order in which they first occur.
+    /// In order of first occurrence.
     pub servers: Vec<ServerSummary>,
 }
 
@@ -32,14 +32,14 @@ pub struct ServerSummary {
     pub files: u64,
 }
 
-/// What many files have, and what is wrong with those that could not be read.
+/// The summary of many files, with the errors of those that could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Shown {
     /// How many files were read.
     pub files: u64,
     /// Ordered by label.
     pub labels: Vec<LabelSummary>,
-    /// `path: what is wrong`.
+    /// As `path: what is wrong`.
     pub errors: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ fn outline(file: &JigdoFile) -> Result<Outline, String> {
 }
 
 fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
-    // Of this file: whether each label has a server, and how many parts name it.
+    // For each label of this file: whether it has a server, and how many parts use it.
     let mut of_file: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
     for (label, parts) in &outline.labels {
         of_file.entry(label).or_default().1 = *parts;

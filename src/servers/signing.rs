@@ -1,4 +1,4 @@
-//! Signatures beside SUMS files: which there are, and making them anew.
+//! Signatures beside SUMS files: finding them, and making new ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::file::Stamp;
 
-/// What the names of detached signatures have behind the name of the file that they sign.
+/// What detached signatures append to the name of the file that they sign.
 const SUFFIXES: [&str; 3] = [".sign", ".gpg", ".asc"];
 
 /// The signatures beside a file.
@@ -19,14 +19,13 @@ pub fn signatures(file: &Path) -> Vec<PathBuf> {
     SUFFIXES.iter().map(with).filter(|path| path.exists()).collect()
 }
 
-/// Signs a file that changed, if there is a command for it. Adds the signatures that are still those of the file as it
-/// was to `stale`, and what went wrong to `failures`.
+/// Signs a file that changed, if there is a command for that. Adds signatures that are still those of the old file to
+/// `stale`, and what went wrong to `failures`.
 pub fn sign(file: &Path, command: Option<&str>, stale: &mut Vec<PathBuf>, failures: &mut Vec<String>) {
     let stamp = |path: &PathBuf| fs::metadata(path).ok().map(|found| Stamp::of(&found));
     let before: Vec<_> = signatures(file).into_iter().map(|path| (stamp(&path), path)).collect();
     if let Some(command) = command {
-        // As find and xargs do it: the file is an argument, so that nothing in its name is taken for a command.
-        // Standard output is for results.
+        // The file is an argument, so the shell never interprets its name. Standard output is for results.
         let mut sign = Command::new("sh");
         sign.arg("-c").arg(command).arg("jigpress").arg(file).stdout(std::io::stderr());
         let status = sign.status();

@@ -1,8 +1,8 @@
-//! Makes changes in many jigdo files: all of them, or, where one cannot be made, none.
+//! Updates many jigdo files: all of them, or none if one cannot be updated.
 //!
-//! Every directory is locked as for publishing. The new files, and the SUMS files beside them that list one, wait in
-//! the directories until all of them are there and on the disk. Then each directory's files take their places, as
-//! publishing does it, so that a run that is killed leaves whole files, and the next one finishes what it had begun.
+//! Every directory is locked as for publishing. New jigdo files and SUMS files are staged until all of them are on the
+//! disk. Then each directory's files are renamed as in publishing, so a killed run leaves whole files, and the next run
+//! finishes its work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -21,20 +21,20 @@ use super::signing;
 use crate::file::Stamp;
 use crate::output;
 
-/// What came of the changes.
+/// The outcome of an update.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The jigdo files that changed, or would, in the order in which they were given.
+    /// The jigdo files that changed, or would change, in the order in which they were given.
     pub changed: Vec<Changed>,
-    /// How many are as they were.
+    /// How many did not change.
     pub unchanged: usize,
-    /// The SUMS files that changed, or would, in the order of their paths.
+    /// The SUMS files that changed, or would change, in the order of their paths.
     pub sums: Vec<Changed>,
-    /// Signatures of what was in these SUMS files before.
+    /// Signatures that are still those of the old SUMS files.
     pub stale_signatures: Vec<PathBuf>,
     /// What went wrong after files had begun to change.
     pub failures: Vec<String>,
-    /// Labels that are given servers, and that no file knows.
+    /// Labels with given servers that no file has.
     pub unused: Vec<String>,
 }
 
@@ -42,15 +42,15 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Changed {
     pub path: PathBuf,
-    /// What changes in the text, as a unified diff; of a dry run only.
+    /// The change of the text as a unified diff; only in a dry run.
     pub diff: Option<String>,
 }
 
-/// Makes the changes.
+/// Makes these updates.
 ///
 /// # Errors
 ///
-/// Whatever is known before the first file has changed.
+/// Whatever goes wrong before the first file is changed. What goes wrong later is in [`Outcome::failures`].
 pub fn update(updates: &[Update<'_>], options: &Options<'_>) -> Result<Outcome, UpdateError> {
     let run = Run { updates, options, directories: directories(updates, options)?, used: Mutex::default() };
     let prepared = run.prepare();
@@ -71,23 +71,23 @@ fn directories(updates: &[Update<'_>], options: &Options<'_>) -> Result<Vec<Dire
     by_path.into_par_iter().map(|(path, updates)| Directory::open(path, updates, options)).collect()
 }
 
-/// Each directory is held open while it is locked, which may be more files than a process has at first.
+/// Raises the limit of open files: each locked directory is held open.
 fn allow_open_files(count: u64) {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < count) {
         limit.current = Some(limit.maximum.map_or(count, |maximum| maximum.min(count)));
-        // Where that fails, so will opening a directory, with an error of its own.
+        // If this fails, opening a directory will fail too, with an error of its own.
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
 
-/// Does work on more threads than there are cores, as most of them wait for the disk.
+/// Runs `work` with more threads than there are cores, because most of them wait for the disk.
 fn with_more_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     const MOST: usize = 64;
     let threads = rayon::current_num_threads();
     match rayon::ThreadPoolBuilder::new().num_threads((4 * threads).min(MOST).max(threads)).build() {
         Ok(pool) => pool.install(work),
-        // Then as many as there are must do.
+        // The threads of the current pool must do.
         Err(_) => work(),
     }
 }
@@ -96,28 +96,28 @@ struct Run<'a> {
     updates: &'a [Update<'a>],
     options: &'a Options<'a>,
     directories: Vec<Directory>,
-    /// The labels that some file knows, of those that are given servers.
+    /// The labels with given servers that some file has.
     used: Mutex<BTreeSet<String>>,
 }
 
-/// All that changes, as it waits.
+/// All staged files.
 struct AllPrepared {
     files: Vec<Prepared>,
     sums: Vec<PreparedSums>,
 }
 
-/// How many files a thread has in work, and how many bytes of them. Their sums are computed side by side.
+/// The most files, and bytes of files, that a thread processes at a time. Their sums are computed side by side.
 const BATCH_FILES: usize = 16;
 const BATCH_BYTES: u64 = 32 << 20;
 
-/// With more files than this, one sync of their file system costs less than one of each file.
+/// For more files than this, syncing the file system once costs less than syncing each file.
 const FEW: usize = 50;
 
-/// How many directories change at once: most of the time each of them waits for the disk.
+/// How many directories are committed at once: most of the time each of them waits for the disk.
 const DIRECTORIES_AT_ONCE: usize = 16;
 
 impl Run<'_> {
-    /// Stages everything that changes, and sees to it that it is on the disk.
+    /// Stages everything that changes, and waits until it is on the disk.
     fn prepare(&self) -> Result<AllPrepared, UpdateError> {
         let files = with_more_threads(|| self.prepare_files())?;
         let mut of_directory: BTreeMap<usize, Vec<&Prepared>> = BTreeMap::new();
@@ -165,8 +165,8 @@ impl Run<'_> {
         if wrong.is_empty() { Ok(files) } else { Err(UpdateError::Files(wrong.into_iter().map(named).collect())) }
     }
 
-    /// The files of a directory, some at a time where their sums are wanted, else one by one: what was just read is in
-    /// the core's own cache.
+    /// The updates of a directory in batches if their sums are needed, else one by one, while each file is in the core's
+    /// own cache.
     fn batches(&self, directory: &Directory) -> Vec<Vec<usize>> {
         if directory.sums.is_empty() {
             return directory.updates.iter().map(|&update| vec![update]).collect();
@@ -187,7 +187,7 @@ impl Run<'_> {
         batches
     }
 
-    /// An error if a file is no longer what was read: somebody else is at work there.
+    /// Refuses files that changed after they were read, by another program.
     fn check_unchanged(&self, prepared: &AllPrepared) -> Result<(), UpdateError> {
         let files = prepared.files.iter().map(|file| (&self.updates[file.update].file.real, &file.stamp));
         let sums = prepared.sums.iter().map(|sums| (&sums.path, &sums.stamp));
@@ -198,7 +198,7 @@ impl Run<'_> {
         if changed.is_empty() { Ok(()) } else { Err(UpdateError::Files(changed)) }
     }
 
-    /// Waits until all that was staged is on the disk.
+    /// Waits until all staged files are on the disk.
     fn sync(&self) -> Result<(), UpdateError> {
         if self.updates.len() <= FEW {
             return Ok(());
@@ -217,7 +217,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Makes the changes that wait.
+    /// Commits what is staged, and signs SUMS files.
     fn finish(self, prepared: AllPrepared) -> Result<Outcome, UpdateError> {
         let AllPrepared { files, sums } = prepared;
         let mut failures = Vec::new();
@@ -250,7 +250,7 @@ impl Run<'_> {
         })
     }
 
-    /// Has every directory's files take their places. Gives what went wrong.
+    /// Commits each directory's files. Returns what went wrong.
     fn commit(&self, files: &[Prepared], sums: &[PreparedSums]) -> Vec<String> {
         let mut changes: BTreeMap<usize, Vec<output::Change>> = BTreeMap::new();
         let all = files.iter().map(|file| (file.directory, &file.name));

@@ -241,7 +241,7 @@ fn one_file_that_cannot_be_changed_keeps_all_as_they_are() {
     let looped = ["servers", "set", "tree", "--server", "Debian=NonUS:x/"];
     bad("a.jigdo", jigdo("NonUS=Debian:x/\n").as_bytes(), "loop of labels", &looped);
     let unserved = ["servers", "set", "tree", "--mode", "remove", "--label", "NonUS"];
-    bad("a.jigdo", jigdo(OLD).as_bytes(), "parts use label \"NonUS\", but no server would be left", &unserved);
+    bad("a.jigdo", jigdo(OLD).as_bytes(), "parts use label \"NonUS\", which would be left without a server", &unserved);
     place.run(&[&unserved[..], &["--allow-unserved"]].concat()).with(0);
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a file that a server was asked for, and what that means for a part.
+//! A server's answer about a file, and what it means for a part.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::plan::Need;
 pub enum Answer {
     /// It is there.
     There {
-        /// In bytes; `None` if the server does not tell.
+        /// In bytes; `None` if the server does not say.
         length: Option<u64>,
-        /// Of its bytes, if they were fetched.
+        /// Sums of the bytes, if they were fetched.
         sums: Vec<Sum>,
-        /// Until the server answered.
+        /// The time until the server answered.
         latency: Duration,
     },
     /// The server says that it is not there.
     Missing,
-    /// It is not known, for this reason.
+    /// Whether it is there is not known, for this reason.
     Failed(String),
 }
 

@@ -1,4 +1,4 @@
-//! Asking web servers for parts: by HEAD, or for their bytes, whose sums are computed.
+//! Asks web servers for parts: with HEAD, or for their bytes, which are then summed.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,18 +11,18 @@ use super::answer::Answer;
 use super::local::Summing;
 use crate::web::{Client, Host, content_length, is_temporary, join_all, retry_after};
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 enum Attempt {
     Done(Answer),
-    /// It may succeed later, perhaps as soon as the server says.
+    /// It may succeed later; `after` is what the server says.
     Again {
         why: String,
         after: Option<Duration>,
     },
 }
 
-/// Makes these requests, to each server at most as many at a time as the client's options allow. Passes each one's number
-/// and answer to `take`.
+/// Makes these requests, at most as many at a time to one server as the client's options allow. Passes each number and
+/// answer to `take`.
 pub fn ask(client: &Client, servers: Vec<Vec<Request>>, take: &(dyn Fn(usize, Answer) + Sync)) {
     let asking = Asking { client, take };
     let servers = servers.into_iter().map(|requests| asking.server(requests)).collect();
@@ -35,7 +35,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Makes requests to one server.
+    /// Makes all requests to one server.
     async fn server(&self, requests: Vec<Request>) {
         let (host, waiting) = (Host::default(), Mutex::new(requests.into_iter()));
         let worker = || async {
@@ -99,7 +99,7 @@ impl Asking<'_> {
         }
     }
 
-    /// What HEAD would have said, for servers that do not know it.
+    /// The answer that HEAD would have got, for servers that do not support it.
     async fn first_byte(&self, request: &Request) -> Attempt {
         let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
         let start = Instant::now();
@@ -117,7 +117,7 @@ impl Asking<'_> {
             StatusCode::OK => {
                 Attempt::Done(Answer::There { length: content_length(response.headers()), sums: Vec::new(), latency })
             }
-            // Of an empty file there is no first byte.
+            // An empty file has no first byte.
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 Attempt::Done(Answer::There { length: range.and_then(whole), sums: Vec::new(), latency })
             }
@@ -129,7 +129,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Fetches the bytes of a file and sums them, unless it has another length than it should.
+    /// Fetches and sums the bytes of a file, unless its length is wrong.
     async fn read(&self, request: &Request, mut response: Response, latency: Duration) -> Attempt {
         let announced = content_length(response.headers());
         if announced.zip(request.length).is_some_and(|(announced, expected)| announced != expected) {

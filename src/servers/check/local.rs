@@ -1,4 +1,4 @@
-//! Looking for parts in the file system.
+//! Looks for parts in the file system.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ use jigdo::{Checksum, Sum};
 use super::answer::Answer;
 use crate::digest::Hasher;
 
-/// Looks at a path. If there are `sums` to compute, the file is read.
+/// Looks at a path. The file is read only if there are `sums` to compute.
 pub fn look(path: &Path, sums: &[Checksum]) -> Answer {
     let start = Instant::now();
     match fs::metadata(path) {

@@ -1,12 +1,12 @@
-//! Whether the parts of sets can be had: at each server of each label, every part or a sample, by asking for its length,
-//! or by fetching it and comparing sums.
+//! Checks whether servers have the parts of sets: every part or a sample at each server of its label, by length, or by
+//! fetching it and comparing sums.
 //!
 //! | module | does |
 //! |---|---|
 //! | `set` | reads a set, and compares it with its template |
-//! | `plan` | what is asked of which server, once for all sets |
-//! | `http`, `local` | ask |
-//! | `answer` | what an answer means for a part |
+//! | `plan` | which server to ask for what, once for all sets |
+//! | `http`, `local` | ask web servers and look at files |
+//! | `answer` | answers, and what they mean for a part |
 //! | `report` | the result |
 
 mod answer;
@@ -37,31 +37,31 @@ use set::Set;
 /// How sets are checked.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Labels and servers that are asked in the place of those that the sets have.
+    /// Labels and servers to ask instead of those that the sets have.
     pub servers: Vec<(String, Server)>,
-    /// How many of a label's parts are looked for in each set; `None`: all.
+    /// How many of a label's parts to check in each set; `None`: all.
     pub sample: Option<usize>,
-    /// Parts are fetched, and their sums compared.
+    /// Fetch parts and compare their sums.
     pub deep: bool,
     pub web: web::Options,
 }
 
-/// A file that a web server is asked for.
-#[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without the feature, nobody is asked"))]
+/// A request for a file on a web server.
+#[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without the feature, no request is made"))]
 struct Request {
     number: usize,
     url: Url,
-    /// In bytes, if one is expected: a file of another length is not fetched.
+    /// The expected length in bytes, if known: a file of another length is not fetched.
     length: Option<u64>,
     /// The sums to compute of its bytes. If there are none, the bytes are not fetched.
     sums: Vec<Checksum>,
 }
 
-/// Checks these sets. What is wrong with them is in the report.
+/// Checks these sets. Whatever is wrong with them is in the report.
 ///
 /// # Errors
 ///
-/// Web servers cannot be asked at all.
+/// No request can be made to web servers.
 pub fn check(files: &[JigdoFile], options: &Options, progress: &dyn Progress) -> Result<Report, web::Error> {
     let web = Web::new(options.web.clone());
     let read: Vec<Result<Set, String>> = files.par_iter().map(|file| Set::read(file, &web)).collect();
@@ -125,7 +125,7 @@ fn ask_servers(_: &Web, _: Vec<Vec<Request>>, _: &(dyn Fn(usize, Answer) + Sync)
     Err(web::Error::NotBuilt)
 }
 
-/// For each probe the length that the file should have, if all sets agree.
+/// The expected length of each probe's file, if all sets agree on it.
 fn lengths(plan: &Plan) -> Vec<Option<u64>> {
     let mut lengths: Vec<Option<Option<u64>>> = vec![None; plan.probes.len()];
     for need in &plan.needs {

@@ -1,4 +1,4 @@
-//! What is asked of which server: every location of every part, at each server of its label, once for all sets.
+//! What to ask which server: every location of every part, at each server of its label, once for all sets.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use jigdo::{Checksum, Sum};
 use super::set::Set;
 use crate::set::{BadPlace, Place};
 
-/// What is asked of whom, and who needs it.
+/// The probes to make, and the sets that need them.
 #[derive(Default)]
 pub struct Plan {
     pub servers: Vec<PlannedServer>,
@@ -21,25 +21,25 @@ pub struct Plan {
 
 /// A server of a label.
 pub struct PlannedServer {
-    /// Empty for parts that have a URL or a path of their own.
+    /// Empty for parts with a URL or a path of their own.
     pub label: String,
-    /// To which paths are appended.
+    /// The URL that paths are appended to.
     pub url: String,
     pub try_last: bool,
 }
 
-/// A file that is asked for.
+/// A file to ask for.
 pub struct Probe {
     pub server: usize,
     pub place: Result<Place, BadPlace>,
-    /// The sums that sets want of it.
+    /// The sums that sets expect it to have.
     pub sums: Vec<Sum>,
 }
 
 /// A part that sets need.
 pub struct Need {
     pub sum: Sum,
-    /// In bytes; `None` if no template says it.
+    /// In bytes; `None` if no template has it.
     pub length: Option<u64>,
     /// Any of these will do.
     pub probes: Vec<usize>,
@@ -49,8 +49,8 @@ pub struct Need {
 }
 
 impl Plan {
-    /// The plan for these sets. `servers` take the place of those of their labels. Of each label's parts in a set, at most
-    /// `sample` are asked for: a fixed choice, which for sets that share parts is of those that they share.
+    /// Makes the plan for these sets. `servers` replace those of their labels. At most `sample` parts of each label in a
+    /// set are probed: a fixed choice that prefers the same parts in every set.
     pub fn new(sets: &[Set], servers: &[(String, Server)], sample: Option<usize>) -> Self {
         let mut plan = Self::default();
         for (number, set) in sets.iter().enumerate() {
@@ -80,7 +80,7 @@ impl Plan {
         }
     }
 
-    /// The servers of a label, those that are to be tried last at the end. A label without servers gets itself for one, so
+    /// The servers of a label, those with `--try-last` at the end. A label without servers counts as its own server, so
     /// that it is reported.
     fn servers_of(&mut self, jigdo: &Jigdo, label: &str) -> Vec<usize> {
         if is_direct(label) {
@@ -107,7 +107,7 @@ impl Plan {
     }
 
     fn probe(&mut self, server: usize, path: String, text: &str, set: &Set, sum: Sum) -> usize {
-        // What a relative path leads to depends on the set.
+        // The target of a relative path depends on the set.
         let place = Place::of(text, &set.origin);
         let key = match &place {
             Ok(Place::File(path)) => path.display().to_string(),
@@ -145,18 +145,19 @@ impl Plan {
 }
 
 impl Probe {
-    /// The kinds of sums that sets want of the file.
+    /// The kinds of sums that sets expect.
     pub fn checksums(&self) -> Vec<Checksum> {
         Checksum::ALL.into_iter().filter(|&kind| self.sums.iter().any(|sum| sum.checksum() == kind)).collect()
     }
 }
 
-/// Whether a location with this label is a URL or a path itself.
+/// Whether a location with this label is itself a URL or a path.
 fn is_direct(label: &str) -> bool {
     label.is_empty() || is_scheme(label)
 }
 
-/// The set's parts with all their locations, or of each label those with the smallest sums: a fixed pseudo-random sample.
+/// The set's parts with all their locations; with `sample`, only those with the smallest sums of each label, which makes
+/// a fixed pseudo-random sample.
 fn chosen(set: &Set, sample: Option<usize>) -> Vec<(Sum, Vec<&Location>)> {
     let mut parts: BTreeMap<Sum, Vec<&Location>> = BTreeMap::new();
     for (sum, location) in &set.jigdo.parts {

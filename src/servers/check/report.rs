@@ -1,4 +1,4 @@
-//! The result of a check, for people and scripts, and the order of servers that it suggests.
+//! The report on a check, and the order of servers that it suggests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,17 +12,17 @@ use super::answer::{Answer, Meaning};
 use super::plan::{Need, Plan};
 use super::set::Set;
 
-/// The result of a check.
+/// The report on a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     pub sets: Vec<SetReport>,
-    /// How many parts were looked for, each once for all sets that need it.
+    /// How many parts were checked, each once for all sets that need it.
     pub parts: u64,
     /// In the order in which jigdo files list them.
     pub servers: Vec<ServerReport>,
-    /// Parts that some server lacks.
+    /// Parts that are missing from some server.
     pub incomplete: Vec<PartReport>,
-    /// How many of these no server has.
+    /// How many of these are on no server.
     pub without_server: u64,
 }
 
@@ -30,16 +30,16 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetReport {
     pub path: PathBuf,
-    /// What is wrong with it, whatever servers have.
+    /// What is wrong with the set itself.
     pub problems: Vec<String>,
-    /// What could not be looked at.
+    /// What could not be checked.
     pub notes: Vec<String>,
 }
 
-/// A server of a label. A part that it has under several names counts for each of them.
+/// A server of a label. A part with several names counts once for each of them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ServerReport {
-    /// Empty for parts that have URLs or paths of their own.
+    /// Empty for parts with URLs or paths of their own.
     pub label: String,
     pub url: String,
     pub try_last: bool,
@@ -48,15 +48,15 @@ pub struct ServerReport {
     pub missing: u64,
     pub wrong_length: u64,
     pub wrong_sum: u64,
-    /// It is not known whether they are there.
+    /// How many may or may not be there.
     pub failed: u64,
-    /// Why not, and how many times.
+    /// Why requests failed, and how many times.
     pub failures: BTreeMap<String, u64>,
-    /// Until it answered, of the parts that are there; in seconds.
+    /// The median time in seconds until it answered, over the parts that are there.
     pub median_latency: Option<f64>,
 }
 
-/// A part that some server lacks.
+/// A part that is missing from some server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartReport {
     pub location: String,
@@ -76,7 +76,7 @@ pub struct Lacking {
 }
 
 impl Report {
-    /// The report on these sets, to whose probes these are the answers.
+    /// Makes the report on these sets from the answers to their probes.
     pub fn new(sets: &[Set], plan: &Plan, answers: &[Answer]) -> Self {
         let set =
             |set: &Set| SetReport { path: set.path.clone(), problems: set.problems.clone(), notes: set.notes.clone() };
@@ -112,13 +112,13 @@ impl Report {
         report
     }
 
-    /// Whether every part can be had, and nothing is wrong with the sets.
+    /// Whether every part has a working server and nothing is wrong with the sets.
     pub fn is_good(&self) -> bool {
         self.without_server == 0 && self.sets.iter().all(|set| set.problems.is_empty())
     }
 
-    /// A `[Servers]` section with the servers of each label that have something: those with the most parts first, of
-    /// these the fastest; those that are to be tried last at the end.
+    /// A `[Servers]` section with the servers of each label that have any part: those with the most parts first, then the
+    /// fastest; those with `--try-last` come last.
     ///
     /// # Errors
     ///

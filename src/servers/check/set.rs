@@ -1,4 +1,4 @@
-//! Sets as they are checked: a jigdo file with what it includes, compared with its template.
+//! The sets to check: jigdo files with what they include, compared with their templates.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
@@ -17,27 +17,27 @@ pub struct Set {
     pub path: PathBuf,
     /// The file itself.
     pub origin: Place,
-    /// Servers and parts of included files are among its own.
+    /// With the servers and parts of included files.
     pub jigdo: Jigdo,
-    /// How long the parts are, as the template says; empty without one.
+    /// The lengths of parts in bytes, from the template; empty without one.
     pub lengths: HashMap<Sum, u64>,
     /// What is wrong with it.
     pub problems: Vec<String>,
-    /// What could not be looked at.
+    /// What could not be checked.
     pub notes: Vec<String>,
 }
 
 impl Set {
-    /// Reads a set. What is wrong with it, but does not keep it from being checked, is in its problems.
+    /// Reads a set. Mistakes that do not prevent checking it are in its problems.
     ///
     /// # Errors
     ///
-    /// Why it cannot be checked, without its name.
+    /// Why the set cannot be checked, without its path.
     pub fn read(file: &JigdoFile, fetch: &dyn Fetch) -> Result<Self, String> {
         let Included { jigdo, not_included } =
             set::read(file, fetch).map_err(|error| without_name(&file.path, &error))?;
         if let Some((_, location)) = jigdo.parts.iter().find(|(_, location)| !stays_in_its_tree(location)) {
-            return Err(format!("the path of part \"{location}\" leads out of its tree; this file cannot be trusted"));
+            return Err(format!("the path of part \"{location}\" leads out of its tree; do not trust this file"));
         }
         let mut set = Self {
             path: file.path.clone(),
@@ -64,7 +64,7 @@ impl Set {
             }
             Ok(None) => {
                 let url = &image.template;
-                self.notes.push(format!("its template {url} is not beside it, so lengths are not compared"));
+                self.notes.push(format!("its template {url} is not beside it, so lengths cannot be compared"));
             }
             Err(error) => self.problems.push(format!("its template: {error}")),
         }
@@ -80,7 +80,7 @@ impl Set {
             let found = found.map_err(|error| error.to_string())?;
             if found != expected {
                 self.problems.push(format!(
-                    "its template {} has another sum than the jigdo file says: {} instead of {}",
+                    "its template {} has the sum {}, but the jigdo file expects {}",
                     path.display(),
                     base64::encode(found.as_bytes()),
                     base64::encode(expected.as_bytes())
@@ -100,7 +100,7 @@ impl Set {
         }
         if let Some(first) = lacking.first() {
             self.problems.push(format!(
-                "its template needs {} parts that [Parts] does not have, such as {}",
+                "its template needs {} parts that are not in [Parts], such as {}",
                 lacking.len(),
                 base64::encode(first.as_bytes())
             ));
@@ -114,7 +114,7 @@ impl Set {
     }
 }
 
-/// The template that `Template=` means; `None` if that is on the web, and not here too.
+/// The local template that `Template=` names; `None` if it is only on the web.
 fn template(file: &JigdoFile, image: &Image) -> Result<Option<PathBuf>, BadPlace> {
     let candidates = set::named_templates(file, &image.template)?;
     let found = candidates.iter().find(|path| path.is_file());
@@ -127,7 +127,7 @@ fn template(file: &JigdoFile, image: &Image) -> Result<Option<PathBuf>, BadPlace
     }
 }
 
-/// An error whose text begins with the name of this file, without that.
+/// An error's text without the path at its start.
 fn without_name(path: &Path, error: &set::Error) -> String {
     let text = error.to_string();
     text.strip_prefix(&format!("{}: ", path.display())).map_or(text.clone(), str::to_owned)
