@@ -1,8 +1,8 @@
-//! Finds jigdo files: those that are named, and those in trees.
+//! Finds jigdo files, named one by one or in trees.
 //!
-//! In a tree, a file is a jigdo file if it looks like one, or if its name ends in `.jigdo`, so that a broken one is not
-//! overlooked. Hidden files and directories are skipped, such as the `.jigpress` in which sets are staged, and so are
-//! symbolic links: what they lead to is found where it is, or is not part of the tree.
+//! In a tree, a file is a jigdo file if it looks like one, or if its name ends in `.jigdo`, so that broken ones are not
+//! overlooked. Hidden files and directories are skipped, such as `.jigpress`, where sets are staged. Symbolic links are
+//! skipped too: their target is either found at its own place or is not part of the tree.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -19,10 +19,10 @@ use walkdir::{DirEntry, WalkDir};
 use crate::file::walk_error;
 use crate::output::sums;
 
-/// How much is read of a file to tell what it is, in bytes.
+/// How many bytes of a file are read to find out its kind.
 const START: u64 = 4096;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A jigdo file, plain or compressed.
@@ -37,11 +37,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What the file at `path` is, told from its content, and where that may be anything, from its name.
+    /// The kind of the file at `path`, by its content, or by its name where the content may be anything.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no regular file.
+    /// It cannot be read, or is not a regular file.
     pub fn of(path: &Path) -> io::Result<Self> {
         let mut file = open_regular(path)?;
         let mut start = Vec::new();
@@ -61,9 +61,9 @@ impl Kind {
 /// A jigdo file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JigdoFile {
-    /// As it was named, or below the tree that was named.
+    /// As given, or below the tree that was given.
     pub path: PathBuf,
-    /// The file itself: absolute, free of symbolic links.
+    /// The absolute path, without symbolic links.
     pub real: PathBuf,
 }
 
@@ -72,29 +72,29 @@ impl JigdoFile {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is no such file.
     pub fn at(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), real: fs::canonicalize(path)? })
     }
 
-    /// The file's bytes, and what `stat` said of it. Of a file that is longer than a jigdo file can be, one byte more
-    /// than that is read, so that the parser refuses it.
+    /// Reads the file's metadata and bytes. Of a file longer than a jigdo file may be, one byte more than that limit is
+    /// read, so that the parser refuses it.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no regular file.
+    /// It cannot be read, or is not a regular file.
     pub fn read(&self) -> io::Result<(Metadata, Vec<u8>)> {
         read_regular(&self.real)
     }
 
-    /// The paths beside which its other files may be: its own, and that of the file itself if a link leads there.
+    /// The paths that the set's other files may lie beside: the one given, and the real one if that is a symbolic link.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         let is_link = fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink());
         [Some(self.path.as_path()), is_link.then_some(self.real.as_path())].into_iter().flatten()
     }
 }
 
-/// As [`JigdoFile::read`], for any path.
+/// Like [`JigdoFile::read`], for any path.
 pub(super) fn read_regular(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
     let file = open_regular(path)?;
     let metadata = file.metadata()?;
@@ -104,34 +104,35 @@ pub(super) fn read_regular(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
 }
 
 fn open_regular(path: &Path) -> io::Result<File> {
-    // Opening a pipe would wait for a writer, and reading a device may never end.
+    // Opening a pipe waits for a writer, and reading a device may never end.
     if fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// Why files cannot be found.
+/// Why jigdo files cannot be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path} has no jigdo file in it; name the tree in which they are", path = .path.display())]
+    #[error("there is no jigdo file in {path}; name the tree that has them", path = .path.display())]
     Nothing { path: PathBuf },
 }
 
-/// What was found in a tree.
+/// The jigdo files of a tree.
 #[derive(Debug, Default)]
 pub struct Tree {
     /// In the order of their paths.
     pub files: Vec<JigdoFile>,
-    /// Directories and files that could not be looked at, so that jigdo files may be missing.
+    /// Directories and files that could not be read, so jigdo files may be missing.
     pub unreadable: Vec<FindError>,
 }
 
-/// The jigdo files among `paths` and in the trees among them, each once, those of a tree in the order of their paths.
+/// Returns the jigdo files among `paths` and in the trees among them, each once; those of a tree in the order of their
+/// paths.
 ///
 /// # Errors
 ///
-/// A path that does not exist, something in a tree that cannot be read, and trees without a jigdo file.
+/// A path does not exist, something in a tree cannot be read, or a tree has no jigdo file.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<JigdoFile>, FindError> {
     let mut found = Vec::new();
     for path in paths {
@@ -163,7 +164,7 @@ pub fn find_in(directory: &Path) -> Result<Tree, FindError> {
     find_to_depth(directory, usize::MAX)
 }
 
-/// The jigdo files in a directory itself, as [`find_in`] tells them.
+/// The jigdo files in a directory itself, not in those below it.
 ///
 /// # Errors
 ///
@@ -177,7 +178,7 @@ fn find_to_depth(directory: &Path, depth: usize) -> Result<Tree, FindError> {
     let root = JigdoFile::at(directory).map_err(failed)?;
     let mut tree = Tree::default();
     let mut files = Vec::new();
-    // A root that is hidden was named, so it is meant.
+    // A hidden root was named, so it is meant.
     let is_visible = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
     for entry in WalkDir::new(&root.real).max_depth(depth).sort_by_file_name().into_iter().filter_entry(is_visible) {
         let below = |real: &Path| root.path.join(real.strip_prefix(&root.real).unwrap_or(real));
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_a_file_is_told_from_its_start_or_its_name() {
+    fn the_kind_of_a_file_is_known_by_its_start_or_its_name() {
         let place = tempfile::tempdir().unwrap();
         let kind = |name: &str, content: &[u8]| {
             fs::write(place.path().join(name), content).unwrap();

@@ -1,12 +1,12 @@
-//! From what a jigdo file says of its template and its image to files on this machine.
+//! Finds the template that a jigdo file names, and the name of its image.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::place::{BadPlace, Place};
 use super::{Error, JigdoFile};
 
-/// The files that `Template=` of a jigdo file may mean, the likeliest first: where it says, or under its last component
-/// beside the jigdo file.
+/// The files that `Template=` may mean, the likeliest first: at the place it names, or with the same file name beside the
+/// jigdo file.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub(super) fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBu
             match Place::of(&url, &Place::File(path.to_owned())) {
                 Ok(Place::File(candidate)) => add(candidate),
                 Err(error @ BadPlace::OtherHost { .. }) => return Err(error),
-                // What is published elsewhere may be here too.
+                // A template that is published elsewhere may be here too.
                 Ok(Place::Web(_)) | Err(_) => {}
             }
         }
@@ -35,7 +35,7 @@ pub(super) fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBu
     Ok(candidates)
 }
 
-/// The template of a jigdo file: the one that `Template=` means, or the one that is called as the jigdo file is.
+/// The template of a jigdo file: the one that `Template=` names, or the one with the jigdo file's own name.
 pub(super) fn template(jigdo: &JigdoFile, url: &str) -> Result<PathBuf, Error> {
     let failed = |source| Error::TemplatePlace { path: jigdo.path.clone(), source };
     let mut candidates = named_templates(jigdo, url).map_err(failed)?;
@@ -50,12 +50,12 @@ pub(super) fn template(jigdo: &JigdoFile, url: &str) -> Result<PathBuf, Error> {
     }
 }
 
-/// What stands after the last slash of a URL.
+/// The part of a URL after its last slash.
 pub(super) fn file_name(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default().rsplit(['/', ':']).next().unwrap_or_default()
 }
 
-/// A URL with `%20` and other escapes resolved.
+/// A URL with `%20` and other escapes decoded.
 fn decoded(url: &str) -> String {
     let bytes = url.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -76,7 +76,7 @@ fn decoded(url: &str) -> String {
     String::from_utf8(decoded).unwrap_or_else(|_| url.to_owned())
 }
 
-/// The last component of the name that the jigdo file at `path` gives its image.
+/// The last component of the image's name in the jigdo file at `path`.
 pub(super) fn image_name(path: &Path, name: &str) -> Result<String, Error> {
     let refused = || Error::ImageName { path: path.to_owned(), name: name.to_owned() };
     match Path::new(name).components().next_back() {

@@ -2,10 +2,10 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `find` | finds jigdo files, and tells what a file is |
-//! | `place` | texts to URLs and paths |
+//! | `find` | finds jigdo files, and recognises kinds of files |
+//! | `place` | resolves texts to URLs and paths |
 //! | `read` | reads a jigdo file and what it includes |
-//! | `locate` | finds the template |
+//! | `locate` | finds the template and the image's name |
 
 mod find;
 mod locate;
@@ -33,23 +33,23 @@ pub type FileTemplate = Template<BufReader<File>>;
 /// A set.
 #[derive(Debug, Clone)]
 pub struct Set {
-    /// The jigdo file, as it was named.
+    /// The jigdo file's path, as given.
     pub path: PathBuf,
     /// The file itself, to which its relative URLs and paths are relative.
     pub origin: Place,
-    /// What it says, with the parts and servers of the jigdo files that it includes.
+    /// Its content, with the parts and servers of the jigdo files that it includes.
     pub jigdo: Jigdo,
-    /// What it says of its image.
+    /// Its `[Image]` section.
     pub image: Image,
-    /// The name under which it wants the image to be saved: a single component of a path.
+    /// The name to save the image under: a single path component.
     pub image_name: String,
-    /// The template.
+    /// The template's path.
     pub template: PathBuf,
     /// What could not be included.
     pub not_included: Vec<NotIncluded>,
 }
 
-/// The names of a set's files, each a single component of a path.
+/// The names of a set's files, each a single path component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub image: String,
@@ -71,9 +71,9 @@ pub enum Error {
     IncludesTooMany { path: PathBuf, limit: usize },
     #[error("{path}: jigdo files include one another more than {limit} deep; include them directly", path = .path.display())]
     IncludesTooDeep { path: PathBuf, limit: usize },
-    #[error("{path}: it has no [Image] section, so there is nothing to assemble", path = .path.display())]
+    #[error("{path}: it has no [Image] section, so it describes no image", path = .path.display())]
     NoImage { path: PathBuf },
-    #[error("{path}: Filename={name:?} cannot be the name of a file; correct it", path = .path.display())]
+    #[error("{path}: Filename={name:?} cannot be a file name; correct it", path = .path.display())]
     ImageName { path: PathBuf, name: String },
     #[error("{path}: Template=: {source}", path = .path.display())]
     TemplatePlace { path: PathBuf, source: BadPlace },
@@ -93,9 +93,9 @@ pub enum Error {
 }
 
 impl Set {
-    /// Reads the jigdo file at `path`, plain or compressed, with what it includes, and finds its template, unless
-    /// `template` names it: where `Template=` says, as a path that is absolute or relative to the jigdo file, or as a
-    /// `file:` URL; or else beside the jigdo file.
+    /// Reads the jigdo file at `path`, plain or compressed, with what it includes. Unless `template` is given, finds the
+    /// template: at the path (absolute, or relative to the jigdo file) or `file:` URL in `Template=`, or else beside the
+    /// jigdo file.
     ///
     /// # Errors
     /// The jigdo file cannot be read or includes itself, or there is no template.
@@ -112,15 +112,15 @@ impl Set {
         Ok(Self { path: file.path, origin, jigdo, image, image_name, template, not_included })
     }
 
-    /// The names of the files that the jigdo file at `path` is about, wherever these are; `None` if it has no image.
+    /// The names of the image and the template in the jigdo file at `path`; `None` if it has no image.
     ///
     /// # Errors
-    /// As for [`Set::open`], but the template need not be there.
+    /// As for [`Set::open`], except that the template need not exist.
     pub fn names(path: &Path, fetch: &dyn Fetch) -> Result<Option<Names>, Error> {
         let file = jigdo_file_at(path)?;
         let own = read::read_one(&file)?;
         let image = match own.image {
-            // What it includes does not change this.
+            // Included files cannot change this.
             Some(image) => Some(image),
             None if own.includes.is_empty() => None,
             None => read(&file, fetch)?.jigdo.image,
@@ -132,12 +132,12 @@ impl Set {
         image.map(names).transpose()
     }
 
-    /// Reads the template, but for its unmatched data.
+    /// Reads the template without its unmatched data.
     pub fn read_template(&self) -> Result<FileTemplate, Error> {
         read_template(&self.template)
     }
 
-    /// Compares the template's sum with the one that the jigdo file says, if it says one.
+    /// Compares the template's sum with the one in the jigdo file, if there is one.
     pub fn check_template_sum(&self) -> Result<(), Error> {
         let Some(expected) = self.image.template_sum else { return Ok(()) };
         let failed = |source| Error::Io { path: self.template.clone(), source };
@@ -147,11 +147,11 @@ impl Set {
         if found == expected { Ok(()) } else { Err(Error::TemplateSum { path, jigdo, expected, found }) }
     }
 
-    /// Where the part with this sum can be had, the best URL first. If the jigdo file does not name the part, this is the
-    /// name under which jigdo looks for it.
+    /// The URLs of the part with this sum, the best first. If the jigdo file does not name the part, the only one is the
+    /// name under which jigdo looks for it, such as `MD5Sum:...`.
     ///
     /// # Errors
-    /// The jigdo file's labels lead to themselves.
+    /// A label of the jigdo file refers to itself.
     pub fn urls(&self, sum: &Sum) -> Result<Vec<String>, ResolveError> {
         let locations = self.jigdo.parts.iter().filter(|(known, _)| known == sum);
         let mut urls = Vec::new();
@@ -173,7 +173,7 @@ fn jigdo_file_at(path: &Path) -> Result<JigdoFile, Error> {
     JigdoFile::at(path).map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
-/// The files that `Template=` of a jigdo file may mean, the likeliest first; none need exist.
+/// The files that `Template=` may mean, the likeliest first. They need not exist.
 ///
 /// # Errors
 /// A `file:` URL with another host.
@@ -181,10 +181,10 @@ pub fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBuf>, Bad
     locate::named_templates(jigdo, url)
 }
 
-/// Reads a template, but for its unmatched data.
+/// Reads a template without its unmatched data.
 ///
 /// # Errors
-/// It cannot be read, or is no template.
+/// It cannot be read, or is not a template.
 pub fn read_template(path: &Path) -> Result<FileTemplate, Error> {
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     Template::read(BufReader::new(file)).map_err(|source| Error::Template { path: path.to_owned(), source })

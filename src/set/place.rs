@@ -1,4 +1,4 @@
-//! Where the texts of jigdo files and command lines lead: URLs and paths, absolute or relative to the file that says so.
+//! Resolves the URLs and paths in jigdo files and on command lines, absolute or relative to the file that has them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jigdo::jigdo_file::{Location, is_scheme};
 use url::Url;
 
-/// Where something is.
+/// The place of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// On this machine.
@@ -15,7 +15,7 @@ pub enum Place {
     Web(Url),
 }
 
-/// Why a text leads nowhere.
+/// Why a text is not a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadPlace {
@@ -23,26 +23,26 @@ pub enum BadPlace {
     Label(String),
     #[error("only http:, https:, file: and paths can be read, not {0}:")]
     Scheme(String),
-    #[error("{url} is no URL: {source}")]
+    #[error("{url} is not a URL: {source}")]
     Url { url: String, source: url::ParseError },
-    #[error("{url} is on the host \"{host}\", but file: URLs lead to files of this machine; write file:///path")]
+    #[error("{url} is on the host \"{host}\", but file: URLs can only name files of this machine; write file:///path")]
     OtherHost { url: String, host: String },
     #[error("{0} is a local file, which a jigdo file from the web may not name")]
     LocalFromWeb(String),
-    #[error("{0:?} has a zero byte, which no path can have")]
+    #[error("{0:?} contains a zero byte, which a path cannot have")]
     ZeroByte(String),
 }
 
 impl Place {
-    /// Where `text` leads, if it stands in the jigdo file at `origin`.
+    /// Resolves `text` as part of the jigdo file at `origin`.
     ///
-    /// As in programs that download, `%` begins an escape in a web URL and is an ordinary character in a path and in a
-    /// `file:` URL, and a space becomes `%20` in a web URL.
+    /// As in download programs, `%` begins an escape in a web URL, but is an ordinary character in a path and in a `file:`
+    /// URL; a space in a web URL becomes `%20`.
     ///
     /// # Errors
     ///
-    /// The text is a location with a label, a URL that cannot be read, or a local file if `origin` is on the web: a
-    /// jigdo file that was fetched never leads to files of this machine.
+    /// The text is a location with a label, a URL that cannot be read, or a local file although `origin` is on the web:
+    /// jigdo files from the web must never name files of this machine.
     pub fn of(text: &str, origin: &Self) -> Result<Self, BadPlace> {
         if let Some(path) = file_url(text) {
             return match origin {
@@ -81,7 +81,7 @@ pub fn file_url(text: &str) -> Option<Result<PathBuf, BadPlace>> {
     let (scheme, rest) = text.split_once(':')?;
     scheme.eq_ignore_ascii_case("file").then(|| {
         let Some(below) = rest.strip_prefix("//") else { return checked(rest, text) };
-        // The host stands between two slashes and the next one. It may be empty.
+        // The host is between `//` and the next slash. It may be empty.
         let (host, path) = below.split_at(below.find('/').unwrap_or(below.len()));
         if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
             return checked(if path.is_empty() { "/" } else { path }, text);
@@ -90,12 +90,12 @@ pub fn file_url(text: &str) -> Option<Result<PathBuf, BadPlace>> {
     })
 }
 
-/// `path`, which stands in `text`, as one that a file may have.
+/// Checks that `path`, a part of `text`, can be a path.
 fn checked(path: &str, text: &str) -> Result<PathBuf, BadPlace> {
     if path.contains('\0') { Err(BadPlace::ZeroByte(text.to_owned())) } else { Ok(PathBuf::from(path)) }
 }
 
-/// A path that may be relative to the directory of `file`.
+/// Resolves a path that may be relative to the directory of `file`.
 fn beside(file: &Path, path: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_lead_where_programs_that_download_go() {
+    fn texts_are_resolved_as_download_programs_do() {
         let at = |text: &str, origin: &Place| Place::of(text, origin).unwrap().to_string();
         for (text, place) in [
             ("http://x/a b%3a.deb", "http://x/a%20b%3a.deb"),

@@ -1,4 +1,4 @@
-//! Jigdo files with everything that they include, from this machine and from the web.
+//! Reads jigdo files with everything that they include, from this machine and from the web.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,30 +12,30 @@ use super::find::read_regular;
 use super::place::{BadPlace, Place};
 use super::{Error, JigdoFile};
 
-/// The most jigdo files that one may include, directly or not.
+/// The most jigdo files that one may include, directly or indirectly.
 pub const MAX_INCLUDES: usize = 100;
 
 /// How deep jigdo files may include one another.
 pub const MAX_DEPTH: usize = 16;
 
-/// Gets jigdo files from the web.
+/// Fetches jigdo files from the web.
 ///
-/// Implementations bound what a server can cost: the length of what is fetched, which need not be longer than
-/// [`MAX_TEXT`](jigdo::jigdo_file::MAX_TEXT), the time that it takes, and the number of redirections. How many files are
-/// fetched for one set, and how deep they are nested, is bounded by the reader.
+/// Implementations must bound what one fetch can cost: its length, which need not exceed
+/// [`MAX_TEXT`](jigdo::jigdo_file::MAX_TEXT), its time, and the number of redirections. The reader bounds how many files it
+/// fetches for one set, and how deep they are nested.
 pub trait Fetch: Sync {
     /// Fetches what is at `url`.
     ///
     /// # Errors
     ///
-    /// Why it cannot be had, in words.
+    /// The reason why it cannot be fetched, for people.
     fn fetch(&self, url: &Url) -> Result<Fetched, String>;
 }
 
 /// A file from the web.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// Where it was in the end, after redirections. Relative URLs in the file are relative to this one.
+    /// Its URL after redirections. Relative URLs in the file are relative to this one.
     pub url: Url,
     pub bytes: Arc<[u8]>,
 }
@@ -46,36 +46,36 @@ pub struct Offline;
 
 impl Fetch for Offline {
     fn fetch(&self, _: &Url) -> Result<Fetched, String> {
-        Err("it is on the web, from which nothing is fetched in this run".to_owned())
+        Err("it is on the web, and this run fetches nothing from there".to_owned())
     }
 }
 
 /// A jigdo file together with what it includes.
 ///
-/// A jigdo file from the web never leads to files of this machine. Its relative URLs mean files beside it on the web;
-/// what it says of local files is left out.
+/// A jigdo file from the web cannot name files of this machine. Its relative URLs mean files beside it on the web; local
+/// files that it names are left out.
 #[derive(Debug, Clone)]
 pub struct Included {
-    /// What the jigdo file says, followed by the servers and parts of each file that it includes, in the order of the
-    /// `[Include]` lines. Its image is the first one.
+    /// The jigdo file's content, followed by the servers and parts of each included file, in the order of the `[Include]`
+    /// lines. The image is the first one found.
     pub jigdo: Jigdo,
-    /// What was left out, in the same order.
+    /// Whatever was left out, in the same order.
     pub not_included: Vec<NotIncluded>,
 }
 
-/// Something that could not be included in a jigdo file.
+/// Something that could not be included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotIncluded {
-    /// The file that says so, if it is not the first one.
+    /// The file that names it, unless that is the first one.
     pub included_by: Option<Place>,
-    /// The section, and in `[Servers]` the label: `[Include]`, `[Servers] Debian`.
+    /// The section that names it, with the label in `[Servers]`: `[Include]`, `[Servers] Debian`.
     pub section: String,
-    /// What it names.
+    /// The URL or path as written there.
     pub url: String,
     pub reason: String,
 }
 
-/// `[Include URL]: reason`, with the file if it is not the first one.
+/// As `[Include URL]: reason`, with the including file unless that is the first one.
 impl fmt::Display for NotIncluded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { included_by, section, url, reason } = self;
@@ -92,11 +92,11 @@ impl fmt::Display for NotIncluded {
 
 /// Reads a jigdo file, plain or compressed, and everything that it includes, each file once.
 ///
-/// Files that cannot be had or read are [left out](Included::not_included).
+/// Files that cannot be fetched or read are [left out](Included::not_included).
 ///
 /// # Errors
 ///
-/// The jigdo file itself cannot be read, a file includes itself, or there are too many.
+/// The jigdo file itself cannot be read, a file includes itself, or the files are too many or nested too deep.
 pub fn read(file: &JigdoFile, fetch: &dyn Fetch) -> Result<Included, Error> {
     let jigdo = read_one(file)?;
     let origin = Place::File(file.real.clone());
@@ -112,7 +112,7 @@ pub fn read(file: &JigdoFile, fetch: &dyn Fetch) -> Result<Included, Error> {
     Ok(reader.included)
 }
 
-/// Reads a jigdo file alone.
+/// Reads a jigdo file without what it includes.
 pub(super) fn read_one(file: &JigdoFile) -> Result<Jigdo, Error> {
     let (_, bytes) = file.read().map_err(|source| Error::Io { path: file.path.clone(), source })?;
     Jigdo::read(&*bytes).map_err(|source| Error::Jigdo { path: file.path.clone(), source })
@@ -120,18 +120,18 @@ pub(super) fn read_one(file: &JigdoFile) -> Result<Jigdo, Error> {
 
 /// A jigdo file whose includes are being read.
 struct Reader<'a> {
-    /// The first jigdo file, as it was named.
+    /// The first jigdo file's path, as given.
     path: &'a Path,
     fetch: &'a dyn Fetch,
-    /// The files that led to the one in work, from the first one on.
+    /// The files that led to the current one, beginning with the first.
     chain: Vec<Place>,
-    /// All included files so far, without the first one.
+    /// All files included so far, without the first one.
     seen: HashSet<Place>,
     included: Included,
 }
 
 impl Reader<'_> {
-    /// Includes what the file at `base` names. `base` is where that file was found.
+    /// Includes the files that the file at `base` names.
     fn include(&mut self, urls: &[String], base: &Place) -> Result<(), Error> {
         for url in urls {
             let place = match Place::of(url, base) {
@@ -161,7 +161,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Refuses a file that led to itself, or that is too deep.
+    /// Refuses a file that includes itself, or that is nested too deep.
     fn check_chain(&self, place: &Place) -> Result<(), Error> {
         let path = || self.path.to_owned();
         if let Some(start) = self.chain.iter().position(|known| known == place) {
@@ -174,7 +174,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads one included file. Returns also where it was found.
+    /// Reads one included file. Also returns its place after redirections.
     fn get(&self, place: &Place) -> Result<(Jigdo, Place), String> {
         let parse = |bytes: &[u8]| Jigdo::read(bytes).map_err(|error| error.to_string());
         match place {
@@ -190,7 +190,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds what an included file says. Returns what that includes.
+    /// Adds the content of an included file. Returns the URLs that it includes itself.
     fn add(&mut self, jigdo: Jigdo, base: &Place) -> Vec<String> {
         let Jigdo { mut image, parts, servers, includes, .. } = jigdo;
         for (label, mut server) in servers {
@@ -224,8 +224,8 @@ impl Reader<'_> {
         includes
     }
 
-    /// What a text in the file at `base` is in the first file, which is on this machine: relative URLs of web files
-    /// become absolute.
+    /// Rewrites a text in the file at `base` for the first file, which is on this machine: relative URLs of web files become
+    /// absolute.
     fn seen_from_first(&self, text: &str, base: &Place) -> Result<String, BadPlace> {
         if matches!(base, Place::File(_)) {
             return Ok(text.to_owned());
@@ -244,12 +244,12 @@ impl Reader<'_> {
     }
 }
 
-/// Whether the first colon of a text stands after a slash, so that it is part of a path.
+/// Whether the first colon of a text comes after a slash, and so is part of a path.
 fn is_relative(text: &str) -> bool {
     Location::parse(text).label.contains('/')
 }
 
-/// The place by which a file is known, whichever way led to it.
+/// The same place for the same file, whichever text names it.
 fn identity(place: Place) -> Place {
     match place {
         Place::File(path) => Place::File(path.canonicalize().unwrap_or(path)),

@@ -1,5 +1,5 @@
-//! Which files of a snapshot are there with the right sums, in it or in a mirror. Each is read once in its life: the
-//! index remembers its sums.
+//! Checks which files the snapshot or a mirror has with the right sums. Each is read once in its life, because the index
+//! remembers its sums.
 
 use std::path::PathBuf;
 
@@ -11,37 +11,37 @@ use crate::file::Stamp;
 use crate::mirror::{Catalogue, FileError, FileId, FileList, Index, Sums};
 use crate::progress::{Begin, Progress, Silent, Task};
 
-/// What is known of the targets; nothing if they were not checked.
+/// The results of checking the targets; empty if they were not checked.
 #[derive(Default)]
 pub struct Checked {
     verdicts: Vec<Verdict>,
-    /// Of the file that is there in the end.
+    /// The sums of the file that will be there.
     sums: Vec<Option<Sums>>,
 }
 
-/// What is to be done about a target.
+/// What to do about a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The snapshot has it.
     Kept,
-    /// The mirror of this label has it, in this state. Perhaps the snapshot has a wrong one.
+    /// The mirror of this label has it, with this stamp. `replaces`: the snapshot has a wrong one.
     Take { label: usize, stamp: Stamp, replaces: bool },
-    /// Nobody has it, for this reason.
+    /// It is nowhere, for this reason.
     Missing(String),
 }
 
 impl Checked {
-    /// What is to be done about a target; `None` if nothing was checked.
+    /// What to do about a target; `None` if nothing was checked.
     pub fn verdict(&self, target: usize) -> Option<&Verdict> {
         self.verdicts.get(target)
     }
 
-    /// The sums of a target that is there.
+    /// The sums of a target, if it is there.
     pub fn sums(&self, target: usize) -> Option<Sums> {
         self.sums.get(target).copied().flatten()
     }
 
-    /// Whether a target that is there has this sum, or may have, because nothing was checked.
+    /// Whether a target that is there has this sum, or may have it because nothing was checked.
     pub fn has(&self, target: usize, sum: &Sum) -> bool {
         self.verdicts.is_empty() || self.sums(target).is_some_and(|sums| is(&sums, sum))
     }
@@ -54,10 +54,10 @@ fn is(sums: &Sums, sum: &Sum) -> bool {
     }
 }
 
-/// How many files are read before the next are asked for.
+/// How many files are read at a time.
 const AT_ONCE: usize = 4096;
 
-/// Looks for every target, first in the snapshot, then in the mirrors.
+/// Looks for every target in the snapshot, then in the mirrors.
 pub fn check(
     index: &Index,
     plan: &Plan,
@@ -67,7 +67,7 @@ pub fn check(
 ) -> Result<Checked, Error> {
     let look = Look::new(index, plan, mirrors, roots)?;
     let targets = 0..plan.targets.len();
-    // The snapshot's own files first: of those that are right, no mirror's is read.
+    // The snapshot's own files first: where one is right, no mirror's is read.
     look.learn(look.own.iter().flatten().copied(), progress);
     let own: Vec<_> = targets.clone().map(|target| Some(look.judge(target, look.own[target]?))).collect();
     let undecided = targets.filter(|&target| !matches!(own[target], Some(Ok(_))));
@@ -82,7 +82,7 @@ pub fn check(
 struct Look<'a> {
     plan: &'a Plan,
     catalogue: Catalogue,
-    /// For each target its file in the snapshot, and then that in each label's mirror.
+    /// Each target's file in the snapshot, and those in its labels' mirrors.
     own: Vec<Option<FileId>>,
     sources: Vec<Vec<(usize, FileId)>>,
 }
@@ -123,7 +123,7 @@ impl<'a> Look<'a> {
         Ok(look)
     }
 
-    /// Has the sums of these files read, as far as they are not known.
+    /// Reads these files, unless their sums are known.
     fn learn(&self, files: impl Iterator<Item = FileId>, progress: &dyn Progress) {
         let unread: Vec<FileId> = files.filter(|&file| !self.catalogue.is_read(file)).collect();
         let task = Task::begin(progress, Begin::items("read", "parts").total(unread.len() as u64));
@@ -133,7 +133,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The sums of a target's file, or why it is not what any set wants.
+    /// The sums of a target's file, or why no set can use it.
     fn judge(&self, target: usize, file: FileId) -> Result<Sums, String> {
         let needs = &self.plan.targets[target].needs;
         match self.catalogue.sums(&[file], &Silent).pop() {
@@ -147,7 +147,7 @@ impl<'a> Look<'a> {
     fn verdict(&self, target: usize, own: Option<Result<Sums, String>>) -> (Verdict, Option<Sums>) {
         let (replaces, mut reason) = match own {
             Some(Ok(sums)) => return (Verdict::Kept, Some(sums)),
-            Some(Err(_)) => (true, "the snapshot has a wrong file, and the mirror none".to_owned()),
+            Some(Err(_)) => (true, "the file in the snapshot is wrong, and the mirror has none".to_owned()),
             None => (false, "there is no such file".to_owned()),
         };
         for &(label, file) in &self.sources[target] {

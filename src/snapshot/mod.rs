@@ -1,12 +1,12 @@
-//! Snapshots: trees of exactly the parts that sets need, made of mirrors' files by hard link, reflink or copy, so that
-//! old sets outlive what mirrors keep.
+//! Snapshots: trees of exactly the parts that sets need, made from mirror files by hard link, reflink or copy, so that
+//! old sets keep working when mirrors drop files.
 //!
 //! | module | does |
 //! |---|---|
-//! | `plan` | jigdo files to the files that a snapshot should have |
-//! | `check` | which of them are there, in the snapshot or in a mirror, with the right sums |
-//! | `place` | puts one in its place |
-//! | `prune` | files that no set needs |
+//! | `plan` | which files the snapshot should have |
+//! | `check` | which of them the snapshot or a mirror has, with the right sums |
+//! | `place` | puts a file into the snapshot |
+//! | `prune` | finds and removes files that no set needs |
 
 mod check;
 mod place;
@@ -33,24 +33,25 @@ use check::{Checked, Verdict};
 use place::{Placed, Placer};
 use plan::{Plan, Target};
 
-/// What a snapshot is made of, and where.
+/// The inputs of a snapshot, and its directories.
 pub struct Options<'a> {
-    /// Labels and the directories that are their trees.
+    /// Labels with the directories of their mirror trees.
     pub mirrors: &'a [(String, PathBuf)],
-    /// For each label the directory of its snapshot: all the same, or each its own.
+    /// The snapshot's directory for each label: the same for all, or one for each.
     pub into: &'a [PathBuf],
     pub link: Link,
-    /// The index that remembers sums; `None`: sums are not checked.
+    /// The index that remembers sums. `None`: sums are not checked.
     pub index: Option<&'a Path>,
-    /// Parts that are known to be lost: paths, or labels with paths.
+    /// Parts known to be lost, as `path` or `label:path`.
     pub ignore: &'a BTreeSet<String>,
-    /// Remove what no set needs, if it is at most this many percent of the files there.
+    /// Remove files that no set needs, unless they are more than this percentage of the snapshot's files. `None`: remove
+    /// nothing.
     pub prune: Option<f64>,
-    /// Gets jigdo files that sets include from the web.
+    /// Fetches jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
-    /// Called with the files that no set needs, before the first of them is removed.
+    /// Called with the files that no set needs before any is removed.
     pub announce: &'a (dyn Fn(&[PathBuf]) + Sync),
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
 }
 
@@ -61,21 +62,21 @@ pub struct Outcome {
     pub sets: u64,
     /// How many files they need.
     pub files: u64,
-    /// How many of these were there already.
+    /// How many of these were already there.
     pub kept: u64,
     pub linked: u64,
     pub reflinked: u64,
     pub copied: u64,
-    /// By label and path.
+    /// In the order of label and path.
     pub missing: Vec<Missing>,
-    /// How many more are missing that are known to be lost.
+    /// How many missing parts are known to be lost.
     pub ignored: u64,
-    /// What sets include and could not be read, with the sets' names: the parts that only it names may be missing.
+    /// Included files that could not be read, with the sets' paths. Parts that only these name may be missing.
     pub not_included: Vec<String>,
-    /// Files that no set needs. They were removed, if that was asked for and is allowed.
+    /// Files that no set needs, if pruning was asked for. Removed unless that was refused.
     pub unneeded: Vec<PathBuf>,
     pub removed: u64,
-    /// Why the files that no set needs are still there, although they should be removed.
+    /// Why pruning was refused.
     pub prune_refused: Option<String>,
 }
 
@@ -84,9 +85,9 @@ pub struct Outcome {
 pub struct Missing {
     pub label: String,
     pub path: String,
-    /// Why, in a few words.
+    /// Why it is missing.
     pub reason: String,
-    /// The jigdo files that need it, and have no other place for it.
+    /// The jigdo files that need it and have no other location for it.
     pub sets: Vec<PathBuf>,
 }
 
@@ -98,9 +99,9 @@ pub enum Error {
     Set(#[from] set::Error),
     #[error("{path}: {source}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path}: the path of part \"{location}\" leads out of its tree; this file cannot be trusted", path = .path.display())]
+    #[error("{path}: the path of part \"{location}\" leads out of its tree; do not trust this file", path = .path.display())]
     LeavesTree { path: PathBuf, location: String },
-    #[error("{path}: {source}; name the label's tree", path = .path.display())]
+    #[error("{path}: {source}; give the label's mirror tree", path = .path.display())]
     Mirror { path: PathBuf, source: io::Error },
     #[error("no part of these sets has the label {labels}; their labels are {found}")]
     NoParts { labels: String, found: String },
@@ -113,7 +114,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what was asked for is wrong, so that nothing was touched.
+    /// Whether the input is wrong, so that nothing was touched.
     pub fn is_of_input(&self) -> bool {
         match self {
             Self::Index(error) => error.is_of_trees(),
@@ -123,12 +124,11 @@ impl Error {
     }
 }
 
-/// Makes a snapshot, or completes it.
+/// Makes or completes a snapshot.
 ///
 /// # Errors
 ///
-/// Sets that cannot be read, and directories that cannot be written. Parts that are missing are no error: they are in
-/// the outcome.
+/// A set cannot be read, or a directory cannot be written. Missing parts are not an error; they are in the outcome.
 pub fn snapshot(sets: &[JigdoFile], options: &Options<'_>, progress: &dyn Progress) -> Result<Outcome, Error> {
     let labels: Vec<&str> = options.mirrors.iter().map(|(label, _)| label.as_str()).collect();
     let plan = Plan::read(sets, &labels, options.into, options.fetch)?;
@@ -161,9 +161,9 @@ fn real_directory(path: &Path) -> Result<PathBuf, Error> {
 
 /// The snapshot's directories.
 struct Trees {
-    /// Free of symbolic links, if they are there.
+    /// Without symbolic links, if they exist.
     roots: Vec<PathBuf>,
-    /// Locked; none in a dry run.
+    /// Locked. None in a dry run.
     directories: Vec<OutputDirectory>,
 }
 
@@ -182,18 +182,18 @@ impl Trees {
 
 struct Run<'a> {
     plan: &'a Plan,
-    /// For each label its mirror.
+    /// The mirror of each label.
     mirrors: &'a [PathBuf],
     trees: &'a Trees,
     checked: &'a Checked,
     options: &'a Options<'a>,
 }
 
-/// How many targets a thread takes at a time: those of one directory lie side by side.
+/// How many targets a thread takes at a time, because those of one directory are adjacent.
 const BATCH: usize = 256;
 
 impl Run<'_> {
-    /// Puts every file in its place that is not there. Returns the result for each target.
+    /// Puts every missing file in its place. Returns the result for each target.
     fn place(&self) -> Result<Vec<Placed>, Error> {
         let placer = Placer::new(self.options.link, self.trees.directories.as_slice());
         let failed = Mutex::new(None);
@@ -251,7 +251,7 @@ impl Run<'_> {
         }
     }
 
-    /// Has the index remember the sums of what was placed.
+    /// Records the sums of the new files in the index.
     fn remember(&self, index: &Index, placed: &[Placed]) -> Result<(), Error> {
         for (tree, root) in self.trees.roots.iter().enumerate() {
             let targets = self.plan.targets.iter().enumerate().filter(|(_, target)| target.tree == tree);
@@ -295,7 +295,7 @@ impl Run<'_> {
         !placed[target].is_missing() && self.checked.has(target, sum)
     }
 
-    /// What sets lack because a target is not what they want, for each label under which they know it.
+    /// The missing parts because of a target, one for each label that sets use for it.
     fn missing(&self, number: usize, sets: &[JigdoFile], placed: &[Placed]) -> Vec<Missing> {
         let target = &self.plan.targets[number];
         let mut missing: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
@@ -321,14 +321,14 @@ impl Run<'_> {
         missing.into_iter().map(of_label).collect()
     }
 
-    /// Removes the files that no set needs, after they were announced, and the directories that are empty then.
+    /// Announces and removes the files that no set needs, and the directories that become empty.
     fn prune(&self, outcome: &mut Outcome) -> Result<(), Error> {
         let Some(most) = self.options.prune else { return Ok(()) };
         if let [first, others @ ..] = self.plan.not_included.as_slice() {
             let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
             outcome.prune_refused = Some(format!(
-                "nothing was removed, because parts that only included files name would count as needed by no set: \
-                 {first}{more}"
+                "nothing was removed, because files that sets include could not be read, and parts that only these name would \
+                 be removed: {first}{more}"
             ));
             return Ok(());
         }
@@ -338,8 +338,8 @@ impl Run<'_> {
             let share = found.files.len() as f64 * 100.0 / found.all.max(1) as f64;
             if share > most {
                 outcome.prune_refused.get_or_insert(format!(
-                    "{} of the {} files in {} are needed by no set; these are {share:.1} %, but --max-prune allows {most} %, \
-                     so nothing was removed",
+                    "no set needs {} of the {} files in {}; that is {share:.1} %, but --max-prune allows {most} %, so nothing \
+                     was removed",
                     found.files.len(),
                     found.all,
                     root.display()

@@ -1,4 +1,4 @@
-//! Puts one file into a snapshot: by hard link, by reflink, or as a copy, which appears when it is whole.
+//! Puts a file into a snapshot by hard link, by reflink, or as a copy that appears only when it is complete.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,10 +12,10 @@ use super::Error;
 use crate::file::Stamp;
 use crate::output::{self, OutputDirectory};
 
-/// How files come into a snapshot.
+/// How files are put into a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Link {
-    /// By hard link; where that cannot be, by reflink; where that cannot be, as a copy.
+    /// By hard link; where that is not possible, by reflink; where that is not possible either, as a copy.
     #[default]
     Auto,
     Hard,
@@ -23,10 +23,10 @@ pub enum Link {
     Copy,
 }
 
-/// What came of a target.
+/// The result for a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
-    /// It was there.
+    /// It was already there.
     Kept,
     /// With the stamp of the file that is there now.
     Linked(Option<Stamp>),
@@ -37,7 +37,7 @@ pub enum Placed {
 }
 
 impl Placed {
-    /// There is nothing of which it could be made.
+    /// There is no source for it.
     pub fn nowhere() -> Self {
         Self::Missing("there is no such file".to_owned())
     }
@@ -46,7 +46,7 @@ impl Placed {
         matches!(self, Self::Missing(_))
     }
 
-    /// The stamp of a file that is new.
+    /// The stamp of a new file.
     pub fn stamp(&self) -> Option<Stamp> {
         match self {
             Self::Linked(stamp) | Self::Reflinked(stamp) | Self::Copied(stamp) => *stamp,
@@ -58,9 +58,9 @@ impl Placed {
 /// Puts files into a snapshot.
 pub struct Placer<'a> {
     link: Link,
-    /// The snapshot's trees, where copies wait.
+    /// The snapshot's trees, in which copies are staged.
     trees: &'a [OutputDirectory],
-    /// Tells the names of waiting copies apart.
+    /// The name of the next staged copy.
     next: AtomicU64,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Placer<'a> {
         Self { link, trees, next: AtomicU64::new(0) }
     }
 
-    /// What would come of a source that may not be there.
+    /// The result to expect from a source, which need not exist.
     pub fn plan(&self, source: &Path) -> Placed {
         match fs::metadata(source) {
             Ok(found) if !found.is_file() => Placed::Missing("it is not a file".to_owned()),
@@ -81,12 +81,12 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// Makes `path`, which is in a tree of the snapshot, of `source`. What stands there stays, unless it is wrong, which
-    /// `replaces` says. The source must have the stamp that is given.
+    /// Makes `path`, in a tree of the snapshot, from `source`. An existing file is kept, unless `replaces` says that it is
+    /// wrong. The source must have the given stamp.
     ///
     /// # Errors
     ///
-    /// The snapshot cannot be written. A source that cannot be had is no error.
+    /// The snapshot cannot be written. A missing source is not an error.
     pub fn place(
         &self,
         tree: usize,
@@ -106,7 +106,7 @@ impl<'a> Placer<'a> {
         } else if !replaces && path.exists() {
             return Ok(Placed::Kept);
         }
-        // Something is missing, or there is more to do.
+        // The source or the directory may be missing, or linking may be impossible.
         let planned = self.plan(source);
         if planned.is_missing() {
             return Ok(planned);
@@ -116,7 +116,7 @@ impl<'a> Placer<'a> {
         if replaces { self.replace(tree, source, path, stamp) } else { self.make(tree, source, path, stamp) }
     }
 
-    /// Makes a file that is not there, in a directory that is.
+    /// Makes a new file in an existing directory.
     fn make(&self, tree: usize, source: &Path, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         if matches!(self.link, Link::Auto | Link::Hard) {
             match hard_link(source, path) {
@@ -129,7 +129,7 @@ impl<'a> Placer<'a> {
         self.copy(tree, source, path, stamp)
     }
 
-    /// Replaces a wrong file at once: the right one waits beside it.
+    /// Replaces a wrong file atomically: the right one is staged first.
     fn replace(&self, tree: usize, source: &Path, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         if self.link == Link::Copy || self.link == Link::Reflink {
             return self.copy(tree, source, path, stamp);
@@ -146,7 +146,7 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// After a link was made: whether it is of the file that was checked.
+    /// Checks that a new link is to the file that was checked.
     fn linked(&self, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         let Some(stamp) = stamp else { return Ok(Placed::Linked(None)) };
         let found = fs::symlink_metadata(path).map_err(|source| output_error(path, source))?;
@@ -190,7 +190,7 @@ impl<'a> Placer<'a> {
         Ok(if is_reflinked { Placed::Reflinked(made) } else { Placed::Copied(made) })
     }
 
-    /// A new, empty file in a tree's staging place.
+    /// Makes an empty file in a tree's staging directory.
     fn stage(&self, tree: usize) -> Result<(PathBuf, File), Error> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let file = self.trees[tree].stage(&name)?;
@@ -213,13 +213,13 @@ fn output_error(path: &Path, source: io::Error) -> Error {
     output::Error::Write { path: path.to_owned(), source }.into()
 }
 
-/// A link to the file itself, where the source is a symbolic link.
+/// Makes a hard link; if the source is a symbolic link, to its target.
 fn hard_link(source: &Path, path: &Path) -> io::Result<()> {
     Ok(rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// Whether files cannot be linked here, but can be copied: they are on two file systems, or the system allows no link,
-/// or no more links.
+/// Whether files can be copied here but not linked: they are on two file systems, or links are not allowed, or too many
+/// exist.
 fn is_impossible(error: &io::Error) -> bool {
     let impossible = [Errno::XDEV, Errno::MLINK, Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS];
     impossible.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))

@@ -1,5 +1,5 @@
-//! Which files a snapshot should have: the locations of the sets' parts, and of those in jigdo files that they include,
-//! each with the sums that sets want there.
+//! The files that a snapshot should have: the locations of the sets' parts, included ones too, each with the sums that
+//! sets expect there.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,31 +10,31 @@ use rayon::prelude::*;
 use super::Error;
 use crate::set::{self, Fetch, Included, JigdoFile};
 
-/// What all sets together want.
+/// The files that all sets together need.
 pub struct Plan {
     /// The directories of the snapshot, each once.
     pub trees: Vec<PathBuf>,
     /// Sorted by tree, then by the bytes of their paths.
     pub targets: Vec<Target>,
-    /// Of sets that give a sum several locations: their targets.
+    /// The targets of each set's sums that have several locations.
     alternatives: HashMap<(u32, Sum), Vec<u32>>,
-    /// What sets include and could not be read, with the sets' names: there may be parts that only it names.
+    /// Included files that could not be read, with the sets' paths. There may be parts that only these name.
     pub not_included: Vec<String>,
 }
 
 /// A file of the snapshot.
 pub struct Target {
-    /// Its place among the trees.
+    /// The index of its tree.
     pub tree: usize,
-    /// Below the tree; it stays there.
+    /// Relative to the tree; it never leads out of it.
     pub path: String,
-    /// Under which labels sets know it. Several only where labels share a tree.
+    /// The labels that sets use for it. Several only where labels share a tree.
     pub labels: Vec<usize>,
-    /// What sets want it to be. Several where they are of both generations of the format, or do not agree.
+    /// What sets expect it to be. Several if the sets are of both versions of the format, or disagree.
     pub needs: Vec<Need>,
 }
 
-/// A sum that a file should have, and for which sets.
+/// A sum that a file should have, and the sets that expect it.
 pub struct Need {
     pub sum: Sum,
     pub label: usize,
@@ -48,10 +48,10 @@ struct Part {
     path: String,
 }
 
-/// What a set has.
+/// The parts of a set.
 struct SetParts {
     parts: Vec<Part>,
-    /// Labels of its parts that were not asked for.
+    /// Other labels of its parts.
     others: Vec<String>,
     not_included: Vec<String>,
 }
@@ -64,7 +64,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A set that cannot be read, has a part that would leave its tree, or has nothing to do with the labels.
+    /// A set cannot be read, a part's path leads out of its tree, or no part has one of the labels.
     pub fn read(sets: &[JigdoFile], labels: &[&str], into: &[PathBuf], fetch: &dyn Fetch) -> Result<Self, Error> {
         let mut trees: Vec<PathBuf> = Vec::new();
         let mut tree_of = Vec::new();
@@ -90,7 +90,7 @@ impl Plan {
         Ok(collected.finish(trees))
     }
 
-    /// The targets at which a set may find a part with this sum, if it names several.
+    /// The targets where a set may find the part with this sum, if it names several.
     pub fn alternatives(&self, set: u32, sum: &Sum) -> &[u32] {
         self.alternatives.get(&(set, *sum)).map_or(&[], Vec::as_slice)
     }
@@ -174,7 +174,7 @@ impl Collected {
         }
     }
 
-    /// Puts the targets in order.
+    /// Sorts the targets.
     fn finish(self, trees: Vec<PathBuf>) -> Plan {
         let mut order: Vec<u32> = (0..self.targets.len() as u32).collect();
         let key = |&number: &u32| (self.targets[number as usize].tree, self.targets[number as usize].path.as_str());

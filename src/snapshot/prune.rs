@@ -1,4 +1,4 @@
-//! Files of a snapshot that no set needs any more.
+//! Finds and removes the files of a snapshot that no set needs any more.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,17 +11,17 @@ use super::Error;
 use crate::file::walk_error;
 use crate::output;
 
-/// A tree's files, as far as pruning is concerned.
+/// The files of a tree, for pruning.
 #[derive(Default)]
 pub struct TreeFiles {
-    /// How many files there are.
+    /// The number of all files.
     pub all: u64,
     /// Those that no set needs, in the order of their paths.
     pub files: Vec<PathBuf>,
 }
 
-/// The files of a tree that are not `needed`. Symbolic links count as files and are not followed. The staging place is
-/// not part of the tree.
+/// Finds the files of a tree that are not `needed`. Symbolic links count as files and are not followed. The staging
+/// directory is not part of the tree.
 pub fn unneeded(root: &Path, needed: &HashSet<&str>) -> Result<TreeFiles, Error> {
     let mut found = TreeFiles::default();
     if !root.exists() {
@@ -34,7 +34,7 @@ pub fn unneeded(root: &Path, needed: &HashSet<&str>) -> Result<TreeFiles, Error>
         let entry = entry.map_err(|error| unlisted(root, error))?;
         if !entry.file_type().is_dir() {
             found.all += 1;
-            // A set cannot need a file whose path is not UTF-8.
+            // No set can need a file whose path is not UTF-8.
             let path = entry.path().strip_prefix(root).ok().and_then(Path::to_str);
             if path.is_none_or(|path| !needed.contains(path)) {
                 found.files.push(entry.into_path());
@@ -49,13 +49,13 @@ fn unlisted(root: &Path, error: walkdir::Error) -> output::Error {
     output::Error::Write { path, source }
 }
 
-/// Removes files, and the directories above them that are empty then, up to the trees' roots.
+/// Removes files, and the directories above them that become empty, up to the trees' roots.
 pub fn remove(files: &[PathBuf], roots: &[PathBuf]) -> Result<(), Error> {
     for file in files {
         tracing::debug!(path = %file.display(), "pruned: no set needs it");
         fs::remove_file(file).map_err(|source| output::Error::Write { path: file.clone(), source })?;
         for directory in file.ancestors().skip(1).take_while(|above| !roots.iter().any(|root| root == above)) {
-            // One that has other files stays.
+            // A directory with other files stays.
             if fs::remove_dir(directory).is_err() {
                 break;
             }

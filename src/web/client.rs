@@ -1,5 +1,5 @@
-//! The HTTP client: many requests over few connections that are kept alive. A server that asks for patience gets it, and
-//! one that is down is given up.
+//! The HTTP client: many requests over few connections that are kept alive. It honours `Retry-After`, and gives up on
+//! servers that are down.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -15,55 +15,55 @@ use url::Url;
 use super::{Error, Options};
 use crate::set::Fetched;
 
-/// After the first failure; the next wait is twice as long.
+/// The wait after the first failure. Each further wait is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// After this many failures in a row, a server is not asked any more.
+/// After this many failures in a row, a server is given up.
 const GIVE_UP_AFTER: u32 = 12;
 
 /// The most redirections that are followed.
 const MAX_REDIRECTS: usize = 10;
 
-/// The longest that fetching a jigdo file may take, with all attempts.
+/// The longest that fetching a jigdo file may take, with all retries.
 const LONGEST_FETCH: Duration = Duration::from_secs(300);
 
-/// Asks web servers.
+/// Makes requests to web servers.
 pub struct Client {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     pub options: Options,
-    /// When the next request may be made.
+    /// The earliest time of the next request.
     next: Mutex<Instant>,
-    /// The servers from which files were fetched, by scheme, name and port.
+    /// The servers that files were fetched from, by scheme, name and port.
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 /// Why a file was not fetched.
 struct Refusal {
     why: String,
-    /// Trying again is of no use.
+    /// Whether a retry cannot succeed.
     is_final: bool,
-    /// When the server wants to be asked again.
+    /// The server's `Retry-After`.
     after: Option<Duration>,
 }
 
-/// What is known of a server.
+/// The state of a server.
 #[derive(Default)]
 pub struct Host(Mutex<HostState>);
 
 #[derive(Default)]
 struct HostState {
-    /// It is left alone until then.
+    /// No request is made before then.
     paused_until: Option<Instant>,
     failures_in_a_row: u32,
-    /// Why it is not asked any more.
+    /// Why it was given up.
     given_up: Option<String>,
 }
 
 impl Client {
-    /// A client that trusts the certificates that the system trusts, and takes proxies from the environment.
+    /// Makes a client that trusts the system's certificates and takes proxies from the environment.
     pub fn new(options: Options) -> Result<Self, Error> {
-        // It fails if one is installed already, which does as well.
+        // This fails only if a provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(crate::GENERATOR)
@@ -82,11 +82,12 @@ impl Client {
         self.runtime.block_on(future)
     }
 
-    /// Fetches the file at a URL, which may be as long as a jigdo file. Server errors and lost connections are tried again.
+    /// Fetches the file at a URL, of at most the length that a jigdo file may have. Retries after server errors and lost
+    /// connections.
     ///
     /// # Errors
     ///
-    /// Why it cannot be had, with the URL.
+    /// The reason why it cannot be fetched, after the URL.
     pub fn fetch(&self, url: &Url) -> Result<Fetched, String> {
         let host = Arc::clone(self.hosts.lock().entry(url.origin().ascii_serialization()).or_default());
         let fetched = self.block_on(async {
@@ -144,16 +145,16 @@ impl Client {
         Ok(Fetched { url: found, bytes: bytes.into() })
     }
 
-    /// Notes that a request to a server failed, and perhaps after which time the server wants to be asked again.
+    /// Records that a request to a server failed. `after` is the server's `Retry-After`, if it sent one.
     pub fn failed(&self, host: &Host, why: &str, after: Option<Duration>) {
         host.failed(why);
         if let Some(after) = after.filter(|after| *after > self.options.longest_wait) {
-            host.give_up(format!("{why}: it asks to be left alone for {} s", after.as_secs()));
+            host.give_up(format!("{why}: it asks for a wait of {} s", after.as_secs()));
         }
     }
 
-    /// Waits before the next attempt: as long as the server says, which then holds for all requests to it, or each time
-    /// twice as long.
+    /// Waits before the next attempt: as long as the server asks, which then holds for all requests to it, or else twice as
+    /// long as before.
     pub async fn pause(&self, host: &Host, attempt: u32, after: Option<Duration>) {
         match after {
             Some(after) => host.leave_alone(after),
@@ -161,7 +162,7 @@ impl Client {
         }
     }
 
-    /// The next bytes of an answer; `None` at its end.
+    /// Reads the next bytes of an answer; `None` at its end.
     pub async fn next_piece(
         &self,
         response: &mut Response,
@@ -172,7 +173,7 @@ impl Client {
         }
     }
 
-    /// Makes one request, when the rate allows it.
+    /// Makes one request as soon as the rate allows it.
     pub async fn send(&self, method: Method, url: &Url, headers: HeaderMap) -> Result<Response, String> {
         self.turn().await;
         let request = self.client.request(method, url.clone()).headers(headers).send();
@@ -206,7 +207,7 @@ impl Host {
         self.0.lock()
     }
 
-    /// Waits as long as the server is to be left alone. Returns why it is given up, if it is.
+    /// Waits until requests to the server are allowed. Returns why it was given up, if it was.
     pub async fn wait(&self) -> Option<String> {
         loop {
             let until = {
@@ -228,7 +229,7 @@ impl Host {
         let mut state = self.state();
         state.failures_in_a_row += 1;
         if state.failures_in_a_row >= GIVE_UP_AFTER && state.given_up.is_none() {
-            tracing::debug!(why, failures = GIVE_UP_AFTER, "a server is not asked any more");
+            tracing::debug!(why, failures = GIVE_UP_AFTER, "server given up");
             state.given_up = Some(format!("given up after {GIVE_UP_AFTER} failures in a row: {why}"));
         }
     }
@@ -253,14 +254,14 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// How long the server asks to be left alone: in seconds, or until a date (RFC 9110, section 10.2.3).
+/// The wait that the server asks for, in seconds or until a date (RFC 9110, section 10.2.3).
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let until = |date: SystemTime| date.duration_since(now).unwrap_or_default();
     value.parse().ok().map(Duration::from_secs).or_else(|| httpdate::parse_http_date(value).ok().map(until))
 }
 
-/// What is wrong, in words: the last cause of an error says the most.
+/// What is wrong, for people: the last cause of an error says the most.
 fn reason(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -274,7 +275,7 @@ fn reason(error: &reqwest::Error) -> String {
     text
 }
 
-/// Waits until all of these are done.
+/// Waits until all futures are done.
 pub async fn join_all<T: Future<Output = ()>>(futures: Vec<T>) {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
     std::future::poll_fn(|context| {
@@ -289,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_says_in_seconds_or_with_a_date_how_long_it_wants_to_be_left_alone() {
+    fn retry_after_is_in_seconds_or_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 20);
         for (value, seconds) in [
             ("120", Some(120)),

@@ -1,6 +1,6 @@
-//! Asking web servers: one client for a whole run, made when it is first needed.
+//! The web client of a run, made when it is first needed.
 //!
-//! Without the feature `web` there is no client, and everything that needs one says so.
+//! Without the feature `web` there is no client, and whatever needs one returns an error that says so.
 
 #[cfg(feature = "web")]
 mod client;
@@ -17,18 +17,18 @@ use crate::set::{Fetch, Fetched};
 #[cfg(feature = "web")]
 pub(crate) use client::{Client, Host, content_length, is_temporary, join_all, retry_after};
 
-/// How servers are asked.
+/// How requests are made.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many requests one server has at a time.
+    /// How many requests are made to one server at a time.
     pub connections: usize,
-    /// How long a server may take to answer, or to send the next bytes.
+    /// How long a server may take to answer or to send the next bytes.
     pub timeout: Duration,
-    /// How many times a request that failed is made again.
+    /// How many times a failed request is retried.
     pub retries: u32,
-    /// The most requests a second, to all servers together; 0 for no limit.
+    /// The most requests per second, to all servers together; 0 for no limit.
     pub rate: f64,
-    /// A server that asks to be left alone for longer than this is given up.
+    /// A server whose `Retry-After` is longer than this is given up.
     pub longest_wait: Duration,
 }
 
@@ -44,32 +44,34 @@ impl Default for Options {
     }
 }
 
-/// Why web servers cannot be asked at all.
+/// Why no request can be made.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     #[error(
-        "cannot make requests: {0}; see that certificates are installed (ca-certificates), and which proxy the environment names"
+        "cannot make requests: {0}; check that certificates are installed (ca-certificates), and the proxy in the environment"
     )]
     Client(String),
-    #[error("cannot begin to make requests: {0}")]
+    #[error("cannot start to make requests: {0}")]
     Threads(String),
-    #[error("this jigpress was built without the feature \"web\", so it cannot ask web servers; build it with that")]
+    #[error(
+        "this jigpress was built without the feature \"web\", so it cannot fetch from the web; build it with that feature"
+    )]
     NotBuilt,
 }
 
-/// The web, as a run sees it.
+/// The web, as one run sees it: every URL has one content.
 pub struct Web {
-    #[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without a client there is nothing to set"))]
+    #[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without a client, nobody reads them"))]
     options: Options,
     #[cfg(feature = "web")]
     client: OnceLock<Result<Client, Error>>,
-    /// Each URL is fetched once: thousands of sets may include the same file.
+    /// Each URL is fetched once, because thousands of sets may include the same file.
     fetched: Mutex<HashMap<Url, Arc<OnceLock<Result<Fetched, String>>>>>,
 }
 
 impl Web {
-    /// The web. Nothing is done before the first request.
+    /// Does nothing before the first request.
     pub fn new(options: Options) -> Self {
         Self {
             options,
@@ -90,7 +92,7 @@ impl Web {
     }
 
     #[cfg(not(feature = "web"))]
-    #[allow(clippy::unused_self, reason = "as with the feature")]
+    #[allow(clippy::unused_self, reason = "it has the signature that it has with the feature")]
     fn get(&self, _: &Url) -> Result<Fetched, String> {
         Err(Error::NotBuilt.to_string())
     }
