@@ -5,10 +5,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | the command line | `cli` |
-//! | commands | [`publish`], [`assemble`], [`verify`] (uses `assemble`), [`servers`], [`snapshot`] (uses `servers`) |
+//! | commands | [`publish`], [`assemble`], [`verify`] (uses `assemble`), [`servers`], [`snapshot`] |
+//! | the web | [`web`]: the HTTP client |
 //! | one image, one set | [`make`]: an image becomes a proven template; [`set`]: the one reader and finder of published sets |
 //! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames and SUMS files |
-//! | the web | [`web`]: the HTTP client |
 //! | mirrors | [`mirror`]: trees of files, and the index that remembers their sums |
 //! | the search | [`matcher`]: where in an image the parts are |
 //! | sums of files | [`summing`]: many of them at once, in several threads |
@@ -30,8 +30,8 @@
 //! Set, mirrors ──verify, servers, snapshot──▶ what is wrong, other servers, a tree of the parts alone
 //! ```
 //!
-//! The feature `cli` is the command line, and with it the program; without `web`, no web server is asked. Both are on by
-//! default.
+//! The feature `cli` is the command line, and with it the program. The feature `web` is the HTTP client; without it,
+//! nothing is fetched from the web. Both are on by default.
 
 /// The program and its version, as jigdo files, templates and HTTP requests name it.
 pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
