@@ -112,7 +112,7 @@ fn a_complete_mirror_is_found_complete_over_few_connections() {
 }
 
 #[test]
-fn holes_wrong_lengths_and_wrong_bytes_are_told_apart() {
+fn holes_wrong_lengths_and_wrong_bytes_are_distinguished() {
     if !has_nginx() {
         return;
     }
@@ -360,7 +360,7 @@ fn the_best_servers_are_suggested_first() {
 }
 
 #[test]
-fn a_set_that_does_not_fit_its_template_is_told() {
+fn a_set_that_does_not_fit_its_template_is_reported() {
     let place = place();
     let text = fs::read_to_string(place.path("sets/one.jigdo")).unwrap();
     let problems = |place: &Place, code: i32| {

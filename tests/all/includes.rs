@@ -204,7 +204,7 @@ fn a_file_that_many_sets_include_is_fetched_once() {
 }
 
 #[test]
-fn offline_nothing_is_fetched_and_what_is_missing_is_told() {
+fn offline_nothing_is_fetched_and_what_is_missing_is_reported() {
     let scene = Scene::new();
     let server = scene.chain();
     let url = server.url("jigdo/first.jigdo");
@@ -220,7 +220,7 @@ fn offline_nothing_is_fetched_and_what_is_missing_is_told() {
 }
 
 #[test]
-fn what_cannot_be_included_is_told_by_every_command() {
+fn what_cannot_be_included_is_reported_by_every_command() {
     let scene = Scene::new();
     let server = Server::start(&[
         ("/broken.jigdo", ok("[Parts\n")),

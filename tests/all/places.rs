@@ -150,7 +150,7 @@ fn hidden_files_and_links_of_a_tree_are_no_sets() {
 }
 
 #[test]
-fn jigdo_files_of_a_tree_are_told_by_their_content_too() {
+fn jigdo_files_of_a_tree_are_recognised_by_their_content_too() {
     let place = place();
     let text = fs::read_to_string(place.path("sets/one.jigdo")).unwrap();
     fs::remove_file(place.path("sets/one.jigdo")).unwrap();
