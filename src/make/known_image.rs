@@ -30,6 +30,7 @@ pub struct ImageFacts {
 
 /// An image with the facts known about it.
 pub struct KnownImage<'a> {
+    /// The image's bytes.
     pub mapped: Arc<Mapped>,
     engine: &'a Engine,
     sums: BTreeMap<Algorithm, Vec<u8>>,

@@ -11,6 +11,7 @@ use super::anchors::{Anchor, Anchors};
 /// The features of a part's content by which the scan finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Features {
+    /// Where the part's signature is taken.
     pub head: Head,
     /// The sum of the first block.
     pub first: Rsync64,
@@ -24,9 +25,17 @@ pub struct Features {
 pub enum Head {
     /// The sum of the block at `offset`, which does not repeat itself. If `offset` is not 0, what is before the block does,
     /// together with the block's first quarter.
-    Block { offset: u64, rsync64: Rsync64 },
+    Block {
+        /// Where the block begins in the part.
+        offset: u64,
+        /// The block's sum.
+        rsync64: Rsync64,
+    },
     /// The whole part repeats its first `period` bytes.
-    Periodic { period: u32 },
+    Periodic {
+        /// The length of what is repeated; at least 1.
+        period: u32,
+    },
 }
 
 /// The longest period, in bytes, that counts as short in a block of `block_length` bytes.

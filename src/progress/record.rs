@@ -18,19 +18,27 @@ pub struct Recorder {
 /// A task as it was when it was asked for.
 #[derive(Debug, Clone)]
 pub struct Recorded {
+    /// The kind of work, as its beginning named it.
     pub kind: &'static str,
+    /// What it works on.
     pub name: String,
+    /// What it counts.
     pub unit: Unit,
+    /// How much there is to do, in its unit; `None`: not known.
     pub total: Option<u64>,
+    /// Whether it is part of another task.
     pub is_child: bool,
     /// How far it advanced, and how much of it was skipped, in its unit.
     pub advanced: u64,
+    /// How much of it was skipped, in its unit.
     pub skipped: u64,
     /// How many of its children have ended.
     pub children: u64,
+    /// Whether it was ended.
     pub is_over: bool,
     /// How often it was ended: once, if all is right.
     pub ends: u64,
+    /// What it ended with, in a few words.
     pub outcome: String,
 }
 

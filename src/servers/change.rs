@@ -28,6 +28,7 @@ pub enum Mode {
 /// A change that is made in any number of jigdo files.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
+    /// What is done with the servers.
     pub mode: Mode,
     /// Labels and servers, in order.
     pub servers: Vec<(String, Server)>,
@@ -47,6 +48,7 @@ pub struct Change {
 /// Why a file cannot be changed. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum ChangeError {
     #[error("{0}")]
     Text(#[from] jigdo_file::Error),

@@ -41,6 +41,7 @@ pub struct Outcome {
 /// A file that changed.
 #[derive(Debug)]
 pub struct Changed {
+    /// The file's path.
     pub path: PathBuf,
     /// What changes in the text, as a unified diff; of a dry run only.
     pub diff: Option<String>,

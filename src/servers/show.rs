@@ -26,7 +26,9 @@ pub struct LabelSummary {
 /// A server of a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerSummary {
+    /// The server's URL, as the files have it.
     pub url: String,
+    /// Whether clients are to try it last.
     pub try_last: bool,
     /// How many files have it.
     pub files: u64,

@@ -52,6 +52,7 @@ pub struct Set {
 /// The names of a set's files, each a single component of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
+    /// The image's name; never empty.
     pub image: String,
     /// Empty if `Template=` ends with a slash.
     pub template: String,
@@ -60,6 +61,7 @@ pub struct Names {
 /// Why a set cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },

@@ -37,6 +37,7 @@ pub trait Fetch: Sync {
 pub struct Fetched {
     /// Where it was in the end, after redirections. Relative URLs in the file are relative to this one.
     pub url: Url,
+    /// The file's content.
     pub bytes: Arc<[u8]>,
 }
 
@@ -72,6 +73,7 @@ pub struct NotIncluded {
     pub section: String,
     /// What it names.
     pub url: String,
+    /// Why it could not be included.
     pub reason: String,
 }
 

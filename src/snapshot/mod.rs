@@ -39,6 +39,7 @@ pub struct Options<'a> {
     pub mirrors: &'a [(String, PathBuf)],
     /// For each label the directory of its snapshot: all the same, or each its own.
     pub into: &'a [PathBuf],
+    /// How files come into the snapshot.
     pub link: Link,
     /// The index that remembers sums; `None`: sums are not checked.
     pub index: Option<&'a Path>,
@@ -63,8 +64,11 @@ pub struct Outcome {
     pub files: u64,
     /// How many of these were there already.
     pub kept: u64,
+    /// How many were linked.
     pub linked: u64,
+    /// How many share their blocks with the mirror's file.
     pub reflinked: u64,
+    /// How many were copied.
     pub copied: u64,
     /// By label and path.
     pub missing: Vec<Missing>,
@@ -74,6 +78,7 @@ pub struct Outcome {
     pub not_included: Vec<String>,
     /// Files that no set needs. They were removed, if that was asked for and is allowed.
     pub unneeded: Vec<PathBuf>,
+    /// How many of the unneeded files were removed.
     pub removed: u64,
     /// Why the files that no set needs are still there, although they should be removed.
     pub prune_refused: Option<String>,
@@ -82,7 +87,9 @@ pub struct Outcome {
 /// A part that is not in the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Missing {
+    /// The part's label.
     pub label: String,
+    /// The part's path in the label's tree.
     pub path: String,
     /// Why, in a few words.
     pub reason: String,
@@ -93,6 +100,7 @@ pub struct Missing {
 /// Why a snapshot cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(transparent)]
     Set(#[from] set::Error),

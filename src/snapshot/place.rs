@@ -18,8 +18,11 @@ pub enum Link {
     /// By hard link; where that cannot be, by reflink; where that cannot be, as a copy.
     #[default]
     Auto,
+    /// By hard link only.
     Hard,
+    /// By reflink only.
     Reflink,
+    /// As a copy.
     Copy,
 }
 

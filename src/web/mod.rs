@@ -47,6 +47,7 @@ impl Default for Options {
 /// Why web servers cannot be asked at all.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(
         "cannot make requests: {0}; see that certificates are installed (ca-certificates), and which proxy the environment names"

@@ -24,12 +24,14 @@ pub struct LabelTrees {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the path of part {location:?} leads out of its tree; correct or remove its line in [Parts]")]
 pub struct LeavesTree {
+    /// The part's location, as the jigdo file has it.
     pub location: String,
 }
 
 /// Why a jigdo file's parts cannot be looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum LabelError {
     #[error(transparent)]
     LeavesTree(#[from] LeavesTree),

@@ -43,6 +43,7 @@ pub struct Options {
     pub sample: Option<usize>,
     /// Parts are fetched, and their sums compared.
     pub deep: bool,
+    /// How web servers are asked.
     pub web: web::Options,
 }
 
