@@ -189,7 +189,7 @@ fn change(args: &SetArgs) -> Result<Change, Failure> {
 pub(super) fn unchanged(error: SetError) -> Failure {
     match error {
         SetError::Files(_) => Failure::Usage(error.to_string()),
-        error => Failure::nothing(error),
+        SetError::Output(_) => Failure::nothing(error),
     }
 }
 

@@ -111,7 +111,7 @@ impl Bytes for KnownImage<'_> {
         // Only the unknown bytes of a known image are read.
         match self.contents.is_empty() {
             true => self.mapped.window(range),
-            false => self.mapped.lazy_window(range),
+            false => Ok(self.mapped.lazy_window(range)),
         }
     }
 

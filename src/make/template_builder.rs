@@ -139,7 +139,10 @@ impl TemplateBuilder<'_> {
         proof.map_err(|reason| Error::Proof { path: self.template_path.to_owned(), reason })
     }
 
-    /// An error if the image has changed since it was opened.
+    /// Checks that the image is still the one that was opened.
+    ///
+    /// # Errors
+    /// It has changed.
     pub fn check_image(&self) -> Result<(), Error> {
         self.image.intact().map_err(|source| self.image_error(source))
     }

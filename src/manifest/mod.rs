@@ -270,7 +270,7 @@ fn read_text(path: &Path, problems: &mut Problems) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+            let line = memchr::memchr_iter(b'\n', valid).count() as u64 + 1;
             let start = valid.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
             let column = String::from_utf8_lossy(&valid[start..]).chars().count() as u64 + 1;
             problems.add(Place { line, column }, "the manifest is not UTF-8");

@@ -59,6 +59,7 @@ impl Sums {
     }
 
     /// The sums of a row of the index, without those whose check value is wrong.
+    #[must_use]
     pub fn checked(self, md5_check: Option<i64>, sha256_check: Option<i64>) -> Self {
         let is_right = |checksum, check: Option<i64>| check.is_some() && check == self.check(checksum);
         Self {

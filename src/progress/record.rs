@@ -120,7 +120,7 @@ impl Meter for Recording {
     }
 
     fn rename(&self, name: &str) {
-        self.seen.lock().name = name.to_owned();
+        name.clone_into(&mut self.seen.lock().name);
     }
 
     fn child_ended(&self) {
@@ -131,6 +131,6 @@ impl Meter for Recording {
         let mut seen = self.seen.lock();
         seen.is_over = true;
         seen.ends += 1;
-        seen.outcome = outcome.to_owned();
+        outcome.clone_into(&mut seen.outcome);
     }
 }

@@ -510,7 +510,7 @@ mod tests {
         /// What stands outside the section is what it was, and a change that was made is not made again.
         #[test]
         fn only_the_section_changes_and_only_once(
-            section in prop::collection::vec(r#"(A|B|C) ?=(http://[a-c]/|B:|C:)( --try-last)?( # x)?|#c|"#, 0..8),
+            section in prop::collection::vec(r"(A|B|C) ?=(http://[a-c]/|B:|C:)( --try-last)?( # x)?|#c|", 0..8),
             servers in prop::collection::vec((prop::sample::select(vec!["A", "B", "C"]), "http://[a-e]/", any::<bool>()), 0..6),
             mode in prop::sample::select(vec![Mode::Replace, Mode::Prepend, Mode::Append, Mode::Remove]),
             end in prop::sample::select(vec!["\n", "", "\n\n[Image]\nFilename=a\nTemplate=b\n"]),

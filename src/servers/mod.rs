@@ -77,6 +77,9 @@ impl FromStr for LabelledServer {
 }
 
 /// A label that a jigdo file can hold, and that is no URL's scheme.
+///
+/// # Errors
+/// It is neither.
 pub fn parse_label(label: &str) -> Result<String, BadServer> {
     match check_label(label) {
         Ok(()) if !is_scheme(label) => Ok(label.to_owned()),

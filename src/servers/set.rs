@@ -58,7 +58,7 @@ pub fn set(tasks: &[Task<'_>], options: &Options<'_>) -> Result<Outcome, SetErro
     if prepared.is_err() && !options.dry_run {
         run.directories.iter().for_each(Directory::forget_staged);
     }
-    run.finish(prepared?)
+    Ok(run.finish(prepared?))
 }
 
 /// The directories of all files, in the order of their paths.
@@ -219,17 +219,17 @@ impl Run<'_> {
     }
 
     /// Makes the changes that wait.
-    fn finish(self, prepared: AllPrepared) -> Result<Outcome, SetError> {
+    fn finish(self, prepared: AllPrepared) -> Outcome {
         let AllPrepared { files, sums } = prepared;
         let mut failures = Vec::new();
         let mut stale_signatures = Vec::new();
-        if !self.options.dry_run {
+        if self.options.dry_run {
+            sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
+        } else {
             failures = self.commit(&files, &sums);
             for sums in &sums {
                 signing::sign(&sums.path, self.options.sign_command, &mut stale_signatures, &mut failures);
             }
-        } else {
-            sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
         }
         let used = self.used.into_inner();
         let given: BTreeSet<&String> = self
@@ -238,7 +238,7 @@ impl Run<'_> {
             .filter(|task| !task.change.is_all)
             .flat_map(|task| task.change.servers.iter().map(|(label, _)| label))
             .collect();
-        Ok(Outcome {
+        Outcome {
             unchanged: self.tasks.len() - files.len(),
             unused: given.into_iter().filter(|label| !used.contains(*label)).cloned().collect(),
             changed: files
@@ -248,7 +248,7 @@ impl Run<'_> {
             sums: sums.into_iter().map(|sums| Changed { path: sums.path, diff: sums.diff }).collect(),
             stale_signatures,
             failures,
-        })
+        }
     }
 
     /// Has every directory's files take their places. Gives what went wrong.

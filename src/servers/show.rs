@@ -80,7 +80,7 @@ fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
     }
     for (label, (has_server, parts)) in of_file {
         let summary = labels.entry(label.to_owned()).or_default();
-        summary.label = label.to_owned();
+        label.clone_into(&mut summary.label);
         summary.files += 1;
         summary.parts += parts;
         let is_served = has_server || label.is_empty() || jigdo::jigdo_file::is_scheme(label);

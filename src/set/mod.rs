@@ -135,11 +135,17 @@ impl Set {
     }
 
     /// Reads the template, but for its unmatched data.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no template.
     pub fn read_template(&self) -> Result<FileTemplate, Error> {
         read_template(&self.template)
     }
 
     /// Compares the template's sum with the one that the jigdo file says, if it says one.
+    ///
+    /// # Errors
+    /// The template cannot be read, or has another sum.
     pub fn check_template_sum(&self) -> Result<(), Error> {
         let Some(expected) = self.image.template_sum else { return Ok(()) };
         let failed = |source| Error::Io { path: self.template.clone(), source };

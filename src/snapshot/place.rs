@@ -100,7 +100,7 @@ impl<'a> Placer<'a> {
     ) -> Result<Placed, Error> {
         if !replaces && matches!(self.link, Link::Auto | Link::Hard) {
             match hard_link(source, path) {
-                Ok(()) => return self.linked(path, stamp),
+                Ok(()) => return Self::linked(path, stamp),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Placed::Kept),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if self.link == Link::Auto && is_impossible(&error) => {}
@@ -123,7 +123,7 @@ impl<'a> Placer<'a> {
     fn make(&self, tree: usize, source: &Path, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         if matches!(self.link, Link::Auto | Link::Hard) {
             match hard_link(source, path) {
-                Ok(()) => return self.linked(path, stamp),
+                Ok(()) => return Self::linked(path, stamp),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Placed::Kept),
                 Err(error) if self.link == Link::Auto && is_impossible(&error) => {}
                 Err(error) => return self.refused(source, path, error),
@@ -150,7 +150,7 @@ impl<'a> Placer<'a> {
     }
 
     /// After a link was made: whether it is of the file that was checked.
-    fn linked(&self, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
+    fn linked(path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         let Some(stamp) = stamp else { return Ok(Placed::Linked(None)) };
         let found = fs::symlink_metadata(path).map_err(|source| output_error(path, source))?;
         if Stamp::of(&found) == *stamp {

@@ -78,7 +78,7 @@ impl SumsReport {
 pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport>> {
     let mut files = Vec::new();
     for (path, algorithm) in find(directory)? {
-        let text = fs::read(&path).map_err(|error| named(&path, error))?;
+        let text = fs::read(&path).map_err(|error| named(&path, &error))?;
         files.push((path, algorithm, SumsFile::parse(&text)));
     }
     let mut wanted: BTreeMap<PathBuf, Vec<Algorithm>> = BTreeMap::new();
@@ -114,7 +114,7 @@ pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport
     Ok(files.into_iter().map(report).collect())
 }
 
-fn named(path: &Path, error: io::Error) -> io::Error {
+fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -124,7 +124,7 @@ fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
     for entry in WalkDir::new(directory) {
         let entry = entry.map_err(|error| {
             let (path, cause) = walk_error(directory, error);
-            named(&path, cause)
+            named(&path, &cause)
         })?;
         let is_named = |algorithm: &Algorithm| *entry.file_name() == *file_name(*algorithm);
         if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)

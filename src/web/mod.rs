@@ -59,6 +59,8 @@ pub enum Error {
     NotBuilt,
 }
 
+type FetchedOnce = OnceLock<Result<Fetched, String>>;
+
 /// The web, as a run sees it.
 pub struct Web {
     #[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without a client there is nothing to set"))]
@@ -66,7 +68,7 @@ pub struct Web {
     #[cfg(feature = "web")]
     client: OnceLock<Result<Client, Error>>,
     /// Each URL is fetched once: thousands of sets may include the same file.
-    fetched: Mutex<HashMap<Url, Arc<OnceLock<Result<Fetched, String>>>>>,
+    fetched: Mutex<HashMap<Url, Arc<FetchedOnce>>>,
 }
 
 impl Web {

@@ -94,7 +94,7 @@ impl Source for LabelTrees {
     /// The files that exist. One of another length is among them if there is no better one, so that it can be reported.
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         let place = |part: &Part, path: &PathBuf| {
-            let found = std::fs::metadata(path).ok().filter(|found| found.is_file())?;
+            let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
             Some((found.len() != part.length, Place::file(path)))
         };
         let places = |part: &Part| {
