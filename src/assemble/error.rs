@@ -9,6 +9,7 @@ use jigdo::template;
 /// Why an image could not be put together, other than that parts are missing. Offsets are in bytes of the image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("cannot read the template's unmatched data for offset {offset} of the image: {source}")]
     Unmatched { offset: u64, source: io::Error },

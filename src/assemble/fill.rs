@@ -25,11 +25,13 @@ pub(super) enum Visit {
 /// A place whose bytes are not those of the part that was looked for there.
 #[derive(Debug)]
 pub struct Refused {
+    /// The part that was looked for.
     pub part: Part,
     /// Where the part should have gone in the image, in bytes.
     pub offset: u64,
     /// `None` for the image itself, half-assembled or complete.
     pub place: Option<Place>,
+    /// What is wrong with the bytes.
     pub reason: Reason,
 }
 

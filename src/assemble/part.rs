@@ -27,6 +27,7 @@ pub struct Part {
 /// The sum of a part's first block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FirstBlock {
+    /// The block's sum, as templates have it.
     pub rsync64: Rsync64,
     /// In bytes; at most the part's own length.
     pub length: u32,
@@ -47,8 +48,13 @@ impl Part {
 pub enum Place {
     /// They are the whole file.
     File(Arc<Path>),
-    /// They are in a larger file, from this offset on, in bytes.
-    Inside { file: Arc<Path>, offset: u64 },
+    /// They are in a larger file.
+    Inside {
+        /// The larger file.
+        file: Arc<Path>,
+        /// Where in it they begin, in bytes.
+        offset: u64,
+    },
     /// They are here.
     Memory(Arc<[u8]>),
 }
@@ -73,6 +79,7 @@ impl fmt::Display for Place {
 /// Why the bytes at a place are not those of the part. Lengths are in bytes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Reason {
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),

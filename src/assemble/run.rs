@@ -26,9 +26,11 @@ const AT_ONCE: usize = 16;
 pub struct Order<'a, R> {
     /// How messages call the image.
     pub name: String,
+    /// The image's template.
     pub template: &'a mut Template<R>,
     /// Asked in this order, each only for what those before it do not have.
     pub sources: Vec<&'a dyn Source>,
+    /// Where the image goes.
     pub destination: Destination<'a>,
 }
 
@@ -37,9 +39,11 @@ pub enum Destination<'a> {
     /// Into a file, which gets this name only when it is complete, and then replaces another one. A half-assembled image
     /// beside it, of the same name and `.tmp`, is resumed, whether we or jigdo-file left it.
     File {
+        /// The image's name in the end.
         path: PathBuf,
         /// Whether long runs of zeros become holes.
         is_sparse: bool,
+        /// What is done if parts are missing.
         incomplete: Incomplete,
     },
     /// To a program or a pipe, and nothing of it unless all parts are there and right.

@@ -119,11 +119,11 @@ impl<'a> ImageSums<'a> {
     fn first_known(&self) -> Option<(usize, Sum)> {
         let (area, ticket) = self.pending.front()?;
         let sums = ticket.sums()?.as_ref().expect("bytes in memory can be read");
-        Some((*area, self.sum(sums[0].concat())))
+        Some((*area, self.sum(&sums[0].concat())))
     }
 
-    fn sum(&self, bytes: Vec<u8>) -> Sum {
-        Sum::from_bytes(self.checksum, &bytes).expect("a hasher's sum is of its kind")
+    fn sum(&self, bytes: &[u8]) -> Sum {
+        Sum::from_bytes(self.checksum, bytes).expect("a hasher's sum is of its kind")
     }
 
     /// Waits for the sums of all windows.
@@ -132,7 +132,7 @@ impl<'a> ImageSums<'a> {
         let pending: Vec<_> = self.pending.iter().map(|(_, ticket)| Arc::clone(ticket)).collect();
         self.engine.wait_idle(&pending);
         self.compare_known();
-        Summed { image: image.map(|image| self.sum(image)), wrong: self.wrong }
+        Summed { image: image.map(|image| self.sum(&image)), wrong: self.wrong }
     }
 }
 
@@ -141,10 +141,7 @@ mod tests {
     use super::super::window::{Pool, WINDOW, Windows};
     use super::*;
     use proptest::prelude::*;
-
-    fn noise(seed: usize, length: usize) -> Vec<u8> {
-        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
-    }
+    use testing::noise;
 
     /// Windows that end at these offsets of an image whose areas, all parts, end at those.
     fn pass(sums: &mut ImageSums<'_>, pool: &Arc<Pool>, image: &[u8], cuts: &[usize], areas: &[usize]) {
@@ -185,15 +182,15 @@ mod tests {
             let wrong = wrong.index(lengths.len());
             let (engine, pool) = (Engine::with_own_threads(threads).unwrap(), Arc::new(Pool::default()));
             let check = |seed: usize| {
-                let image = noise(seed, length);
+                let image = noise(seed as u64, length);
                 let parts = lengths.iter().zip(&areas).map(|(length, end)| &image[end - length..*end]);
                 let right: Vec<Sum> = parts.map(|part| Sum::of(checksum, part)).collect();
                 let mut expected: Vec<Option<Sum>> = right.iter().copied().map(Some).collect();
                 expected[wrong] = Some(Sum::of(checksum, b"something else"));
-                let mut sums = ImageSums::new(&engine, checksum, expected, seed % 2 == 0);
+                let mut sums = ImageSums::new(&engine, checksum, expected, seed.is_multiple_of(2));
                 pass(&mut sums, &pool, &image, &cuts, &areas);
                 let summed = sums.finish();
-                assert_eq!(summed.image, (seed % 2 == 0).then(|| Sum::of(checksum, &image)));
+                assert_eq!(summed.image, seed.is_multiple_of(2).then(|| Sum::of(checksum, &image)));
                 assert_eq!(summed.wrong, [WrongSum { area: wrong, found: right[wrong] }]);
             };
             std::thread::scope(|scope| {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use jigdo::template::{ImageEntry, Options, Template, Tmp, Writer};
 use jigdo::{Checksum, Rsync64, Sum};
+use testing::noise;
 
 use super::source::Source;
 use super::*;
@@ -22,17 +23,6 @@ type Memory = Template<Cursor<Vec<u8>>>;
 enum Piece {
     Unmatched(Vec<u8>),
     Part(Vec<u8>),
-}
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
 }
 
 /// Parts of all lengths between unmatched data: some are longer than a window, and one comes twice.

@@ -23,6 +23,7 @@ const PIECE: u64 = 1 << 20;
 pub struct Verified {
     /// What the template says of the image: its length in bytes, and its sum.
     pub length: u64,
+    /// The sum that the template says.
     pub sum: Sum,
     /// The image's own length in bytes.
     pub found_length: u64,
@@ -35,7 +36,9 @@ pub struct Verified {
 /// An area of an image that is not what it should be. Offset and length are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongArea {
+    /// Where the area begins in the image.
     pub offset: u64,
+    /// How long the area is.
     pub length: u64,
     /// The part that it should be; `None` if it should be unmatched data.
     pub part: Option<Part>,

@@ -24,7 +24,9 @@ const MOST_PASSES: usize = 1000;
 pub struct Report {
     /// Whether all of the image is there, and has the right sum.
     pub is_complete: bool,
+    /// The image's length.
     pub length: u64,
+    /// The image's sum, as the template says.
     pub sum: Sum,
     /// How much of the image comes from the template.
     pub unmatched: u64,
@@ -33,6 +35,7 @@ pub struct Report {
     /// How many of these were not there before, and how many of those are there now. Where nothing was to be written,
     /// because other parts are missing, what was found counts as there.
     pub needed: usize,
+    /// How many of the needed parts are there now.
     pub found: usize,
     /// The parts that are nowhere.
     pub missing: Vec<Missing>,
@@ -45,6 +48,7 @@ pub struct Report {
 /// A part that is nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
+    /// The part, by its sum.
     pub part: Part,
     /// Where it belongs in the image, in bytes; ascending.
     pub offsets: Vec<u64>,

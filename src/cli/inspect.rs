@@ -33,6 +33,7 @@ pub struct Args {
 /// Why a file cannot be shown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Open { path: PathBuf, source: io::Error },

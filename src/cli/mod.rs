@@ -1,4 +1,5 @@
 //! The command line: one file per command.
+#![allow(clippy::doc_markdown, reason = "these comments are the text of --help, which has no markup")]
 
 mod assemble;
 mod check;
@@ -121,6 +122,7 @@ fn report(message: &str, code: u8) -> ExitCode {
 }
 
 /// Ends the program as clap does for a wrong command line, or for one that asks for help.
+#[allow(clippy::exit, reason = "as clap does")]
 fn misused(error: &clap::Error) -> ! {
     if error.use_stderr() {
         logging::prefer_json(std::env::args_os());

@@ -166,7 +166,7 @@ impl Tasks {
         let mut bars = self.bars.lock();
         let is_last = {
             let mut at_work = self.at_work.lock();
-            at_work.retain(|other| !std::ptr::eq(&**other, gauge));
+            at_work.retain(|other| !std::ptr::eq(Arc::as_ptr(other), gauge));
             at_work.is_empty()
         };
         if let Some(bars) = bars.take_if(|_| is_last) {

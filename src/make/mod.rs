@@ -32,6 +32,7 @@ use crate::output;
 /// Why a set could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(transparent)]
     Output(#[from] output::Error),

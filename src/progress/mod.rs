@@ -93,11 +93,13 @@ impl<'a> Begin<'a> {
     }
 
     /// The same task, of a length that is known, in its unit.
+    #[must_use]
     pub fn total(self, total: u64) -> Self {
         Self { total: Some(total), ..self }
     }
 
     /// The same task, with this many tasks below it.
+    #[must_use]
     pub fn children(self, children: usize) -> Self {
         Self { children: Some(children as u64), ..self }
     }
@@ -132,6 +134,7 @@ impl<'a> Task<'a> {
     }
 
     /// Begins a task below this one, which advances by as much as its children do. Both have the same unit.
+    #[must_use]
     pub fn child(&self, task: Begin<'_>) -> Self {
         Self::start(self.progress, Begin { is_child: true, ..task }, Some(Arc::clone(&self.meter)))
     }
@@ -218,7 +221,7 @@ impl fmt::Display for Binary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefixes = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
         let (mut amount, mut prefix) = (self.0 as f64, "");
-        for next in prefixes.into_iter() {
+        for next in prefixes {
             if amount < 1024.0 {
                 break;
             }

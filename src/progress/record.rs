@@ -18,19 +18,27 @@ pub struct Recorder {
 /// A task as it was when it was asked for.
 #[derive(Debug, Clone)]
 pub struct Recorded {
+    /// The kind of work, as its beginning named it.
     pub kind: &'static str,
+    /// What it works on.
     pub name: String,
+    /// What it counts.
     pub unit: Unit,
+    /// How much there is to do, in its unit; `None`: not known.
     pub total: Option<u64>,
+    /// Whether it is part of another task.
     pub is_child: bool,
     /// How far it advanced, and how much of it was skipped, in its unit.
     pub advanced: u64,
+    /// How much of it was skipped, in its unit.
     pub skipped: u64,
     /// How many of its children have ended.
     pub children: u64,
+    /// Whether it was ended.
     pub is_over: bool,
     /// How often it was ended: once, if all is right.
     pub ends: u64,
+    /// What it ended with, in a few words.
     pub outcome: String,
 }
 
@@ -112,7 +120,7 @@ impl Meter for Recording {
     }
 
     fn rename(&self, name: &str) {
-        self.seen.lock().name = name.to_owned();
+        name.clone_into(&mut self.seen.lock().name);
     }
 
     fn child_ended(&self) {
@@ -123,6 +131,6 @@ impl Meter for Recording {
         let mut seen = self.seen.lock();
         seen.is_over = true;
         seen.ends += 1;
-        seen.outcome = outcome.to_owned();
+        outcome.clone_into(&mut seen.outcome);
     }
 }

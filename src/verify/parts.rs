@@ -154,10 +154,7 @@ fn closed(path: &Path, length: Option<u64>) -> Result<Source, Reason> {
 mod tests {
     use super::*;
     use crate::progress::Silent;
-
-    fn noise(seed: usize, length: usize) -> Vec<u8> {
-        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
-    }
+    use testing::noise;
 
     fn part(checksum: Checksum, bytes: &[u8]) -> Part {
         Part { sum: Sum::of(checksum, bytes), length: bytes.len() as u64, first_block: None }

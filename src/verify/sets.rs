@@ -23,13 +23,16 @@ pub struct Settings<'a> {
     pub with_parts: bool,
     /// Gets jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
+    /// How many threads work.
     pub threads: usize,
+    /// Is told of the work as it advances.
     pub progress: &'a dyn Progress,
 }
 
 /// The result for a set.
 #[derive(Debug, Clone, Serialize)]
 pub struct SetReport {
+    /// The jigdo file's path.
     pub set: PathBuf,
     /// Whether nothing of it is wrong.
     pub is_right: bool,
@@ -37,6 +40,7 @@ pub struct SetReport {
     pub problems: Vec<String>,
     /// How many different parts it has, and how long these are together, in bytes.
     pub parts: usize,
+    /// How long the parts are together, in bytes.
     pub bytes: u64,
     /// The parts that are missing or wrong where the set says that they are; in the order of the image.
     pub missing: Vec<MissingPart>,
@@ -49,7 +53,9 @@ pub struct SetReport {
 pub struct WrongPart {
     /// The part's sum, in hexadecimal.
     pub sum: String,
+    /// The file's path.
     pub file: String,
+    /// What is wrong with it.
     pub reason: String,
 }
 

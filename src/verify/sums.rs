@@ -20,6 +20,7 @@ use crate::summing::{Engine, Request, Source, Ticket};
 pub struct Entry {
     /// As the line has it.
     pub name: String,
+    /// What was found out.
     #[serde(flatten)]
     pub state: State,
 }
@@ -31,15 +32,24 @@ pub enum State {
     /// The file has that sum.
     Right,
     /// The file has another sum, in hexadecimal.
-    Wrong { found: String },
+    Wrong {
+        /// The file's own sum.
+        found: String,
+    },
     /// The file is not there, but the set is whose image it is, and the set does not contradict the sum.
     ImageOfSet,
     /// The image is not there, and its set has another sum of it, in hexadecimal.
-    OtherThanSet { found: String },
+    OtherThanSet {
+        /// The set's sum of the image.
+        found: String,
+    },
     /// There is no such file.
     Missing,
     /// The file cannot be read.
-    Unreadable { error: String },
+    Unreadable {
+        /// Why not.
+        error: String,
+    },
     /// The line has no sum of this kind.
     NoSum,
 }
@@ -47,6 +57,7 @@ pub enum State {
 /// A SUMS file with what was found out about each line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SumsReport {
+    /// The SUMS file's path.
     pub file: PathBuf,
     /// Ordered by name.
     pub entries: Vec<Entry>,
@@ -67,7 +78,7 @@ impl SumsReport {
 pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport>> {
     let mut files = Vec::new();
     for (path, algorithm) in find(directory)? {
-        let text = fs::read(&path).map_err(|error| named(&path, error))?;
+        let text = fs::read(&path).map_err(|error| named(&path, &error))?;
         files.push((path, algorithm, SumsFile::parse(&text)));
     }
     let mut wanted: BTreeMap<PathBuf, Vec<Algorithm>> = BTreeMap::new();
@@ -103,7 +114,7 @@ pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport
     Ok(files.into_iter().map(report).collect())
 }
 
-fn named(path: &Path, error: io::Error) -> io::Error {
+fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -113,7 +124,7 @@ fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
     for entry in WalkDir::new(directory) {
         let entry = entry.map_err(|error| {
             let (path, cause) = walk_error(directory, error);
-            named(&path, cause)
+            named(&path, &cause)
         })?;
         let is_named = |algorithm: &Algorithm| *entry.file_name() == *file_name(*algorithm);
         if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)

@@ -41,7 +41,9 @@ pub struct Settings<'a> {
     pub old_images: Vec<PathBuf>,
     /// The index of files in the trees.
     pub index: PathBuf,
+    /// Whether long runs of zeros become holes.
     pub is_sparse: bool,
+    /// What is done about images whose parts are not all there.
     pub incomplete: Incomplete,
     /// Whether images are assembled that are there and not older than their sets.
     pub rebuilds_all: bool,
@@ -49,6 +51,7 @@ pub struct Settings<'a> {
     pub threads: usize,
     /// Gets jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
+    /// Is told of the work as it advances.
     pub progress: &'a dyn Progress,
 }
 

@@ -26,9 +26,11 @@ pub enum Outcome {
 /// What came of a set. Sizes and offsets are in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageReport {
+    /// The jigdo file.
     pub set: PathBuf,
     /// The image; unknown if the set cannot be read.
     pub image: Option<PathBuf>,
+    /// Whether there is an image now.
     pub outcome: Outcome,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +38,7 @@ pub struct ImageReport {
     /// Whether the place to write to is at fault.
     #[serde(skip)]
     pub is_error_of_output: bool,
+    /// What is known of its parts; `None` if they were not looked for.
     #[serde(flatten)]
     pub assembled: Option<Assembled>,
 }
@@ -71,6 +74,7 @@ pub struct MissingPart {
     pub algorithm: String,
     /// In hexadecimal.
     pub sum: String,
+    /// The part's length.
     pub bytes: u64,
     /// Where it belongs in the image.
     pub offsets: Vec<u64>,
@@ -87,6 +91,7 @@ pub struct RefusedPlace {
     pub offset: u64,
     /// `None` for the half-assembled image itself.
     pub place: Option<String>,
+    /// Why it was refused.
     pub reason: String,
 }
 

@@ -163,14 +163,10 @@ mod tests {
         (clones, OpenedFile { path: path.into(), file, start: 0, stamp })
     }
 
-    fn noise(length: usize) -> Vec<u8> {
-        (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
-    }
-
     #[test]
     fn whole_blocks_of_parts_that_begin_with_a_block_are_shared() {
         let directory = tempfile::tempdir().unwrap();
-        let content = noise(10 * BLOCK + 77);
+        let content = testing::noise(1, 10 * BLOCK + 77);
         let (clones, part) = plan(directory.path(), &content);
         let block = BLOCK as u64;
         clones.plan(0, 3 * block, content.len() as u64, &part);
@@ -191,10 +187,10 @@ mod tests {
     #[test]
     fn a_part_that_has_changed_since_it_was_read_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
-        let content = noise(10 * BLOCK);
+        let content = testing::noise(1, 10 * BLOCK);
         let (clones, part) = plan(directory.path(), &content);
         clones.plan(0, 0, content.len() as u64, &part);
-        fs::write(directory.path().join("part"), noise(11 * BLOCK)).unwrap();
+        fs::write(directory.path().join("part"), testing::noise(1, 11 * BLOCK)).unwrap();
         let image = File::options().write(true).create_new(true).open(directory.path().join("image")).unwrap();
         let error = clones.carry_out(&image, &[]).unwrap_err().to_string();
         assert!(error.contains("changed"), "{error}");
@@ -203,7 +199,7 @@ mod tests {
     #[test]
     fn files_of_a_file_system_that_cannot_share_are_written() {
         let directory = tempfile::tempdir().unwrap();
-        let content = noise(10 * BLOCK);
+        let content = testing::noise(1, 10 * BLOCK);
         let (clones, part) = plan(directory.path(), &content);
         clones.lock().can_share.insert(part.stamp.device, false);
         clones.plan(0, 0, content.len() as u64, &part);

@@ -24,12 +24,14 @@ pub struct LabelTrees {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the path of part {location:?} leads out of its tree; correct or remove its line in [Parts]")]
 pub struct LeavesTree {
+    /// The part's location, as the jigdo file has it.
     pub location: String,
 }
 
 /// Why a jigdo file's parts cannot be looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum LabelError {
     #[error(transparent)]
     LeavesTree(#[from] LeavesTree),
@@ -92,7 +94,7 @@ impl Source for LabelTrees {
     /// The files that exist. One of another length is among them if there is no better one, so that it can be reported.
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         let place = |part: &Part, path: &PathBuf| {
-            let found = std::fs::metadata(path).ok().filter(|found| found.is_file())?;
+            let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
             Some((found.len() != part.length, Place::file(path)))
         };
         let places = |part: &Part| {

@@ -149,13 +149,9 @@ mod tests {
     use super::*;
     use crate::progress::Silent;
     use jigdo::{Checksum, Rsync64, Sum};
+    use testing::noise;
 
     const BLOCK: usize = 256;
-
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let byte = |at: u64| ((seed << 32) + at).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        (0..length as u64).map(|at| (byte(at) ^ byte(byte(at))) as u8).collect()
-    }
 
     fn part(content: &[u8]) -> Part {
         let first_block = Some(FirstBlock { rsync64: Rsync64::of(&content[..BLOCK]), length: BLOCK as u32 });
