@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek};
 use jigdo::template::Unmatched;
 
 use super::Error;
-use super::output::Output;
+use super::image_output::Output;
 use super::part::{Opened, Part, Place, Reason};
 use super::plan::{Plan, State, What};
 use super::window::{Origin, Segment, Window};

@@ -42,7 +42,7 @@
 pub mod batch;
 mod error;
 mod fill;
-mod output;
+mod image_output;
 mod part;
 mod pass;
 mod plan;

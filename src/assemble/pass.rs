@@ -9,7 +9,7 @@ use jigdo::template::Template;
 
 use super::Error;
 use super::fill::{Filler, Refused, Visit};
-use super::output::Output;
+use super::image_output::Output;
 use super::part::Reason;
 use super::plan::{Plan, What};
 use super::summing::{ImageSums, Summed};

@@ -350,7 +350,7 @@ fn two_runs_do_not_work_on_one_image() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
     let files = Files::of_parts(|_| true);
-    let held = output::ImageFile::create(&path, true).unwrap();
+    let held = image_output::ImageFile::create(&path, true).unwrap();
     let error = run(&path, &[&files], Incomplete::Discard).unwrap_err();
     assert!(matches!(error, Error::Locked { .. }), "{error}");
     drop(held);

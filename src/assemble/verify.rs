@@ -9,7 +9,7 @@ use jigdo::template::{Area, Template};
 
 use super::Error;
 use super::fill::Visit;
-use super::output::Output;
+use super::image_output::Output;
 use super::part::Part;
 use super::pass::{Shared, pass};
 use super::plan::{Plan, What};

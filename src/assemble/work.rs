@@ -8,7 +8,7 @@ use jigdo::Sum;
 use jigdo::template::{Template, Tmp};
 
 use super::fill::{Refused, Visit};
-use super::output::{ImageFile, Output};
+use super::image_output::{ImageFile, Output};
 use super::part::Part;
 use super::pass::{Shared, pass};
 use super::plan::{Plan, State};
