@@ -39,7 +39,7 @@ impl fmt::Display for Refused {
         let Self { part, offset, place, reason } = self;
         match place {
             Some(place) => write!(f, "{place} is not part {:?} at offset {offset} of the image: {reason}", part.sum),
-            None => write!(f, "what is at offset {offset} of the image is not part {:?}: {reason}", part.sum),
+            None => write!(f, "the image at offset {offset} is not part {:?}: {reason}", part.sum),
         }
     }
 }
@@ -53,19 +53,19 @@ pub(super) struct Filler<'a, 'o, 't, R> {
     /// The area in work, and how many of its bytes are done.
     area: usize,
     done: u64,
-    from: From,
+    from: AreaSource,
     refused: Vec<Refused>,
 }
 
 /// Where the bytes of the area in work are from.
-enum From {
+enum AreaSource {
     Template,
     Place(Place, Opened),
     Output,
     Gap,
 }
 
-impl From {
+impl AreaSource {
     fn origin(&self) -> Origin {
         match self {
             Self::Template => Origin::Template,
@@ -79,7 +79,7 @@ impl From {
 impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
     /// At the beginning of the image.
     pub fn new(plan: &'a mut Plan, output: &'a Output<'o>, unmatched: Unmatched<'t, R>, visit: Visit) -> Self {
-        Self { plan, output, unmatched, visit, area: 0, done: 0, from: From::Gap, refused: Vec::new() }
+        Self { plan, output, unmatched, visit, area: 0, done: 0, from: AreaSource::Gap, refused: Vec::new() }
     }
 
     /// Fills an empty window with what comes next. `false` if nothing does.
@@ -107,7 +107,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
             return true;
         }
         while self.area < self.plan.areas.len() {
-            if let Some(from) = self.from() {
+            if let Some(from) = self.area_source() {
                 self.from = from;
                 return true;
             }
@@ -117,21 +117,21 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
     }
 
     /// Where the bytes of the area in work are from; `None` if it is not looked at.
-    fn from(&mut self) -> Option<From> {
+    fn area_source(&mut self) -> Option<AreaSource> {
         let area = &self.plan.areas[self.area];
         if area.length == 0 {
             return None;
         }
         if self.visit == Visit::Back {
-            return Some(From::Output);
+            return Some(AreaSource::Output);
         }
         let looks_at_all = self.visit == Visit::All;
         match &area.what {
-            What::Unmatched => looks_at_all.then_some(From::Template),
-            What::Part { state: State::Written, .. } => looks_at_all.then_some(From::Output),
+            What::Unmatched => looks_at_all.then_some(AreaSource::Template),
+            What::Part { state: State::Written, .. } => looks_at_all.then_some(AreaSource::Output),
             What::Part { number, .. } => match self.open(*number) {
-                Some((place, opened)) => Some(From::Place(place, opened)),
-                None => looks_at_all.then_some(From::Gap),
+                Some((place, opened)) => Some(AreaSource::Place(place, opened)),
+                None => looks_at_all.then_some(AreaSource::Gap),
             },
         }
     }
@@ -155,7 +155,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
     }
 
     fn refuse(&mut self, number: usize, place: Place, reason: Reason) {
-        self.plan.strike(number, &place);
+        self.plan.remove_place(number, &place);
         let (part, offset) = (self.plan.parts[number].part, self.plan.areas[self.area].offset);
         self.refused.push(Refused { part, offset, place: Some(place), reason });
     }
@@ -173,10 +173,10 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(window.room());
         let bytes = window.next(length);
         match &self.from {
-            From::Template => read_unmatched(&mut self.unmatched, bytes, offset)?,
-            From::Output => self.output.read(bytes, offset)?,
-            From::Gap => bytes.fill(0),
-            From::Place(place, opened) => {
+            AreaSource::Template => read_unmatched(&mut self.unmatched, bytes, offset)?,
+            AreaSource::Output => self.output.read(bytes, offset)?,
+            AreaSource::Gap => bytes.fill(0),
+            AreaSource::Place(place, opened) => {
                 if let Err(reason) = opened.read(bytes, self.done) {
                     bytes.fill(0);
                     let place = place.clone();
@@ -184,7 +184,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
                         self.refuse(number, place, reason);
                     }
                     self.set_state(State::Needed);
-                    self.from = From::Gap;
+                    self.from = AreaSource::Gap;
                 }
             }
         }
@@ -193,7 +193,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         window.add(length, |at| Segment { area, offset, at, origin, is_first, is_last });
         self.done += length as u64;
         if is_last {
-            (self.area, self.done, self.from) = (self.area + 1, 0, From::Gap);
+            (self.area, self.done, self.from) = (self.area + 1, 0, AreaSource::Gap);
         }
         Ok(())
     }

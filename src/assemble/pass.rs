@@ -25,7 +25,7 @@ pub(super) struct Shared<'a> {
 }
 
 /// The result of a pass.
-pub(super) struct Passed {
+pub(super) struct PassResult {
     /// The sum of the image, if all of it was looked at.
     pub image: Option<Sum>,
     /// Places whose bytes were not right.
@@ -42,7 +42,7 @@ pub(super) fn pass<R: Read + Seek>(
     output: &Output<'_>,
     visit: Visit,
     shared: &Shared<'_>,
-) -> Result<Passed, Error> {
+) -> Result<PassResult, Error> {
     let expected = plan.areas.iter().map(|area| match area.what {
         What::Part { number, .. } => Some(plan.parts[number].part.sum),
         What::Unmatched => None,
@@ -80,5 +80,5 @@ pub(super) fn pass<R: Read + Seek>(
             refused.push(Refused { part, offset, place, reason: Reason::Sum { found: wrong.found } });
         }
     }
-    Ok(Passed { image, refused, wrong: areas })
+    Ok(PassResult { image, refused, wrong: areas })
 }

@@ -121,7 +121,7 @@ impl Plan {
     }
 
     /// Removes a place from those where a part may be.
-    pub fn strike(&mut self, number: usize, place: &Place) {
+    pub fn remove_place(&mut self, number: usize, place: &Place) {
         self.parts[number].places.retain(|known| known != place);
     }
 
@@ -141,7 +141,7 @@ impl Plan {
         }
         for (place, from) in &refused {
             if let (What::Part { number, .. }, Some(from)) = (&self.areas[*place].what, from) {
-                self.strike(*number, from);
+                self.remove_place(*number, from);
             }
         }
         for area in &mut self.areas {
@@ -153,7 +153,7 @@ impl Plan {
     }
 
     /// Forgets what was taken: nothing of it is in any output.
-    pub fn forget(&mut self) {
+    pub fn forget_taken(&mut self) {
         for area in &mut self.areas {
             if let What::Part { state, .. } = &mut area.what {
                 *state = State::Needed;

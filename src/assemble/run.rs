@@ -82,13 +82,13 @@ pub fn assemble_all<R: Read + Seek + Send>(
     while !works.is_empty() {
         look_up(&mut works, shared);
         let left = Mutex::new(Vec::new());
-        let done = advance(works, shared, threads, (progress, &tasks), &left);
+        let done = make_passes(works, shared, threads, (progress, &tasks), &left);
         done.into_iter().for_each(|(number, result)| results[number] = Some(result));
         works = left.into_inner();
         works.sort_by_key(|work| work.number);
     }
     drop(tasks);
-    results.into_iter().map(|result| result.expect("every order was carried out")).collect()
+    results.into_iter().map(|result| result.expect("every order has a result")).collect()
 }
 
 /// Carries out one order.
@@ -156,7 +156,7 @@ impl<'a> Tasks<'a> {
 }
 
 /// Makes a pass over each image. Returns the results of those that are done; the others are `left`.
-fn advance<'a, R: Read + Seek + Send>(
+fn make_passes<'a, R: Read + Seek + Send>(
     works: Vec<Work<'a, R>>,
     sources: &[&dyn Source],
     threads: usize,

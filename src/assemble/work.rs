@@ -165,12 +165,12 @@ impl<'a, R: Read + Seek> Work<'a, R> {
             Target::File { path, is_sparse, .. } => {
                 self.output = Output::File(ImageFile::create(path, *is_sparse)?);
                 // What was looked at before is not in this file.
-                self.plan.forget();
+                self.plan.forget_taken();
             }
             Target::Stream(out) => {
                 let out = out.take().expect("a stream is written once");
                 self.output = Output::Stream(out.into());
-                self.plan.forget();
+                self.plan.forget_taken();
             }
         }
         Ok(())

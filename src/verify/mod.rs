@@ -5,5 +5,5 @@ mod parts;
 mod sets;
 mod sums;
 
-pub use sets::{SetReport, Settings, WrongPart, check_sets};
+pub use sets::{Options, SetReport, WrongPart, check_sets};
 pub use sums::{Entry, State, SumsReport, check_sums};

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::set::{self, Fetch, Set};
 
 /// How sets are to be checked.
-pub struct Settings<'a> {
+pub struct Options<'a> {
     /// The directories that labels stand for. Labels without one are resolved through their `file:` servers.
     pub trees: Trees,
     /// Whether parts are checked too, and not only the sets themselves.
@@ -66,8 +66,8 @@ struct Read {
 ///
 /// # Errors
 /// No threads can be started.
-pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetReport>, assemble::Error> {
-    let sets: Vec<Read> = paths.par_iter().map(|path| read(path, settings)).collect();
+pub fn check_sets(paths: &[PathBuf], options: &Options<'_>) -> Result<Vec<SetReport>, assemble::Error> {
+    let sets: Vec<Read> = paths.par_iter().map(|path| read(path, options)).collect();
     let mut numbers: HashMap<Wanted, usize> = HashMap::new();
     let mut wanted: Vec<Wanted> = Vec::new();
     for (missing, places) in sets.iter().flat_map(|set| &set.parts).filter(|(_, places)| !places.is_empty()) {
@@ -76,18 +76,18 @@ pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetR
             wanted.len() - 1
         });
     }
-    let checked = check(&wanted, settings.threads, settings.progress)?;
+    let checked = check(&wanted, options.threads, options.progress)?;
     let of = |part: Part, places: &[Place]| {
         let number = numbers.get(&(part, places.to_vec()))?;
         Some(&checked[*number])
     };
-    Ok(sets.into_iter().map(|set| report(set, settings.with_parts, of)).collect())
+    Ok(sets.into_iter().map(|set| report(set, options.with_parts, of)).collect())
 }
 
 /// Reads a set and its template's unmatched data, and finds out where its parts should be.
-fn read(path: &Path, settings: &Settings<'_>) -> Read {
+fn read(path: &Path, options: &Options<'_>) -> Read {
     let mut read = Read { path: path.to_owned(), problems: Vec::new(), set: None, parts: Vec::new() };
-    let set = match Set::open(path, None, settings.fetch) {
+    let set = match Set::open(path, None, options.fetch) {
         Ok(set) => set,
         Err(error) => {
             read.problems.push(error.to_string());
@@ -98,7 +98,7 @@ fn read(path: &Path, settings: &Settings<'_>) -> Read {
     let (description, sum) = rayon::join(|| read_through(&set), || set.check_template_sum());
     read.problems.extend(sum.err().map(|error| error.to_string()));
     match description {
-        Ok(description) => match places(&set, &description, settings) {
+        Ok(description) => match places(&set, &description, options) {
             Ok(parts) => read.parts = parts,
             Err(error) => read.problems.push(format!("{}: {error}", path.display())),
         },
@@ -121,9 +121,9 @@ fn read_through(set: &Set) -> Result<Description, set::Error> {
 fn places(
     set: &Set,
     description: &Description,
-    settings: &Settings<'_>,
+    options: &Options<'_>,
 ) -> Result<Vec<(Missing, Vec<Place>)>, LabelError> {
-    let labels = LabelTrees::of_set(set, &settings.trees)?;
+    let labels = LabelTrees::of_set(set, &options.trees)?;
     let mut numbers = HashMap::new();
     let mut parts: Vec<Missing> = Vec::new();
     for (offset, area) in description.with_offsets() {
@@ -136,7 +136,7 @@ fn places(
         }
     }
     let wanted: Vec<Part> = parts.iter().map(|missing| missing.part).collect();
-    let places = if settings.with_parts { labels.find(&wanted) } else { vec![Vec::new(); wanted.len()] };
+    let places = if options.with_parts { labels.find(&wanted) } else { vec![Vec::new(); wanted.len()] };
     Ok(parts.into_iter().zip(places).collect())
 }
 

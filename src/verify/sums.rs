@@ -115,7 +115,7 @@ fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
             let (path, cause) = walk_error(directory, error);
             named(&path, cause)
         })?;
-        let is_named = |algorithm: &Algorithm| entry.file_name() == *file_name(*algorithm);
+        let is_named = |algorithm: &Algorithm| *entry.file_name() == *file_name(*algorithm);
         if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)
             && !entry.file_type().is_dir()
         {
@@ -198,7 +198,7 @@ fn sums_of(
 fn request(path: &Path, algorithms: &[Algorithm]) -> io::Result<Request> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let source = Source::closed(path.to_owned(), Stamp::of(&metadata));
     let hashers = algorithms.iter().map(|&algorithm| Hasher::new(algorithm)).collect();

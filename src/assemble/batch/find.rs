@@ -10,7 +10,7 @@ use crate::set::{self, Fetch, FindError, Set};
 
 /// The sets below a directory.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FoundJobs {
     /// In the order of their paths.
     pub jobs: Vec<Job>,
     /// Directories and jigdo files that cannot be read, and why.
@@ -30,9 +30,9 @@ pub fn find(
     into: &Path,
     filter: &Filter,
     fetch: &dyn Fetch,
-) -> Result<Found, FindError> {
+) -> Result<FoundJobs, FindError> {
     let set::Tree { files, unreadable } = set::find_in(directory)?;
-    let mut found = Found { jobs: Vec::new(), unreadable: unreadable.iter().map(ToString::to_string).collect() };
+    let mut found = FoundJobs { jobs: Vec::new(), unreadable: unreadable.iter().map(ToString::to_string).collect() };
     let names: Vec<_> = files.par_iter().map(|file| Set::names(&file.path, fetch)).collect();
     for (file, name) in files.into_iter().zip(names) {
         let below = file.path.strip_prefix(directory).unwrap_or(&file.path);

@@ -35,7 +35,7 @@ pub struct ImageReport {
     pub error: Option<String>,
     /// Whether the place to write to is at fault.
     #[serde(skip)]
-    pub is_error_of_output: bool,
+    pub is_output_error: bool,
     #[serde(flatten)]
     pub assembled: Option<Assembled>,
 }
@@ -91,14 +91,19 @@ pub struct RefusedPlace {
 }
 
 impl ImageReport {
-    pub(super) fn failed(set: &Path, image: Option<PathBuf>, error: &dyn std::error::Error, of_output: bool) -> Self {
+    pub(super) fn failed(
+        set: &Path,
+        image: Option<PathBuf>,
+        error: &dyn std::error::Error,
+        is_output_error: bool,
+    ) -> Self {
         let (set, error) = (set.to_owned(), Some(error.to_string()));
-        Self { set, image, outcome: Outcome::Failed, error, is_error_of_output: of_output, assembled: None }
+        Self { set, image, outcome: Outcome::Failed, error, is_output_error, assembled: None }
     }
 
     pub(super) fn unchanged(set: &Set, image: PathBuf) -> Self {
         let (set, image) = (set.path.clone(), Some(image));
-        Self { set, image, outcome: Outcome::Unchanged, error: None, is_error_of_output: false, assembled: None }
+        Self { set, image, outcome: Outcome::Unchanged, error: None, is_output_error: false, assembled: None }
     }
 
     pub(super) fn new(set: &Set, image: PathBuf, report: &Report, time: Duration) -> Self {
@@ -116,7 +121,7 @@ impl ImageReport {
             seconds: time.as_secs_f64(),
         };
         let (set, image, assembled) = (set.path.clone(), Some(image), Some(assembled));
-        Self { set, image, outcome, error: None, is_error_of_output: false, assembled }
+        Self { set, image, outcome, error: None, is_output_error: false, assembled }
     }
 
     /// The parts of this image that are nowhere.

@@ -98,12 +98,12 @@ impl Clones {
     }
 
     /// Shares all planned blocks with `image`, but those of areas that were wrong.
-    pub fn carry_out(&self, image: &File, wrong: &[usize]) -> Result<(), Error> {
+    pub fn share_blocks(&self, image: &File, wrong: &[usize]) -> Result<(), Error> {
         let planned = std::mem::take(&mut self.lock().planned);
         for clone in planned.into_iter().filter(|clone| !wrong.contains(&clone.area)) {
             let offset = clone.blocks.start;
             let failed = |source| Error::Write { path: self.path.clone(), offset, source };
-            clone.carry_out(image).map_err(failed)?;
+            clone.share(image).map_err(failed)?;
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Clones {
 }
 
 impl Clone {
-    fn carry_out(&self, image: &File) -> io::Result<()> {
+    fn share(&self, image: &File) -> io::Result<()> {
         let file = file::open(&self.file)?;
         let (mut from, mut to) = (self.start, self.blocks.start);
         while to < self.blocks.end {
@@ -132,7 +132,8 @@ impl Clone {
         if Stamp::of(&file.metadata()?) == self.stamp {
             Ok(())
         } else {
-            let what = format!("{} changed while it was read; run again once it is at rest", self.file.display());
+            let what =
+                format!("{} changed while it was read; run again when it no longer changes", self.file.display());
             Err(io::Error::other(what))
         }
     }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(clones.in_range(5 * block, 36 * BLOCK), [0..8 * BLOCK, 35 * BLOCK..36 * BLOCK]);
         let image =
             File::options().read(true).write(true).create_new(true).open(directory.path().join("image")).unwrap();
-        clones.carry_out(&image, &[2]).unwrap();
+        clones.share_blocks(&image, &[2]).unwrap();
         let mut written = vec![0; 10 * BLOCK];
         image.read_exact_at(&mut written, 3 * block).unwrap();
         assert!(written == content[..10 * BLOCK]);
@@ -196,7 +197,7 @@ mod tests {
         clones.plan(0, 0, content.len() as u64, &part);
         fs::write(directory.path().join("part"), noise(11 * BLOCK)).unwrap();
         let image = File::options().write(true).create_new(true).open(directory.path().join("image")).unwrap();
-        let error = clones.carry_out(&image, &[]).unwrap_err().to_string();
+        let error = clones.share_blocks(&image, &[]).unwrap_err().to_string();
         assert!(error.contains("changed"), "{error}");
     }
 

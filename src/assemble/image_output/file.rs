@@ -155,7 +155,7 @@ impl ImageFile {
     pub fn end_pass(&mut self, length: u64, wrong: &[usize]) -> Result<(), Error> {
         if self.is_new {
             let failed = |source| Error::Output { path: self.working.clone(), source };
-            self.clones.carry_out(&self.file, wrong)?;
+            self.clones.share_blocks(&self.file, wrong)?;
             self.file.set_len(length).map_err(failed)?;
             self.is_new = false;
         }

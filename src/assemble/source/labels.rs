@@ -48,7 +48,7 @@ impl LabelTrees {
     /// A path that is absolute or has `..` in it, labels that lead to themselves, or a `file:` URL with a host. Symbolic
     /// links in a tree are followed wherever they lead, as mirror trees need it.
     pub fn new(jigdo: &Jigdo, trees: &Trees) -> Result<Self, LabelError> {
-        Self::beside(jigdo, None, trees)
+        Self::resolve(jigdo, None, trees)
     }
 
     /// As [`LabelTrees::new`], for a set, whose paths may also be relative to its jigdo file.
@@ -57,10 +57,10 @@ impl LabelTrees {
     ///
     /// As for [`LabelTrees::new`].
     pub fn of_set(set: &Set, trees: &Trees) -> Result<Self, LabelError> {
-        Self::beside(&set.jigdo, Some(&set.origin), trees)
+        Self::resolve(&set.jigdo, Some(&set.origin), trees)
     }
 
-    fn beside(jigdo: &Jigdo, origin: Option<&set::Place>, trees: &Trees) -> Result<Self, LabelError> {
+    fn resolve(jigdo: &Jigdo, origin: Option<&set::Place>, trees: &Trees) -> Result<Self, LabelError> {
         let mut files: HashMap<Sum, Vec<PathBuf>> = HashMap::new();
         for (sum, part) in &jigdo.parts {
             let known = files.entry(*sum).or_default();

@@ -32,7 +32,7 @@ impl<'a> MovedFiles<'a> {
     fn catalogues(&self) -> &[Catalogue] {
         self.catalogues.get_or_init(|| {
             let warn = |error: Error| {
-                let what = format!("files that were renamed or moved are not looked for: {error}");
+                let what = format!("cannot look for renamed or moved files: {error}");
                 self.progress.warn(&what);
             };
             let index = match Index::open(&self.index) {

@@ -27,7 +27,7 @@ impl NamedFiles {
         for path in paths {
             let found = fs::metadata(&path).and_then(|found| match found.is_file() {
                 true => Ok(found.len()),
-                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
             });
             match found {
                 Ok(length) => files.by_length.entry(length).or_default().push(path.into()),

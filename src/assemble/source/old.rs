@@ -20,13 +20,13 @@ use crate::matcher::{Beginning, FirstBlocks, PartId, Signature, SignatureTable};
 use crate::progress::Progress;
 
 /// How much of an image a thread looks at together, in bytes.
-const STRETCH: u64 = 16 << 20;
+const SECTION: u64 = 16 << 20;
 
 /// The most places that are returned for a part. Each wrong one costs reading the part there.
 const MOST_PLACES: usize = 32;
 
-/// The most candidates in one stretch: an image that consists only of first blocks would have far more.
-const MOST_IN_STRETCH: usize = 1 << 16;
+/// The most candidates in one section: an image that consists only of first blocks would have far more.
+const MOST_IN_SECTION: usize = 1 << 16;
 
 /// The alignments at which file systems and archives place files, in bytes.
 const SECTORS: [u64; 2] = [2048, 512];
@@ -67,7 +67,7 @@ impl Source for OldImages<'_> {
                         }
                     }),
                     Err(error) => {
-                        let what = format!("no parts are looked for in {}: {error}", path.display());
+                        let what = format!("cannot look for parts in {}: {error}", path.display());
                         self.progress.warn(&what);
                     }
                 }
@@ -80,7 +80,7 @@ impl Source for OldImages<'_> {
 /// A part that may be at an offset of an image. Likelier candidates sort first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    /// Whether it is in a run that continues in the next stretch.
+    /// Whether it is in a run that continues in the next section.
     is_cut: bool,
     offset: u64,
     part: PartId,
@@ -89,27 +89,27 @@ struct Candidate {
 /// The parts that may be in the image at `path`, the likeliest places first.
 fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let image = Mapped::open(path)?;
-    let starts: Vec<u64> = (0..image.length()).step_by(STRETCH as usize).collect();
+    let starts: Vec<u64> = (0..image.length()).step_by(SECTION as usize).collect();
     let found: Vec<Vec<_>> =
-        starts.into_par_iter().map(|start| search_stretch(&image, start, table)).collect::<io::Result<_>>()?;
+        starts.into_par_iter().map(|start| search_section(&image, start, table)).collect::<io::Result<_>>()?;
     image.intact()?;
     let mut found: Vec<Candidate> = found.into_iter().flatten().collect();
     found.sort();
     Ok(found)
 }
 
-/// The same for what begins in the stretch at `start`, in any order.
-fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
+/// The same for what begins in the section at `start`, in any order.
+fn search_section(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let block = u64::from(table.block_length());
-    // One byte before the stretch tells whether a run begins at its first byte. A block less one byte after it completes
+    // One byte before the section tells whether a run begins at its first byte. A block less one byte after it completes
     // the last block.
-    let range = start.saturating_sub(1)..image.length().min(start + STRETCH + block - 1);
+    let range = start.saturating_sub(1)..image.length().min(start + SECTION + block - 1);
     let bytes = image.window(range.clone())?;
     let mut found = Vec::new();
     for Beginning { range: at, run_begins, parts } in FirstBlocks::new(table, &bytes, (start - range.start) as usize) {
         let mut add = |offset: u64, is_cut| {
             let fits = |part: &&PartId| table.signature(**part).length <= image.length() - offset;
-            found.extend(parts.iter().filter(fits).take(MOST_IN_STRETCH).map(|&part| Candidate {
+            found.extend(parts.iter().filter(fits).take(MOST_IN_SECTION).map(|&part| Candidate {
                 is_cut,
                 offset,
                 part,
@@ -123,7 +123,7 @@ fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
                 likely(in_image, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
             }
         }
-        if found.len() >= MOST_IN_STRETCH {
+        if found.len() >= MOST_IN_SECTION {
             break;
         }
     }
@@ -177,19 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_at_any_offset_and_wherever_stretches_meet() {
+    fn parts_are_found_at_any_offset_and_wherever_sections_meet() {
         let (one, two, three) = (noise(1, 5000), noise(2, 300), noise(3, BLOCK));
-        let mut image = noise(9, 2 * STRETCH as usize + 5000);
+        let mut image = noise(9, 2 * SECTION as usize + 5000);
         let mut put = |at: usize, part: &[u8]| image[at..at + part.len()].copy_from_slice(part);
         put(0, &one);
         put(10_001, &two);
-        put(STRETCH as usize - 100, &one);
-        put(2 * STRETCH as usize - BLOCK + 1, &two);
-        let end = 2 * STRETCH as usize + 5000 - BLOCK;
+        put(SECTION as usize - 100, &one);
+        put(2 * SECTION as usize - BLOCK + 1, &two);
+        let end = 2 * SECTION as usize + 5000 - BLOCK;
         put(end, &three);
         let found = offsets(&image, &[&one, &two, &three, &noise(4, 1000)]);
-        let stretch = STRETCH;
-        let expected = [vec![0, stretch - 100], vec![10_001, 2 * stretch - 255], vec![end as u64], vec![]];
+        let section = SECTION;
+        let expected = [vec![0, section - 100], vec![10_001, 2 * section - 255], vec![end as u64], vec![]];
         assert_eq!(found, expected);
     }
 
