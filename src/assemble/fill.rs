@@ -1,4 +1,4 @@
-//! Filling windows: the bytes of an image, area by area, from the template and from wherever its parts are.
+//! Fills windows with the bytes of an image, area by area, from the template and from the places of its parts.
 
 use std::fmt;
 use std::io::{self, Read, Seek};
@@ -11,14 +11,14 @@ use super::part::{Opened, Part, Place, Reason};
 use super::plan::{Plan, State, What};
 use super::window::{Origin, Segment, Window};
 
-/// What of an image is looked at.
+/// What a pass covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visit {
-    /// All of it: what is in the output is read back, what is nowhere is left out.
+    /// The whole image. What is already in the output is read back; missing parts are left out.
     All,
-    /// Only the parts that are needed and may be somewhere.
+    /// Only parts that are needed and have a place to try.
     Needed,
-    /// All of it, from the output.
+    /// The whole image, read back from the output.
     Back,
 }
 
@@ -26,14 +26,14 @@ pub(super) enum Visit {
 #[derive(Debug)]
 pub struct Refused {
     pub part: Part,
-    /// Where the part should have gone in the image, in bytes.
+    /// The part's offset in the image, in bytes.
     pub offset: u64,
     /// `None` for the image itself, half-assembled or complete.
     pub place: Option<Place>,
     pub reason: Reason,
 }
 
-/// Names the part, where it was looked for, and where it should have gone.
+/// Names the part, its offset in the image, and the place that was tried.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, offset, place, reason } = self;
@@ -44,20 +44,20 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Fills windows with what follows.
+/// Fills one window after the other.
 pub(super) struct Filler<'a, 'o, 't, R> {
     plan: &'a mut Plan,
     output: &'a Output<'o>,
     unmatched: Unmatched<'t, R>,
     visit: Visit,
-    /// The area in work, and how many of its bytes are done.
+    /// The current area, and how many of its bytes are done.
     area: usize,
     done: u64,
     from: AreaSource,
     refused: Vec<Refused>,
 }
 
-/// Where the bytes of the area in work are from.
+/// Where the bytes of the current area come from.
 enum AreaSource {
     Template,
     Place(Place, Opened),
@@ -77,31 +77,31 @@ impl AreaSource {
 }
 
 impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
-    /// At the beginning of the image.
+    /// Starts at the beginning of the image.
     pub fn new(plan: &'a mut Plan, output: &'a Output<'o>, unmatched: Unmatched<'t, R>, visit: Visit) -> Self {
         Self { plan, output, unmatched, visit, area: 0, done: 0, from: AreaSource::Gap, refused: Vec::new() }
     }
 
-    /// Fills an empty window with what comes next. `false` if nothing does.
+    /// Fills an empty window with the next bytes. Returns `false` at the end.
     pub fn fill(&mut self, window: &mut Window) -> Result<bool, Error> {
         while window.room() > 0 && self.begin() {
             self.take(window)?;
         }
         window.pad();
         if window.is_empty() && self.visit == Visit::All {
-            // Nothing is left of the stream, but reading on checks the end of its last piece.
+            // The stream has no bytes left, but reading on checks the end of its last piece.
             let offset = self.plan.image.length;
             self.unmatched.read(&mut [0]).map_err(|source| Error::Unmatched { offset, source })?;
         }
         Ok(!window.is_empty())
     }
 
-    /// What was refused.
+    /// The places that were refused.
     pub fn refused(self) -> Vec<Refused> {
         self.refused
     }
 
-    /// Goes to the area whose bytes come next, and finds out where they are from; `false` at the end.
+    /// Moves to the next area that the pass covers and finds out where its bytes come from; `false` at the end.
     fn begin(&mut self) -> bool {
         if self.done > 0 {
             return true;
@@ -116,7 +116,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         false
     }
 
-    /// Where the bytes of the area in work are from; `None` if it is not looked at.
+    /// Where the bytes of the current area come from; `None` if the pass skips it.
     fn area_source(&mut self) -> Option<AreaSource> {
         let area = &self.plan.areas[self.area];
         if area.length == 0 {
@@ -136,7 +136,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         }
     }
 
-    /// Opens the best place of a part that can be opened.
+    /// Opens the best of a part's places that can be opened.
     fn open(&mut self, number: usize) -> Option<(Place, Opened)> {
         let (offset, length) = (self.plan.areas[self.area].offset, self.plan.areas[self.area].length);
         while let Some(place) = self.plan.parts[number].places.front().cloned() {
@@ -166,7 +166,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         }
     }
 
-    /// Takes as much of the area in work as has room.
+    /// Adds as much of the current area as the window has room for.
     fn take(&mut self, window: &mut Window) -> Result<(), Error> {
         let area = &self.plan.areas[self.area];
         let (offset, left) = (area.offset + self.done, area.length - self.done);
@@ -199,7 +199,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
     }
 }
 
-/// Fills `bytes`, which belong to `offset` of the image.
+/// Fills `bytes`, which are at `offset` of the image.
 fn read_unmatched(unmatched: &mut impl Read, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
     let mut done = 0;
     while done < bytes.len() {

@@ -20,8 +20,8 @@ use crate::set::Fetch;
 ///
 /// Parts are taken from the paths that the jigdo file names, in the directory that `--mirror` sets for the label; from
 /// files in these directories that were renamed or moved; and from inside old images. The sums of all parts and images
-/// are checked. An image gets its name only when it is complete. Images that exist and are not older than their sets are
-/// left alone.
+/// are checked. An image gets its name only when it is complete. Images that exist and are not older than their sets
+/// are left alone.
 ///
 /// Exit codes: 0 all images are complete; 1 some are not; 2 the command line is wrong; 3 nothing could be written.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,7 +29,8 @@ pub struct Args {
     /// Jigdo files, plain or compressed.
     #[arg(required_unless_present = "all", value_name = "SET.jigdo")]
     sets: Vec<PathBuf>,
-    /// Assemble the images of all jigdo files below this directory, except hidden ones and symbolic links. The image of DIR/some/where/x.jigdo goes to some/where below --into.
+    /// Assemble the images of all jigdo files below this directory, except hidden ones and symbolic links. The image of
+    /// DIR/some/where/x.jigdo goes to some/where below --into.
     #[arg(long, value_name = "DIR", conflicts_with = "sets")]
     all: Option<PathBuf>,
     /// The directory to write images to.
@@ -38,14 +39,16 @@ pub struct Args {
     /// The template, if it is neither where the jigdo file says nor beside it.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     template: Option<PathBuf>,
-    /// With --all: look for templates that are not beside their jigdo files below this directory, at the same relative paths.
+    /// With --all: where to look for templates that are not beside their jigdo files: at the same relative paths below
+    /// this directory.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
     #[command(flatten)]
     mirrors: MirrorArgs,
     #[command(flatten)]
     from: OldImageArgs,
-    /// With --all: assemble only images whose paths below --into match this glob, such as `*/i386/*-[12].iso`. Repeatable.
+    /// With --all: assemble only images whose paths below --into match this glob, such as `*/i386/*-[12].iso`.
+    /// Repeatable.
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
     /// With --all: skip images whose paths below --into match this glob. Repeatable.
@@ -55,8 +58,8 @@ pub struct Args {
     /// have the wrong sum count as missing too.
     #[arg(long, value_name = "FILE")]
     missing: Option<PathBuf>,
-    /// Keep images that lack parts, half-assembled, with .tmp after their names. An existing .tmp file is always resumed,
-    /// even one that jigdo-file wrote.
+    /// Keep images that lack parts, half-assembled, with .tmp after their names. An existing .tmp file is always
+    /// resumed, even one that jigdo-file wrote.
     #[arg(long)]
     partial: bool,
     /// Write long runs of zeros instead of leaving holes.

@@ -1,8 +1,8 @@
 //! What goes to standard error: messages for people, log lines for operators, JSON for programs.
 //!
-//! On a terminal, a line is just its message. Elsewhere it is a log line: the time (UTC, RFC 3339), level and target come
-//! before the message, or the line is a JSON object. Errors in manifests always begin with file, line and column, without
-//! time or level, unless they are JSON: editors and CI systems look for that.
+//! On a terminal, a line is just its message. Elsewhere it is a log line: the time (UTC, RFC 3339), level and target
+//! come before the message, or the line is a JSON object. Errors in manifests always begin with file, line and column,
+//! without time or level, unless they are JSON: editors and CI systems look for that.
 
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, Write as _};
@@ -91,7 +91,8 @@ fn all(level: LevelFilter) -> Targets {
     Targets::new().with_target(PROGRAM, level)
 }
 
-/// What `JIGPRESS_LOG` asks for: a level for everything, or levels for some modules, with the program's messages as usual.
+/// What `JIGPRESS_LOG` asks for: a level for everything, or levels for some modules, with the program's messages as
+/// usual.
 fn targets(text: &str) -> Result<Targets, String> {
     let wrong = |what: &str| {
         format!(

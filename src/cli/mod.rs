@@ -29,8 +29,8 @@ use crate::manifest;
 
 /// Publishes disc images as jigdo sets.
 ///
-/// Exit codes: 0 success; 1 some images failed and the others are published, or parts are missing; 2 the command line, a
-/// manifest or a jigdo file is wrong, and nothing was changed; 3 nothing could be done.
+/// Exit codes: 0 success; 1 some images failed and the others are published, or parts are missing; 2 the command line,
+/// a manifest or a jigdo file is wrong, and nothing was changed; 3 nothing could be done.
 #[derive(Debug, Parser)]
 #[command(name = "jigpress", version, max_term_width = 100)]
 struct Cli {

@@ -11,8 +11,9 @@ use crate::set;
 /// Which directories labels stand for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MirrorArgs {
-    /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`, or its `file:` URL. Repeatable: for other
-    /// labels, or for more directories of one label. Labels without a directory are looked up on their `file:` servers.
+    /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`, or its `file:` URL. Repeatable: for
+    /// other labels, or for more directories of one label. Parts of a label without a directory are looked for on its
+    /// `file:` servers.
     #[arg(long = "mirror", value_name = "LABEL=DIR")]
     mirrors: Vec<LabelledTree>,
 }

@@ -20,10 +20,10 @@ use crate::verify::{self, SetReport, State, SumsReport};
 /// Verifies an image, sets, or SUMS files.
 ///
 /// `verify IMAGE TEMPLATE` compares an image with its template and shows where it differs. With the jigdo file in place
-/// of the template, it also names the files that belong there. `verify SET.jigdo... --mirror Debian=DIR` checks that each
-/// set is whole, that its template is the one it names, and that every part is right and where the set says. Without a
-/// mirror, it checks the sets alone. `verify --sums DIR...` checks all files in DIR and below against the MD5SUMS,
-/// SHA1SUMS, SHA256SUMS and SHA512SUMS files beside them.
+/// of the template, it also names the files that belong there. `verify SET.jigdo... --mirror Debian=DIR` checks that
+/// each set is whole, that its template is the one it names, and that every part is right and where the set says.
+/// Without a mirror, it checks the sets alone. `verify --sums DIR...` checks all files that are listed in the MD5SUMS,
+/// SHA1SUMS, SHA256SUMS and SHA512SUMS files in DIR and below.
 ///
 /// Exit codes: 0 everything is right; 1 something is wrong; 2 the command line is wrong; 3 something could not be read.
 #[derive(Debug, Clone, clap::Args)]

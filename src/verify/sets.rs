@@ -1,4 +1,4 @@
-//! Whether sets are right, and whether mirrors have all of their parts where the sets say.
+//! Checks that sets are right and that mirrors have all their parts where the sets say.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,9 +19,9 @@ use crate::set::{self, Fetch, Set};
 pub struct Options<'a> {
     /// The directories that labels stand for. Labels without one are resolved through their `file:` servers.
     pub trees: Trees,
-    /// Whether parts are checked too, and not only the sets themselves.
+    /// Whether to check the parts as well as the sets.
     pub with_parts: bool,
-    /// Gets jigdo files that sets include from the web.
+    /// Fetches jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
     pub threads: usize,
     pub progress: &'a dyn Progress,
@@ -31,14 +31,14 @@ pub struct Options<'a> {
 #[derive(Debug, Clone, Serialize)]
 pub struct SetReport {
     pub set: PathBuf,
-    /// Whether nothing of it is wrong.
+    /// Whether nothing is wrong with it.
     pub is_right: bool,
     /// What is wrong with the set itself.
     pub problems: Vec<String>,
-    /// How many different parts it has, and how long these are together, in bytes.
+    /// The number of different parts, and their total length in bytes.
     pub parts: usize,
     pub bytes: u64,
-    /// The parts that are missing or wrong where the set says that they are; in the order of the image.
+    /// The parts that are missing or wrong where the set says, in the order of the image.
     pub missing: Vec<MissingPart>,
     /// The files that are not the parts that they should be.
     pub wrong: Vec<WrongPart>,
@@ -53,12 +53,12 @@ pub struct WrongPart {
     pub reason: String,
 }
 
-/// A set after reading.
+/// A set that has been read.
 struct Read {
     path: PathBuf,
     problems: Vec<String>,
     set: Option<Set>,
-    /// Each part once, and where it should be.
+    /// Each part once, with the places where it should be.
     parts: Vec<(Missing, Vec<Place>)>,
 }
 
@@ -84,7 +84,7 @@ pub fn check_sets(paths: &[PathBuf], options: &Options<'_>) -> Result<Vec<SetRep
     Ok(sets.into_iter().map(|set| report(set, options.with_parts, of)).collect())
 }
 
-/// Reads a set and its template's unmatched data, and finds out where its parts should be.
+/// Reads a set and its template's unmatched data, and finds where its parts should be.
 fn read(path: &Path, options: &Options<'_>) -> Read {
     let mut read = Read { path: path.to_owned(), problems: Vec::new(), set: None, parts: Vec::new() };
     let set = match Set::open(path, None, options.fetch) {
@@ -109,7 +109,7 @@ fn read(path: &Path, options: &Options<'_>) -> Read {
     read
 }
 
-/// The template's description, if its unmatched data can be read to their end.
+/// The template's description. Its unmatched data are read to the end.
 fn read_through(set: &Set) -> Result<Description, set::Error> {
     let mut template = set.read_template()?;
     let failed = |source| set::Error::Io { path: set.template.clone(), source };
@@ -117,7 +117,7 @@ fn read_through(set: &Set) -> Result<Description, set::Error> {
     Ok(template.description)
 }
 
-/// Each part of a template once, with its offsets and where it should be.
+/// Each part of a template once, with its offsets and the places where it should be.
 fn places(
     set: &Set,
     description: &Description,
@@ -140,7 +140,7 @@ fn places(
     Ok(parts.into_iter().zip(places).collect())
 }
 
-/// A problem if parts are not in `[Parts]`: they cannot be found.
+/// A problem if `[Parts]` lacks parts of the template: they cannot be found.
 fn unnamed(set: &Set, parts: &[(Missing, Vec<Place>)]) -> Option<String> {
     let named: std::collections::HashSet<_> = set.jigdo.parts.iter().map(|(sum, _)| sum).collect();
     let mut unnamed = parts.iter().map(|(missing, _)| missing.part.sum).filter(|sum| !named.contains(sum));

@@ -1,4 +1,4 @@
-//! Many sets at once: each one's image into a directory, where that is missing or older than its set.
+//! Many sets at once: assembles each image that is missing or older than its set.
 
 mod find;
 mod report;
@@ -19,7 +19,8 @@ use super::{Destination, Incomplete, Order, assemble_all};
 use crate::progress::Progress;
 use crate::set::{self, Fetch, FileTemplate, Set};
 
-/// How many sets are examined at together: enough for all lanes, and for one walk of the trees or one search of old images.
+/// How many sets are assembled together: enough to fill all lanes, and to share a walk of the trees and a search of old
+/// images.
 const TOGETHER: usize = 64;
 
 /// A set and where its image goes.
@@ -29,7 +30,7 @@ pub struct Job {
     pub set: PathBuf,
     /// The template, if it is not where the jigdo file says.
     pub template: Option<PathBuf>,
-    /// The directory that the image goes to; created if it is missing.
+    /// The directory for the image, which is created if it is missing.
     pub directory: PathBuf,
 }
 
@@ -37,17 +38,17 @@ pub struct Job {
 pub struct Options<'a> {
     /// The directories that labels stand for.
     pub trees: Trees,
-    /// Images that may have parts inside.
+    /// Old images that may contain parts.
     pub old_images: Vec<PathBuf>,
     /// The index of files in the trees.
     pub index: PathBuf,
     pub is_sparse: bool,
     pub incomplete: Incomplete,
-    /// Whether images are assembled that are there and not older than their sets.
+    /// Whether to assemble images that exist and are not older than their sets too.
     pub rebuilds_all: bool,
-    /// How many threads work.
+    /// How many threads compute sums.
     pub threads: usize,
-    /// Gets jigdo files that sets include from the web.
+    /// Fetches jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
     pub progress: &'a dyn Progress,
 }
@@ -70,7 +71,7 @@ enum Error {
     Assemble { image: PathBuf, source: super::Error },
 }
 
-/// Assembles the images of some sets. Gives what came of each, in the order of `jobs`.
+/// Assembles the images of some sets. Returns a report for each, in the order of `jobs`.
 pub fn assemble_sets(jobs: &[Job], options: &Options<'_>) -> Vec<ImageReport> {
     let trees: Vec<PathBuf> = options.trees.values().flatten().cloned().collect();
     let moved = MovedFiles::new(options.index.clone(), trees.clone(), options.progress);
@@ -93,13 +94,13 @@ struct Prepared<'a> {
     image: PathBuf,
     template: FileTemplate,
     labels: LabelTrees,
-    /// The image that is there already, from an earlier state of the set.
+    /// The existing image, made from an earlier version of the set.
     earlier: Option<OldImages<'a>>,
 }
 
-/// What a look at a set has shown.
+/// A set after a first look at it.
 enum Examined<'a> {
-    /// Its image is there and not older than the set.
+    /// Its image exists and is not older than the set.
     Unchanged(Box<Set>, PathBuf),
     ToDo(Box<Prepared<'a>>),
 }
@@ -149,7 +150,7 @@ fn assemble_together(
     reports.into_iter().map(|report| report.expect("every set has its report")).collect()
 }
 
-/// Reads a set, unless its image is there and not older.
+/// Opens a set and reads its template, unless its image exists and is not older.
 fn examine<'a>(job: &Job, options: &Options<'a>) -> Result<Examined<'a>, Error> {
     let set = Set::open(&job.set, job.template.as_deref(), options.fetch)?;
     for left_out in &set.not_included {
@@ -174,7 +175,7 @@ fn examine<'a>(job: &Job, options: &Options<'a>) -> Result<Examined<'a>, Error> 
     Ok(Examined::ToDo(Box::new(Prepared { set, image, template, labels, earlier })))
 }
 
-/// The same, if no other set makes the same image.
+/// Checks that no other set makes the same image.
 fn ensure_unique<'a>(examined: Examined<'a>, made_by: &mut HashMap<PathBuf, PathBuf>) -> Result<Examined<'a>, Error> {
     let (set, image) = match &examined {
         Examined::Unchanged(set, image) => (&**set, image),
@@ -201,7 +202,7 @@ fn order<'a>(prepared: &'a mut Prepared<'_>, options: &Options<'_>) -> Order<'a,
     }
 }
 
-/// When a set was last changed.
+/// When the set was last modified.
 fn changed(set: &Set) -> Option<SystemTime> {
     let modified = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
     modified(&set.path).max(modified(&set.template))
@@ -214,11 +215,11 @@ fn is_older(image: &Metadata, set: &Set) -> bool {
     }
 }
 
-/// Sees to it that an image is not older than its set: the clock of the machine that made the set may be ahead.
+/// Makes an image at least as new as its set: the clock of the machine that made the set may be ahead.
 fn advance_modified(set: &Set, image: &Path) {
     let Some(changed) = changed(set) else { return };
     if fs::metadata(image).is_ok_and(|found| is_older(&found, set)) {
-        // Then it is assembled again the next time.
+        // If this fails, the image is only assembled again the next time.
         let _ = File::options().write(true).open(image).and_then(|image| image.set_modified(changed));
     }
 }

@@ -1,8 +1,8 @@
-//! Parts inside old images, of the same release or another: the matcher looks for their first blocks.
+//! Parts inside old images, found by their first blocks with the matcher.
 //!
-//! No file system need be understood, so nothing need be mounted. A block that is a short pattern repeated, usually
-//! zeros, occurs all over every run of that pattern. In a run the part is assumed where the run begins, and where sectors
-//! begin shortly before its end.
+//! File systems are not parsed, and nothing need be mounted. A block that repeats a short pattern, usually zeros,
+//! occurs at every position of a run of that pattern. Candidates for such a part are the beginning of the run and the
+//! last sectors before its end.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -19,10 +19,10 @@ use crate::file::Mapped;
 use crate::matcher::{Beginning, FirstBlocks, PartId, Signature, SignatureTable};
 use crate::progress::Progress;
 
-/// How much of an image a thread looks at together, in bytes.
+/// How much of an image a thread searches at a time, in bytes.
 const SECTION: u64 = 16 << 20;
 
-/// The most places that are returned for a part. Each wrong one costs reading the part there.
+/// The most places that are returned for a part. Each wrong one costs a read of the part.
 const MOST_PLACES: usize = 32;
 
 /// The most candidates in one section: an image that consists only of first blocks would have far more.
@@ -31,14 +31,15 @@ const MOST_IN_SECTION: usize = 1 << 16;
 /// The alignments at which file systems and archives place files, in bytes.
 const SECTORS: [u64; 2] = [2048, 512];
 
-/// Images that may have parts inside.
+/// Images that may contain parts.
 pub struct OldImages<'a> {
     images: Vec<PathBuf>,
     progress: &'a dyn Progress,
 }
 
 impl<'a> OldImages<'a> {
-    /// These images. They are read when parts are looked for; an image that cannot be read is then reported as a warning.
+    /// Takes these images. They are read when parts are looked for; one that cannot be read is then reported as a
+    /// warning.
     pub fn new(images: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
         Self { images, progress }
     }
@@ -77,7 +78,7 @@ impl Source for OldImages<'_> {
     }
 }
 
-/// A part that may be at an offset of an image. Likelier candidates sort first.
+/// A part that may be at an offset of an image. More likely candidates sort first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     /// Whether it is in a run that continues in the next section.
@@ -86,7 +87,7 @@ struct Candidate {
     part: PartId,
 }
 
-/// The parts that may be in the image at `path`, the likeliest places first.
+/// The parts that may be in the image at `path`, the most likely places first.
 fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let image = Mapped::open(path)?;
     let starts: Vec<u64> = (0..image.length()).step_by(SECTION as usize).collect();
@@ -98,11 +99,11 @@ fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     Ok(found)
 }
 
-/// The same for what begins in the section at `start`, in any order.
+/// The candidates that begin in the section at `start`, in any order.
 fn search_section(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let block = u64::from(table.block_length());
-    // One byte before the section tells whether a run begins at its first byte. A block less one byte after it completes
-    // the last block.
+    // The byte before the section shows whether a run begins at its first byte. The bytes after it complete the last
+    // block.
     let range = start.saturating_sub(1)..image.length().min(start + SECTION + block - 1);
     let bytes = image.window(range.clone())?;
     let mut found = Vec::new();
@@ -131,7 +132,7 @@ fn search_section(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
     Ok(found)
 }
 
-/// The likeliest offsets in a run for a part that begins like it.
+/// The most likely offsets in a run for a part that begins with the same pattern.
 fn likely(run: Range<u64>, begins_here: bool, block: u64) -> Vec<u64> {
     let mut offsets = if begins_here { vec![run.start] } else { Vec::new() };
     let last = run.end - block;
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_would_end_behind_the_image_is_not_assumed() {
+    fn a_part_that_would_end_after_the_image_is_not_assumed() {
         let part = noise(1, 5000);
         assert!(offsets(&part[..4999], &[&part])[0].is_empty());
     }
@@ -204,7 +205,7 @@ mod tests {
         let part = [vec![0; 3000], noise(1, 5000)].concat();
         let whole = vec![0; 40_000];
         let mut image = noise(9, 200_000);
-        // In an archive, and on a disc behind other zeros.
+        // In an archive, and on a disc after other zeros.
         image[1537..1537 + 8000].copy_from_slice(&part);
         image[20_480..40_960 + 3000].fill(0);
         image[40_960..40_960 + 8000].copy_from_slice(&part);
