@@ -13,7 +13,7 @@
 //! use std::io::BufReader;
 //! use jigpress::assemble::source::NamedFiles;
 //! use jigpress::assemble::{Destination, Incomplete, Order, assemble};
-//! use jigpress::format::template::Template;
+//! use jigdo::template::Template;
 //! use jigpress::progress::Silent;
 //!
 //! # fn make_image(files: Vec<std::path::PathBuf>) -> Result<(), Box<dyn std::error::Error>> {

@@ -15,7 +15,7 @@ const MAX_HEADER: u64 = 64 << 10;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
-    #[error(transparent)]
+    #[error("{0}")]
     Io(#[from] io::Error),
     #[error("this is not a template: it does not begin with \"JigsawDownload template\"")]
     NotATemplate,
