@@ -302,9 +302,10 @@ fn what_is_no_half_assembled_image_is_not_touched() {
         description: template_with(Checksum::Md5, &other, Sum::of(Checksum::Md5, b"")).description,
         written: vec![],
     };
-    for (content, message) in
-        [(b"something".to_vec(), "is not the state"), ([vec![0; 100], state.to_bytes()].concat(), "of another")]
-    {
+    for (content, message) in [
+        (b"something".to_vec(), "is not a half-assembled image"),
+        ([vec![0; 100], state.to_bytes()].concat(), "belongs to another image"),
+    ] {
         fs::write(&tmp, &content).unwrap();
         let error = run(&path, &[&files], Incomplete::Keep).unwrap_err().to_string();
         assert!(error.contains(message) && error.contains("image.tmp"), "{error}");
@@ -320,7 +321,7 @@ fn an_image_with_another_sum_than_its_template_says_does_not_appear() {
     let mut template = template_with(Checksum::Md5, &pieces(), Sum::of(Checksum::Md5, b"another image"));
     let order = order(&mut template, &[&files], file(&place.path().join("image"), Incomplete::Keep));
     let error = assemble(order, &Silent).unwrap_err().to_string();
-    assert!(error.starts_with("the image has another sum"), "{error}");
+    assert!(error.starts_with("the image has the sum"), "{error}");
     assert_eq!(names(place.path()), [""; 0]);
 }
 
