@@ -52,7 +52,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the output directory is at fault.
-    pub fn is_of_output(&self) -> bool {
+    pub fn is_output_error(&self) -> bool {
         matches!(self, Self::Output(_))
     }
 }
