@@ -123,7 +123,7 @@ impl<'a, B: Bytes + ?Sized> Thorough<'a, B> {
         Ok(())
     }
 
-    /// Computes the image's fingerprints as far as they are needed for a range that ends at `end`.
+    /// Computes the image's fingerprints that a range ending at `end` needs.
     fn sample(&mut self, context: &Context<'a, B>, end: u64) -> io::Result<()> {
         let stretch = CHUNK.max(self.samples.chunk() as u64);
         loop {

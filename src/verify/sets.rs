@@ -25,7 +25,7 @@ pub struct Options<'a> {
     pub fetch: &'a dyn Fetch,
     /// How many threads work.
     pub threads: usize,
-    /// Is told of the work as it advances.
+    /// Receives the progress of the work.
     pub progress: &'a dyn Progress,
 }
 

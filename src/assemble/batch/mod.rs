@@ -52,7 +52,7 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Fetches jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
-    /// Is told of the work as it advances.
+    /// Receives the progress of the work.
     pub progress: &'a dyn Progress,
 }
 

@@ -44,7 +44,7 @@ pub struct SetBuilder<'a> {
     pub window: u64,
     /// How many pieces of the template are compressed in parallel.
     pub pieces_at_once: usize,
-    /// Is told of the work as it advances.
+    /// Receives the progress of the work.
     pub progress: &'a dyn Progress,
     /// Advances by the bytes of the image that are done.
     pub task: &'a Task<'a>,
