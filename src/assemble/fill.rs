@@ -1,4 +1,4 @@
-//! Filling windows: the bytes of an image, area by area, from the template and from wherever its parts are.
+//! Fills windows with the bytes of an image, area by area, from the template and from the places of its parts.
 
 use std::fmt;
 use std::io::{self, Read, Seek};
@@ -6,66 +6,68 @@ use std::io::{self, Read, Seek};
 use jigdo::template::Unmatched;
 
 use super::Error;
-use super::output::Output;
+use super::image_output::Output;
 use super::part::{Opened, Part, Place, Reason};
 use super::plan::{Plan, State, What};
 use super::window::{Origin, Segment, Window};
 
-/// What of an image is looked at.
+/// What a pass covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visit {
-    /// All of it: what is in the output is read back, what is nowhere is left out.
+    /// The whole image. What is already in the output is read back; missing parts are left out.
     All,
-    /// Only the parts that are needed and may be somewhere.
+    /// Only parts that are needed and have a place to try.
     Needed,
-    /// All of it, from the output.
+    /// The whole image, read back from the output.
     Back,
 }
 
 /// A place whose bytes are not those of the part that was looked for there.
 #[derive(Debug)]
 pub struct Refused {
+    /// The part that was looked for.
     pub part: Part,
-    /// Where the part should have gone in the image, in bytes.
+    /// The part's offset in the image, in bytes.
     pub offset: u64,
     /// `None` for the image itself, half-assembled or complete.
     pub place: Option<Place>,
+    /// What is wrong with the bytes.
     pub reason: Reason,
 }
 
-/// Names the part, where it was looked for, and where it should have gone.
+/// Names the part, its offset in the image, and the place that was tried.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, offset, place, reason } = self;
         match place {
             Some(place) => write!(f, "{place} is not part {:?} at offset {offset} of the image: {reason}", part.sum),
-            None => write!(f, "what is at offset {offset} of the image is not part {:?}: {reason}", part.sum),
+            None => write!(f, "the image at offset {offset} is not part {:?}: {reason}", part.sum),
         }
     }
 }
 
-/// Fills windows with what follows.
+/// Fills one window after the other.
 pub(super) struct Filler<'a, 'o, 't, R> {
     plan: &'a mut Plan,
     output: &'a Output<'o>,
     unmatched: Unmatched<'t, R>,
     visit: Visit,
-    /// The area in work, and how many of its bytes are done.
+    /// The current area, and how many of its bytes are done.
     area: usize,
     done: u64,
-    from: From,
+    from: AreaSource,
     refused: Vec<Refused>,
 }
 
-/// Where the bytes of the area in work are from.
-enum From {
+/// Where the bytes of the current area come from.
+enum AreaSource {
     Template,
     Place(Place, Opened),
     Output,
     Gap,
 }
 
-impl From {
+impl AreaSource {
     fn origin(&self) -> Origin {
         match self {
             Self::Template => Origin::Template,
@@ -77,37 +79,37 @@ impl From {
 }
 
 impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
-    /// At the beginning of the image.
+    /// Starts at the beginning of the image.
     pub fn new(plan: &'a mut Plan, output: &'a Output<'o>, unmatched: Unmatched<'t, R>, visit: Visit) -> Self {
-        Self { plan, output, unmatched, visit, area: 0, done: 0, from: From::Gap, refused: Vec::new() }
+        Self { plan, output, unmatched, visit, area: 0, done: 0, from: AreaSource::Gap, refused: Vec::new() }
     }
 
-    /// Fills an empty window with what comes next. `false` if nothing does.
+    /// Fills an empty window with the next bytes. Returns `false` at the end.
     pub fn fill(&mut self, window: &mut Window) -> Result<bool, Error> {
         while window.room() > 0 && self.begin() {
             self.take(window)?;
         }
         window.pad();
         if window.is_empty() && self.visit == Visit::All {
-            // Nothing is left of the stream, but reading on checks the end of its last piece.
+            // The stream has no bytes left, but reading on checks the end of its last piece.
             let offset = self.plan.image.length;
             self.unmatched.read(&mut [0]).map_err(|source| Error::Unmatched { offset, source })?;
         }
         Ok(!window.is_empty())
     }
 
-    /// What was refused.
+    /// The places that were refused.
     pub fn refused(self) -> Vec<Refused> {
         self.refused
     }
 
-    /// Goes to the area whose bytes come next, and finds out where they are from; `false` at the end.
+    /// Moves to the next area that the pass covers and finds out where its bytes come from; `false` at the end.
     fn begin(&mut self) -> bool {
         if self.done > 0 {
             return true;
         }
         while self.area < self.plan.areas.len() {
-            if let Some(from) = self.from() {
+            if let Some(from) = self.area_source() {
                 self.from = from;
                 return true;
             }
@@ -116,27 +118,27 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         false
     }
 
-    /// Where the bytes of the area in work are from; `None` if it is not looked at.
-    fn from(&mut self) -> Option<From> {
+    /// Where the bytes of the current area come from; `None` if the pass skips it.
+    fn area_source(&mut self) -> Option<AreaSource> {
         let area = &self.plan.areas[self.area];
         if area.length == 0 {
             return None;
         }
         if self.visit == Visit::Back {
-            return Some(From::Output);
+            return Some(AreaSource::Output);
         }
         let looks_at_all = self.visit == Visit::All;
         match &area.what {
-            What::Unmatched => looks_at_all.then_some(From::Template),
-            What::Part { state: State::Written, .. } => looks_at_all.then_some(From::Output),
+            What::Unmatched => looks_at_all.then_some(AreaSource::Template),
+            What::Part { state: State::Written, .. } => looks_at_all.then_some(AreaSource::Output),
             What::Part { number, .. } => match self.open(*number) {
-                Some((place, opened)) => Some(From::Place(place, opened)),
-                None => looks_at_all.then_some(From::Gap),
+                Some((place, opened)) => Some(AreaSource::Place(place, opened)),
+                None => looks_at_all.then_some(AreaSource::Gap),
             },
         }
     }
 
-    /// Opens the best place of a part that can be opened.
+    /// Opens the best of a part's places that can be opened.
     fn open(&mut self, number: usize) -> Option<(Place, Opened)> {
         let (offset, length) = (self.plan.areas[self.area].offset, self.plan.areas[self.area].length);
         while let Some(place) = self.plan.parts[number].places.front().cloned() {
@@ -155,7 +157,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
     }
 
     fn refuse(&mut self, number: usize, place: Place, reason: Reason) {
-        self.plan.strike(number, &place);
+        self.plan.remove_place(number, &place);
         let (part, offset) = (self.plan.parts[number].part, self.plan.areas[self.area].offset);
         self.refused.push(Refused { part, offset, place: Some(place), reason });
     }
@@ -166,17 +168,17 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         }
     }
 
-    /// Takes as much of the area in work as has room.
+    /// Adds as much of the current area as the window has room for.
     fn take(&mut self, window: &mut Window) -> Result<(), Error> {
         let area = &self.plan.areas[self.area];
         let (offset, left) = (area.offset + self.done, area.length - self.done);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(window.room());
         let bytes = window.next(length);
         match &self.from {
-            From::Template => read_unmatched(&mut self.unmatched, bytes, offset)?,
-            From::Output => self.output.read(bytes, offset)?,
-            From::Gap => bytes.fill(0),
-            From::Place(place, opened) => {
+            AreaSource::Template => read_unmatched(&mut self.unmatched, bytes, offset)?,
+            AreaSource::Output => self.output.read(bytes, offset)?,
+            AreaSource::Gap => bytes.fill(0),
+            AreaSource::Place(place, opened) => {
                 if let Err(reason) = opened.read(bytes, self.done) {
                     bytes.fill(0);
                     let place = place.clone();
@@ -184,7 +186,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
                         self.refuse(number, place, reason);
                     }
                     self.set_state(State::Needed);
-                    self.from = From::Gap;
+                    self.from = AreaSource::Gap;
                 }
             }
         }
@@ -193,13 +195,13 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         window.add(length, |at| Segment { area, offset, at, origin, is_first, is_last });
         self.done += length as u64;
         if is_last {
-            (self.area, self.done, self.from) = (self.area + 1, 0, From::Gap);
+            (self.area, self.done, self.from) = (self.area + 1, 0, AreaSource::Gap);
         }
         Ok(())
     }
 }
 
-/// Fills `bytes`, which belong to `offset` of the image.
+/// Fills `bytes`, which are at `offset` of the image.
 fn read_unmatched(unmatched: &mut impl Read, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
     let mut done = 0;
     while done < bytes.len() {

@@ -1,12 +1,12 @@
-//! Puts images together again: unmatched data from their templates, parts from wherever sources find them.
+//! Assembles images: unmatched data from their templates, parts from wherever sources find them.
 //!
-//! [`assemble_all`] carries out [`Order`]s: a template, the [`source`]s to ask for its parts, and where the image goes.
-//! Every part is compared with its sum on its way into the image, and the image with its own sum at the end. If a file is
-//! not the part that it should be, the next place is tried, and then the next source. Half-assembled images are kept and
+//! [`assemble_all`] fulfils [`Order`]s: a template, the [`source`]s to ask for its parts, and where the image goes. The
+//! sum of every part is checked on its way into the image, and the sum of the image at the end. If a file is not the
+//! part that it should be, the next place is tried, and then the next source. Half-assembled images are kept and
 //! resumed in jigdo's own format.
 //!
-//! For example, what `jigdo-file make-image` does: the content of the named files decides which parts they are, and parts
-//! that they lack are left to a later run.
+//! This example does what `jigdo-file make-image` does: the content of the named files decides which parts they are,
+//! and missing parts are left to a later run.
 //!
 //! ```no_run
 //! use std::fs::File;
@@ -42,7 +42,7 @@
 pub mod batch;
 mod error;
 mod fill;
-mod output;
+mod image_output;
 mod part;
 mod pass;
 mod plan;

@@ -1,4 +1,4 @@
-//! The parts that a template asks for, and the places where their bytes may be.
+//! The parts that a template names, and the places where their bytes may be.
 
 use std::fmt;
 use std::fs::File;
@@ -20,20 +20,21 @@ pub struct Part {
     pub sum: Sum,
     /// In bytes.
     pub length: u64,
-    /// `None` in templates of version 1.0, which do not know it.
+    /// `None` in templates of version 1.0, which do not have it.
     pub first_block: Option<FirstBlock>,
 }
 
 /// The sum of a part's first block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FirstBlock {
+    /// The block's sum, as templates have it.
     pub rsync64: Rsync64,
     /// In bytes; at most the part's own length.
     pub length: u32,
 }
 
 impl Part {
-    /// The part that an area of a template is, whose blocks have `block_length` bytes.
+    /// The part in an area of a template whose blocks have `block_length` bytes; `None` for unmatched data.
     pub fn of(area: &Area, block_length: Option<u32>) -> Option<Self> {
         let Area::Part { length, rsync64, sum } = *area else { return None };
         let block = block_length.filter(|&block| block > 0 && u64::from(block) <= length);
@@ -45,11 +46,16 @@ impl Part {
 /// Where the bytes of a part may be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// They are the whole file.
+    /// The whole file.
     File(Arc<Path>),
-    /// They are in a larger file, from this offset on, in bytes.
-    Inside { file: Arc<Path>, offset: u64 },
-    /// They are here.
+    /// Inside a larger file.
+    Inside {
+        /// The larger file.
+        file: Arc<Path>,
+        /// Where in it they begin, in bytes.
+        offset: u64,
+    },
+    /// In memory.
     Memory(Arc<[u8]>),
 }
 
@@ -64,7 +70,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Inside { file, offset } => write!(f, "{} from offset {offset} on", file.display()),
+            Self::Inside { file, offset } => write!(f, "{} at offset {offset}", file.display()),
             Self::Memory(bytes) => write!(f, "{} bytes in memory", bytes.len()),
         }
     }
@@ -73,10 +79,11 @@ impl fmt::Display for Place {
 /// Why the bytes at a place are not those of the part. Lengths are in bytes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Reason {
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NotAFile,
     #[error("it has {found} bytes instead of {expected}")]
     Length { expected: u64, found: u64 },
@@ -84,24 +91,24 @@ pub enum Reason {
     Sum { found: Sum },
 }
 
-/// A place whose bytes are being read.
+/// A place that has been opened for reading.
 pub(super) enum Opened {
     File(OpenedFile),
     Memory(Arc<[u8]>),
 }
 
-/// A file that has the bytes of a part.
+/// An open file that has the bytes of a part.
 pub(super) struct OpenedFile {
     pub path: Arc<Path>,
     pub file: File,
     /// Where the part begins in it, in bytes.
     pub start: u64,
-    /// What it was when it was opened.
+    /// The file's stamp when it was opened.
     pub stamp: Stamp,
 }
 
 impl Opened {
-    /// Opens `place`, which should have `length` bytes of a part.
+    /// Opens `place`, which should have the `length` bytes of a part.
     pub fn new(place: &Place, length: u64) -> Result<Self, Reason> {
         let (path, start) = match place {
             Place::File(path) => (path, 0),
@@ -124,7 +131,7 @@ impl Opened {
         Ok(Self::File(OpenedFile { path: Arc::clone(path), file, start, stamp: Stamp::of(&metadata) }))
     }
 
-    /// Reads the part's bytes from `offset` on: as many as `buffer` takes.
+    /// Fills `buffer` with the part's bytes from `offset` on.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Reason> {
         match self {
             Self::File(OpenedFile { file, start, .. }) => Ok(file.read_exact_at(buffer, start + offset)?),

@@ -1,4 +1,4 @@
-//! One pass over an image: one thread fills windows, while others sum and write those that are full.
+//! One pass over an image: one thread fills windows while others sum and write the full ones.
 
 use std::io::{Read, Seek};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use jigdo::template::Template;
 
 use super::Error;
 use super::fill::{Filler, Refused, Visit};
-use super::output::Output;
+use super::image_output::Output;
 use super::part::Reason;
 use super::plan::{Plan, What};
 use super::summing::{ImageSums, Summed};
@@ -17,7 +17,7 @@ use super::window::{Pool, Windows};
 use crate::progress::{Progress, Task};
 use crate::summing::Engine;
 
-/// What all images in work share.
+/// What all images share during a run.
 pub(super) struct Shared<'a> {
     pub engine: Engine,
     pub pool: Arc<Pool>,
@@ -25,16 +25,16 @@ pub(super) struct Shared<'a> {
 }
 
 /// The result of a pass.
-pub(super) struct Passed {
-    /// The sum of the image, if all of it was looked at.
+pub(super) struct PassResult {
+    /// The sum of the image, if the pass covered all of it.
     pub image: Option<Sum>,
-    /// Places whose bytes were not right.
+    /// Places whose bytes were wrong.
     pub refused: Vec<Refused>,
-    /// The areas that were not right, by their places.
+    /// The indices of the areas that were wrong.
     pub wrong: Vec<usize>,
 }
 
-/// Makes a pass over the image whose work `task` reports, and records in `plan` what was written.
+/// Makes a pass over an image, reports it to `task`, and records in `plan` what was written.
 pub(super) fn pass<R: Read + Seek>(
     task: &Task<'_>,
     plan: &mut Plan,
@@ -42,7 +42,7 @@ pub(super) fn pass<R: Read + Seek>(
     output: &Output<'_>,
     visit: Visit,
     shared: &Shared<'_>,
-) -> Result<Passed, Error> {
+) -> Result<PassResult, Error> {
     let expected = plan.areas.iter().map(|area| match area.what {
         What::Part { number, .. } => Some(plan.parts[number].part.sum),
         What::Unmatched => None,
@@ -62,7 +62,7 @@ pub(super) fn pass<R: Read + Seek>(
             let offset = window.segments.last().map_or(0, |segment| segment.offset + segment.at.len() as u64);
             let window = Arc::new(window);
             sums.push(&window);
-            // A writer that has failed accepts no more.
+            // The writer has failed; its error is returned below.
             if to_write.send(window).is_err() {
                 break;
             }
@@ -80,5 +80,5 @@ pub(super) fn pass<R: Read + Seek>(
             refused.push(Refused { part, offset, place, reason: Reason::Sum { found: wrong.found } });
         }
     }
-    Ok(Passed { image, refused, wrong: areas })
+    Ok(PassResult { image, refused, wrong: areas })
 }

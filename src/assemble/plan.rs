@@ -1,4 +1,4 @@
-//! The plan of an image: what each of its areas is, which parts are wanted, and where they may be.
+//! The plan of an image: what its areas are, which parts are needed, and where they may be.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,7 +6,7 @@ use jigdo::template::{Area, Description, ImageEntry};
 
 use super::part::{Part, Place};
 
-/// What is to be done for one image.
+/// The plan of one image.
 pub(super) struct Plan {
     pub image: ImageEntry,
     /// In the order of the image.
@@ -26,19 +26,19 @@ pub(super) struct Planned {
 pub(super) enum What {
     Unmatched,
     Part {
-        /// The part's place among [`Plan::parts`].
+        /// The part's index in [`Plan::parts`].
         number: usize,
         state: State,
     },
 }
 
-/// How far the bytes of a part have come in one area.
+/// The state of an area that is a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     Needed,
-    /// They were taken from this place; their sum is not known yet.
+    /// Its bytes were taken from this place. Their sum is not known yet.
     Taken(Place),
-    /// They are in the output. Their sum was right, or somebody said so.
+    /// Its bytes are in the output. Their sum was right, or a half-assembled image says that it was.
     Written,
 }
 
@@ -52,8 +52,8 @@ pub(super) struct Wanted {
 }
 
 impl Plan {
-    /// The plan of the image that a template describes. `written` says of each area whether it is a part that is in the
-    /// output already.
+    /// Plans the image that a template describes. `written` says for each area whether it is a part that is already in
+    /// the output.
     pub fn new(description: &Description, written: Option<&[bool]>) -> Self {
         let mut numbers = HashMap::new();
         let mut parts = Vec::new();
@@ -64,7 +64,7 @@ impl Plan {
                 parts.len() - 1
             });
             let is_written = written.is_some_and(|written| written.get(place).copied().unwrap_or(false));
-            // Nothing is ever written of a part without bytes.
+            // An empty part has no bytes to write.
             let state = if is_written || part.length == 0 { State::Written } else { State::Needed };
             What::Part { number, state }
         };
@@ -75,7 +75,7 @@ impl Plan {
         Self { image: description.image, areas, parts }
     }
 
-    /// The areas that are parts: each one's place among the areas, the part's number, and its state.
+    /// The areas that are parts: the area's index, the part's number, and the state.
     pub fn of_parts(&self) -> impl Iterator<Item = (usize, usize, &State)> {
         self.areas.iter().enumerate().filter_map(|(place, area)| match &area.what {
             What::Unmatched => None,
@@ -83,12 +83,12 @@ impl Plan {
         })
     }
 
-    /// How many areas are parts that are not written yet.
+    /// The number of areas that are parts and not written yet.
     pub fn needed(&self) -> usize {
         self.of_parts().filter(|(_, _, state)| **state != State::Written).count()
     }
 
-    /// For each part whether some area still needs it.
+    /// For each part, whether an area still needs it.
     fn is_needed(&self) -> Vec<bool> {
         let mut is_needed = vec![false; self.parts.len()];
         for (_, number, state) in self.of_parts() {
@@ -97,13 +97,13 @@ impl Plan {
         is_needed
     }
 
-    /// The numbers of the parts that some area needs and that are known to be nowhere.
+    /// The numbers of the parts that are needed and have no known place.
     pub fn missing(&self) -> Vec<usize> {
         let is_needed = self.is_needed();
         (0..self.parts.len()).filter(|&number| is_needed[number] && self.parts[number].places.is_empty()).collect()
     }
 
-    /// The numbers of the parts that some area needs and that may be somewhere.
+    /// The numbers of the parts that are needed and have a place to try.
     pub fn found(&self) -> Vec<usize> {
         let is_needed = self.is_needed();
         (0..self.parts.len()).filter(|&number| is_needed[number] && !self.parts[number].places.is_empty()).collect()
@@ -114,20 +114,20 @@ impl Plan {
         self.needed() == 0
     }
 
-    /// For each area whether it is a part that has been written.
+    /// For each area, whether it is a part that has been written.
     pub fn written(&self) -> Vec<bool> {
         let is_written = |area: &Planned| matches!(area.what, What::Part { state: State::Written, .. });
         self.areas.iter().map(is_written).collect()
     }
 
-    /// Removes a place from those where a part may be.
-    pub fn strike(&mut self, number: usize, place: &Place) {
+    /// Removes a place from those to try for a part.
+    pub fn remove_place(&mut self, number: usize, place: &Place) {
         self.parts[number].places.retain(|known| known != place);
     }
 
-    /// Settles what was taken: it is written if its sum was right, and still needed if not. `wrong` has the places of the
-    /// areas whose sums were wrong. Returns for each of these where the bytes were taken from; `None` if they were in the
-    /// output already.
+    /// Settles the areas that were taken: they are written if their sums were right, and still needed if not. `wrong`
+    /// has the indices of the areas whose sums were wrong. Returns where the bytes of each of these came from; `None`
+    /// if they were already in the output.
     pub fn settle(&mut self, wrong: &[usize]) -> Vec<(usize, Option<Place>)> {
         let mut refused = Vec::new();
         for &place in wrong {
@@ -141,7 +141,7 @@ impl Plan {
         }
         for (place, from) in &refused {
             if let (What::Part { number, .. }, Some(from)) = (&self.areas[*place].what, from) {
-                self.strike(*number, from);
+                self.remove_place(*number, from);
             }
         }
         for area in &mut self.areas {
@@ -152,8 +152,8 @@ impl Plan {
         refused
     }
 
-    /// Forgets what was taken: nothing of it is in any output.
-    pub fn forget(&mut self) {
+    /// Marks the areas that were taken as needed again: their bytes are in no output.
+    pub fn forget_taken(&mut self) {
         for area in &mut self.areas {
             if let What::Part { state, .. } = &mut area.what {
                 *state = State::Needed;

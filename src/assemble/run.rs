@@ -1,4 +1,4 @@
-//! A run over some images: several at once, each published as soon as it is complete.
+//! Assembles several images at once. Each gets its name as soon as it is complete.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
@@ -19,49 +19,52 @@ use super::work::{Report, Work};
 use crate::progress::{Begin, Progress, Task};
 use crate::summing::Engine;
 
-/// How many images are in work at once: as many as there are lanes for their sums.
+/// How many images are assembled at once: as many as there are lanes for their sums.
 const AT_ONCE: usize = 16;
 
 /// What to assemble, from what, and where to.
 pub struct Order<'a, R> {
-    /// How messages call the image.
+    /// What messages call the image.
     pub name: String,
+    /// The image's template.
     pub template: &'a mut Template<R>,
-    /// Asked in this order, each only for what those before it do not have.
+    /// Asked in this order, each only for parts that the ones before it do not have.
     pub sources: Vec<&'a dyn Source>,
+    /// Where the image goes.
     pub destination: Destination<'a>,
 }
 
 /// Where an image goes.
 pub enum Destination<'a> {
-    /// Into a file, which gets this name only when it is complete, and then replaces another one. A half-assembled image
-    /// beside it, of the same name and `.tmp`, is resumed, whether we or jigdo-file left it.
+    /// To a file, which gets this name only when it is complete and then replaces an existing file. A half-assembled
+    /// image beside it, with `.tmp` after the same name, is resumed, whether jigpress or jigdo-file left it.
     File {
+        /// The image's name in the end.
         path: PathBuf,
         /// Whether long runs of zeros become holes.
         is_sparse: bool,
+        /// What is done if parts are missing.
         incomplete: Incomplete,
     },
-    /// To a program or a pipe, and nothing of it unless all parts are there and right.
+    /// To a program or a pipe. Nothing is written unless all parts are found and right.
     Stream(&'a mut (dyn Write + Send)),
 }
 
-/// What is done about an image whose parts are not all there.
+/// What to do with an image that lacks parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incomplete {
-    /// Nothing more than reporting which parts are missing.
+    /// Only report which parts are missing.
     Discard,
-    /// All other parts are summed, so that wrong ones are reported as missing too.
+    /// Sum all other parts too, so that wrong ones are reported as missing.
     CheckAll,
-    /// What is there is left half-assembled beside the image's name, with `.tmp` after it, for a later run or for
-    /// jigdo-file to resume.
+    /// Keep the half-assembled image, with `.tmp` after the image's name, for a later run or jigdo-file to resume.
     Keep,
 }
 
-/// Carries out `orders`. Parts that an image's own sources do not have are looked for in `shared` ones, for all images
-/// at once. Returns the result of each order.
+/// Assembles the images of `orders`. Parts that an image's own sources do not have are looked up in the `shared` ones,
+/// for all images at once. Returns the result of each order, in the same order.
 ///
-/// `threads` threads compute sums, beside those that read and write.
+/// `threads` threads compute sums, in addition to those that read and write.
 pub fn assemble_all<R: Read + Seek + Send>(
     orders: Vec<Order<'_, R>>,
     shared: &[&dyn Source],
@@ -82,24 +85,24 @@ pub fn assemble_all<R: Read + Seek + Send>(
     while !works.is_empty() {
         look_up(&mut works, shared);
         let left = Mutex::new(Vec::new());
-        let done = advance(works, shared, threads, (progress, &tasks), &left);
+        let done = make_passes(works, shared, threads, (progress, &tasks), &left);
         done.into_iter().for_each(|(number, result)| results[number] = Some(result));
         works = left.into_inner();
         works.sort_by_key(|work| work.number);
     }
     drop(tasks);
-    results.into_iter().map(|result| result.expect("every order was carried out")).collect()
+    results.into_iter().map(|result| result.expect("every order has a result")).collect()
 }
 
-/// Carries out one order.
+/// Assembles one image.
 ///
 /// # Errors
-/// The image cannot be put together, other than that parts are missing.
+/// The image cannot be assembled. Missing parts are not an error: the report lists them.
 pub fn assemble<R: Read + Seek + Send>(order: Order<'_, R>, progress: &dyn Progress) -> Result<Report, Error> {
     assemble_all(vec![order], &[], 1, progress).pop().expect("there is one order")
 }
 
-/// Looks for the parts that are missing, in one source after the other.
+/// Looks up the missing parts, in one source after the other.
 fn look_up<R: Read + Seek + Send>(works: &mut [Work<'_, R>], shared: &[&dyn Source]) {
     works.par_iter_mut().for_each(|work| {
         for (tier, source) in work.sources.clone().into_iter().enumerate() {
@@ -111,8 +114,8 @@ fn look_up<R: Read + Seek + Send>(works: &mut [Work<'_, R>], shared: &[&dyn Sour
     }
 }
 
-/// Asks a source, which for each image is that of the given number, for all parts that are missing and have been asked
-/// of all sources before it, and of no other.
+/// Asks a source for all missing parts for which every source before it has been asked, and no other. `number` returns
+/// the source's position among an image's sources.
 fn ask<R>(works: &mut [Work<'_, R>], source: &dyn Source, number: impl Fn(&Work<'_, R>) -> usize) {
     let mut numbers: HashMap<Part, usize> = HashMap::new();
     let mut parts = Vec::new();
@@ -139,15 +142,15 @@ fn ask<R>(works: &mut [Work<'_, R>], source: &dyn Source, number: impl Fn(&Work<
     }
 }
 
-/// What reports the work.
+/// The tasks that report the work.
 struct Tasks<'a> {
     images: Task<'a>,
-    /// Those of images that wait for their next pass, by the images' numbers.
+    /// The tasks of images that wait for their next pass, by the images' numbers.
     between_passes: Mutex<HashMap<usize, Task<'a>>>,
 }
 
 impl<'a> Tasks<'a> {
-    /// The task that reports the work on an image; it begins with the first pass.
+    /// The task of an image; it begins with the first pass.
     fn take<R>(&self, work: &Work<'_, R>) -> Task<'a> {
         let begun = self.between_passes.lock().remove(&work.number);
         let task = Begin::bytes("image", &work.name).total(work.plan.image.length);
@@ -155,8 +158,8 @@ impl<'a> Tasks<'a> {
     }
 }
 
-/// Makes a pass over each image. Returns the results of those that are done; the others are `left`.
-fn advance<'a, R: Read + Seek + Send>(
+/// Makes a pass over each image. Returns the results of those that are done and puts the others into `left`.
+fn make_passes<'a, R: Read + Seek + Send>(
     works: Vec<Work<'a, R>>,
     sources: &[&dyn Source],
     threads: usize,
@@ -200,15 +203,15 @@ fn advance<'a, R: Read + Seek + Send>(
     })
 }
 
-/// How many threads compute sums. A core advances sixteen chains of MD5 in the time of one: those of eight images, and of
-/// one part in each. Chains of SHA-256 take longer, the more there are.
+/// How many threads compute sums. A core advances sixteen MD5 streams in the time of one: eight images, and one part of
+/// each. SHA-256 does not gain as much: each further stream takes longer.
 fn sum_threads(threads: usize, images: usize, with_sha256: bool) -> usize {
     let most = if with_sha256 { images } else { images.div_ceil(AT_ONCE / 2) };
     threads.clamp(1, most.max(1))
 }
 
 impl<'a> Shared<'a> {
-    /// What images share whose sums are computed by this many threads.
+    /// Shared state for images, with this many threads that compute sums.
     pub fn new(threads: usize, progress: &'a dyn Progress) -> std::io::Result<Self> {
         Ok(Self { engine: Engine::with_own_threads(threads)?, pool: Arc::new(Pool::default()), progress })
     }
@@ -219,7 +222,7 @@ enum Step<'a, R> {
     Left(Box<Work<'a, R>>),
 }
 
-/// Makes a pass over an image, if one is to be made, and ends the work on it, if that is over.
+/// Makes the next pass over an image, if there is one, and finishes the image if that was the last.
 fn step<'a, R: Read + Seek>(
     mut work: Work<'a, R>,
     sources: &[&dyn Source],
@@ -232,7 +235,7 @@ fn step<'a, R: Read + Seek>(
     if work.is_over(sources) { Ok(Step::Done(Box::new(work.finish()?))) } else { Ok(Step::Left(Box::new(work))) }
 }
 
-/// How it went, in a few words.
+/// The outcome in a few words.
 fn summary(result: &Result<Report, Error>) -> String {
     match result {
         Err(error) => format!("failed: {error}"),

@@ -1,7 +1,7 @@
-//! The sums of one image and of its parts, while its windows pass by.
+//! The sums of one image and of its parts, computed window by window.
 //!
-//! The image is one stream, as is every part that goes on in another window; a part that is in one window as a whole is a
-//! request. The [`Engine`] sums all of them side by side, those of all images together.
+//! The image is a stream, and so is every part that continues in another window. A part that lies in one window is a
+//! request. The [`Engine`] sums all of them in parallel, for all images together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use crate::summing::{Engine, Request, Source, Stream, Ticket};
 pub(super) struct ImageSums<'a> {
     engine: &'a Engine,
     checksum: Checksum,
-    /// For each area what its sum should be, if it is a part.
+    /// The expected sum of each area that is a part.
     expected: Vec<Option<Sum>>,
-    /// `None` if the image's own sum is not wanted, or the image has gaps.
+    /// `None` if the image's own sum is not wanted or the image has gaps.
     image: Option<Stream>,
-    /// The part that goes on in the next window.
+    /// The part that continues in the next window.
     part: Option<Stream>,
-    /// The parts that are not compared yet, by their areas, in the order of the image.
+    /// The parts that have not been compared yet, with their areas, in the order of the image.
     pending: VecDeque<(usize, Arc<Ticket>)>,
     wrong: Vec<WrongSum>,
 }
 
-/// A part whose bytes have another sum than they should.
+/// A part whose bytes have the wrong sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WrongSum {
-    /// The area's place among the plan's.
+    /// The area's index in the plan.
     pub area: usize,
     pub found: Sum,
 }
 
 /// The result for an image.
 pub(super) struct Summed {
-    /// The image's own sum; `None` if it was not wanted, or the image has gaps.
+    /// The image's own sum; `None` if it was not wanted or the image has gaps.
     pub image: Option<Sum>,
     /// In the order of the image.
     pub wrong: Vec<WrongSum>,
@@ -51,7 +51,7 @@ impl<'a> ImageSums<'a> {
         Self { engine, checksum, expected, image, part: None, pending: VecDeque::new(), wrong: Vec::new() }
     }
 
-    /// Adds the image's next window. It is released once it is summed.
+    /// Adds the image's next window, which is released once it has been summed.
     pub fn push(&mut self, window: &Arc<Window>) {
         let bytes = Window::bytes(window);
         if window.segments.iter().any(|segment| segment.origin == Origin::Gap) {
@@ -71,11 +71,11 @@ impl<'a> ImageSums<'a> {
         self.compare_known();
     }
 
-    /// Adds a segment of a window. Parts that are whole are requested together: they are added to `whole`, with their
-    /// places among the pending ones.
+    /// Adds a segment of a window. Whole parts are requested together: they are added to `whole`, with their indices
+    /// among the pending parts.
     fn add(&mut self, segment: &Segment, bytes: &Bytes, whole: &mut Vec<(usize, Request)>) {
         if segment.is_first || segment.origin == Origin::Gap {
-            // What came before it could not be read to its end.
+            // The part before this one could not be read to its end.
             self.part = None;
         }
         if !matches!(segment.origin, Origin::Place | Origin::Output) {
@@ -105,7 +105,7 @@ impl<'a> ImageSums<'a> {
         self.checksum.into()
     }
 
-    /// Compares the first pending parts, up to one whose sum is not known yet.
+    /// Compares pending parts in order, up to the first whose sum is not known yet.
     fn compare_known(&mut self) {
         while let Some((area, found)) = self.first_known() {
             self.pending.pop_front();
@@ -115,15 +115,15 @@ impl<'a> ImageSums<'a> {
         }
     }
 
-    /// The first pending part's area and sum, if the sum is known.
+    /// The area and sum of the first pending part, if its sum is known.
     fn first_known(&self) -> Option<(usize, Sum)> {
         let (area, ticket) = self.pending.front()?;
         let sums = ticket.sums()?.as_ref().expect("bytes in memory can be read");
-        Some((*area, self.sum(sums[0].concat())))
+        Some((*area, self.sum(&sums[0].concat())))
     }
 
-    fn sum(&self, bytes: Vec<u8>) -> Sum {
-        Sum::from_bytes(self.checksum, &bytes).expect("a hasher's sum is of its kind")
+    fn sum(&self, bytes: &[u8]) -> Sum {
+        Sum::from_bytes(self.checksum, bytes).expect("a hasher's sum is of its kind")
     }
 
     /// Waits for the sums of all windows.
@@ -132,7 +132,7 @@ impl<'a> ImageSums<'a> {
         let pending: Vec<_> = self.pending.iter().map(|(_, ticket)| Arc::clone(ticket)).collect();
         self.engine.wait_idle(&pending);
         self.compare_known();
-        Summed { image: image.map(|image| self.sum(image)), wrong: self.wrong }
+        Summed { image: image.map(|image| self.sum(&image)), wrong: self.wrong }
     }
 }
 
@@ -141,12 +141,9 @@ mod tests {
     use super::super::window::{Pool, WINDOW, Windows};
     use super::*;
     use proptest::prelude::*;
+    use testing::noise;
 
-    fn noise(seed: usize, length: usize) -> Vec<u8> {
-        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
-    }
-
-    /// Windows that end at these offsets of an image whose areas, all parts, end at those.
+    /// Pushes windows that end at `cuts` in an image whose areas, all of them parts, end at `areas`.
     fn pass(sums: &mut ImageSums<'_>, pool: &Arc<Pool>, image: &[u8], cuts: &[usize], areas: &[usize]) {
         let windows = Windows::new(pool);
         let mut at = 0;
@@ -185,15 +182,15 @@ mod tests {
             let wrong = wrong.index(lengths.len());
             let (engine, pool) = (Engine::with_own_threads(threads).unwrap(), Arc::new(Pool::default()));
             let check = |seed: usize| {
-                let image = noise(seed, length);
+                let image = noise(seed as u64, length);
                 let parts = lengths.iter().zip(&areas).map(|(length, end)| &image[end - length..*end]);
                 let right: Vec<Sum> = parts.map(|part| Sum::of(checksum, part)).collect();
                 let mut expected: Vec<Option<Sum>> = right.iter().copied().map(Some).collect();
                 expected[wrong] = Some(Sum::of(checksum, b"something else"));
-                let mut sums = ImageSums::new(&engine, checksum, expected, seed % 2 == 0);
+                let mut sums = ImageSums::new(&engine, checksum, expected, seed.is_multiple_of(2));
                 pass(&mut sums, &pool, &image, &cuts, &areas);
                 let summed = sums.finish();
-                assert_eq!(summed.image, (seed % 2 == 0).then(|| Sum::of(checksum, &image)));
+                assert_eq!(summed.image, seed.is_multiple_of(2).then(|| Sum::of(checksum, &image)));
                 assert_eq!(summed.wrong, [WrongSum { area: wrong, found: right[wrong] }]);
             };
             std::thread::scope(|scope| {

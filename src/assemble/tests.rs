@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use jigdo::template::{ImageEntry, Options, Template, Tmp, Writer};
 use jigdo::{Checksum, Rsync64, Sum};
+use testing::noise;
 
 use super::source::Source;
 use super::*;
@@ -17,22 +18,11 @@ const BLOCK: u32 = 256;
 
 type Memory = Template<Cursor<Vec<u8>>>;
 
-/// A stretch of an image.
+/// A piece of an image.
 #[derive(Clone)]
 enum Piece {
     Unmatched(Vec<u8>),
     Part(Vec<u8>),
-}
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
 }
 
 /// Parts of all lengths between unmatched data: some are longer than a window, and one comes twice.
@@ -140,7 +130,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_image_is_put_together_from_unmatched_data_and_parts_and_has_its_name_only_then() {
+fn an_image_is_assembled_from_unmatched_data_and_parts_and_has_its_name_only_then() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
     fs::write(&path, "what was there before").unwrap();
@@ -156,7 +146,7 @@ fn an_image_is_put_together_from_unmatched_data_and_parts_and_has_its_name_only_
 }
 
 #[test]
-fn many_images_are_put_together_at_once_by_any_number_of_threads() {
+fn many_images_are_assembled_at_once_by_any_number_of_threads() {
     let place = tempfile::tempdir().unwrap();
     let files = Files::of_parts(|_| true);
     let images: Vec<Vec<Piece>> =
@@ -197,7 +187,7 @@ fn a_stream_gets_all_of_the_image_or_nothing() {
 }
 
 #[test]
-fn what_is_missing_is_told_with_its_offsets_and_nothing_is_left_behind() {
+fn missing_parts_are_reported_with_their_offsets_and_no_file_is_left() {
     let place = tempfile::tempdir().unwrap();
     let files = Files::of_parts(|part| part != 0 && part != 3);
     let report = run(&place.path().join("image"), &[&files], Incomplete::Discard).unwrap();
@@ -223,7 +213,7 @@ fn where_a_file_is_wrong_the_next_place_and_the_next_source_are_tried() {
     let second = Files::of_parts(|part| part == 2 || part == 4);
     let report = run(&path, &[&first, &second], Incomplete::Discard).unwrap();
     assert!(report.is_complete && fs::read(&path).unwrap() == image(&pieces()));
-    // The one whose first block is another is not even looked at.
+    // The one with a different first block is not even tried.
     let refused: Vec<String> = report.refused.iter().map(Refused::to_string).collect();
     assert_eq!(refused.len(), 2, "{refused:?}");
     for name in ["early", "late"] {
@@ -246,7 +236,7 @@ fn a_wrong_file_counts_as_missing_where_everything_is_to_be_looked_at() {
 }
 
 #[test]
-fn a_half_assembled_image_is_gone_on_with_until_it_is_complete() {
+fn a_half_assembled_image_is_resumed_until_it_is_complete() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
     for (number, found) in [(2, 1), (0, 2), (1, 1)] {
@@ -259,7 +249,7 @@ fn a_half_assembled_image_is_gone_on_with_until_it_is_complete() {
     }
     let state = Tmp::read(fs::File::open(place.path().join("image.tmp")).unwrap()).unwrap();
     assert_eq!(state.written, [false, true, true, false, true, true, false, false]);
-    // What comes last needs no leave to keep anything half-assembled.
+    // The last run need not be allowed to keep a half-assembled image.
     let files = Files::of_parts(|part| part == 4);
     let report = run(&path, &[&files], Incomplete::Discard).unwrap();
     assert!(report.is_complete && fs::read(&path).unwrap() == image(&pieces()));
@@ -302,9 +292,10 @@ fn what_is_no_half_assembled_image_is_not_touched() {
         description: template_with(Checksum::Md5, &other, Sum::of(Checksum::Md5, b"")).description,
         written: vec![],
     };
-    for (content, message) in
-        [(b"something".to_vec(), "is not the state"), ([vec![0; 100], state.to_bytes()].concat(), "of another")]
-    {
+    for (content, message) in [
+        (b"something".to_vec(), "is not a half-assembled image"),
+        ([vec![0; 100], state.to_bytes()].concat(), "belongs to another image"),
+    ] {
         fs::write(&tmp, &content).unwrap();
         let error = run(&path, &[&files], Incomplete::Keep).unwrap_err().to_string();
         assert!(error.contains(message) && error.contains("image.tmp"), "{error}");
@@ -320,7 +311,7 @@ fn an_image_with_another_sum_than_its_template_says_does_not_appear() {
     let mut template = template_with(Checksum::Md5, &pieces(), Sum::of(Checksum::Md5, b"another image"));
     let order = order(&mut template, &[&files], file(&place.path().join("image"), Incomplete::Keep));
     let error = assemble(order, &Silent).unwrap_err().to_string();
-    assert!(error.starts_with("the image has another sum"), "{error}");
+    assert!(error.starts_with("the image has the sum"), "{error}");
     assert_eq!(names(place.path()), [""; 0]);
 }
 
@@ -350,7 +341,7 @@ fn two_runs_do_not_work_on_one_image() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
     let files = Files::of_parts(|_| true);
-    let held = output::ImageFile::create(&path, true).unwrap();
+    let held = image_output::ImageFile::create(&path, true).unwrap();
     let error = run(&path, &[&files], Incomplete::Discard).unwrap_err();
     assert!(matches!(error, Error::Locked { .. }), "{error}");
     drop(held);
@@ -382,7 +373,7 @@ fn parts_are_only_looked_at_where_nothing_is_to_be_written() {
 }
 
 #[test]
-fn an_image_of_no_bytes_and_one_without_parts_are_put_together() {
+fn an_image_of_no_bytes_and_one_without_parts_are_assembled() {
     let place = tempfile::tempdir().unwrap();
     for pieces in [vec![], vec![Piece::Unmatched(noise(1, 5000))]] {
         let image = image(&pieces);

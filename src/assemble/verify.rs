@@ -9,35 +9,38 @@ use jigdo::template::{Area, Template};
 
 use super::Error;
 use super::fill::Visit;
-use super::output::Output;
+use super::image_output::Output;
 use super::part::Part;
 use super::pass::{Shared, pass};
 use super::plan::{Plan, What};
 use crate::progress::{Begin, Progress, Task};
 
-/// How much unmatched data are compared at a time, in bytes.
+/// How many bytes of unmatched data are compared at a time.
 const PIECE: u64 = 1 << 20;
 
-/// What was found out about an image.
+/// The result of comparing an image with its template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// What the template says of the image: its length in bytes, and its sum.
+    /// The length in bytes and the sum of the image that the template describes.
     pub length: u64,
+    /// The sum that the template says.
     pub sum: Sum,
     /// The image's own length in bytes.
     pub found_length: u64,
-    /// The image's own sum; `None` if it has another length.
+    /// The image's own sum; `None` if its length is wrong.
     pub found_sum: Option<Sum>,
-    /// The areas that are not what they should be, in the order of the image. None if it has another length.
+    /// The areas that are wrong, in the order of the image. Empty if the length is wrong.
     pub wrong: Vec<WrongArea>,
 }
 
-/// An area of an image that is not what it should be. Offset and length are in bytes.
+/// An area of an image with wrong content. Offset and length are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongArea {
+    /// Where the area begins in the image.
     pub offset: u64,
+    /// How long the area is.
     pub length: u64,
-    /// The part that it should be; `None` if it should be unmatched data.
+    /// The part that belongs there; `None` for unmatched data.
     pub part: Option<Part>,
 }
 
@@ -48,7 +51,7 @@ impl Verified {
     }
 }
 
-/// Compares the image at `path` with what `template` says. Nothing is read of an image that has another length.
+/// Compares the image at `path` with `template`. An image of the wrong length is not read.
 ///
 /// # Errors
 /// The image or the template cannot be read.
@@ -90,7 +93,7 @@ pub fn verify_image<R: Read + Seek + Send>(
     Ok(verified)
 }
 
-/// The areas that are not the template's unmatched data.
+/// The areas of unmatched data that differ from the template's.
 fn wrong_unmatched<R: Read + Seek>(image: &Output<'_>, template: &mut Template<R>) -> Result<Vec<WrongArea>, Error> {
     let areas: Vec<(u64, Area)> = template.description.with_offsets().map(|(offset, area)| (offset, *area)).collect();
     let mut unmatched = template.unmatched();

@@ -1,5 +1,5 @@
-//! Windows: pieces of an image in memory, on their way from where they are read to their sums and to the output. Each
-//! image may have a few at a time, so that reading never runs far ahead of summing and writing.
+//! Windows: buffers with pieces of an image, which are summed and written after they are read. An image has only a few
+//! at a time, so reading never runs far ahead of summing and writing.
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -9,17 +9,17 @@ use bytes::Bytes;
 use memmap2::{Advice, MmapMut};
 use parking_lot::{Condvar, Mutex};
 
-/// How long a window is, in bytes: long enough for disks, short enough for a core's share of the cache.
+/// The length of a window in bytes: long enough for disks, short enough for a core's share of the cache.
 pub(super) const WINDOW: usize = 2 << 20;
 
-/// What direct input and output wants offsets, lengths and addresses to be multiples of, in bytes.
+/// The alignment of offsets, lengths and addresses that direct I/O requires, in bytes.
 pub(super) const BLOCK: usize = 4096;
 
-/// How many windows of an image exist at a time: one that is filled, one that is summed, and two between them. A window
-/// that is still being written counts too.
+/// How many windows an image has at most: one being filled, one being summed, and two between them. Windows that are
+/// still being written count too.
 const MOST_WINDOWS: usize = 4;
 
-/// Memory for windows, which is reused: getting it from the system takes longer than filling it.
+/// Memory for windows. It is reused, because getting it from the system takes longer than filling it.
 #[derive(Default)]
 pub(super) struct Pool {
     free: Mutex<Vec<MmapMut>>,
@@ -32,7 +32,7 @@ impl Pool {
             Some(memory) => Ok(memory),
             None => {
                 let memory = MmapMut::map_anon(WINDOW)?;
-                // Only advice.
+                // This is only a hint.
                 let _ = memory.advise(Advice::HugePage);
                 Ok(memory)
             }
@@ -43,7 +43,7 @@ impl Pool {
 /// The windows of one image.
 pub(super) struct Windows(Arc<Lent>);
 
-/// Counts the windows of one image.
+/// Counts the windows that one image has.
 struct Lent {
     pool: Arc<Pool>,
     count: Mutex<usize>,
@@ -52,15 +52,15 @@ struct Lent {
 }
 
 impl Windows {
-    /// None yet; their memory is this pool's.
+    /// Starts with no windows. Their memory comes from `pool`.
     pub fn new(pool: &Arc<Pool>) -> Self {
         Self(Arc::new(Lent { pool: Arc::clone(pool), count: Mutex::new(0), released: Condvar::new() }))
     }
 
-    /// An empty window with room for [`WINDOW`] bytes. Waits while the image has as many windows as it may have.
+    /// Returns an empty window with room for [`WINDOW`] bytes. Waits while the image has as many windows as it may.
     ///
     /// # Errors
-    /// There is no memory.
+    /// Memory cannot be allocated.
     pub fn next(&self) -> io::Result<Window> {
         let mut count = self.0.count.lock();
         while *count >= MOST_WINDOWS {
@@ -72,84 +72,84 @@ impl Windows {
     }
 }
 
-/// Bytes of an image, usually a stretch of it.
+/// Bytes of an image, usually contiguous.
 pub(super) struct Window {
     /// What the bytes are, one segment after the other.
     pub segments: Vec<Segment>,
     length: usize,
-    /// Begins at a page, so that disks can read it directly. It returns to the pool when the window is dropped.
+    /// Aligned to a page for direct I/O. Returns to the pool when the window is dropped.
     memory: Option<MmapMut>,
     lent: Arc<Lent>,
 }
 
-/// A stretch of a window that belongs to one area.
+/// The bytes of a window that belong to one area.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
-    /// The area's place among the plan's.
+    /// The area's index in the plan.
     pub area: usize,
-    /// Where the segment begins in the image, in bytes.
+    /// The segment's offset in the image, in bytes.
     pub offset: u64,
-    /// Where it is in the window.
+    /// The segment's range in the window.
     pub at: Range<usize>,
     pub origin: Origin,
-    /// Whether the area begins with it, and whether it ends with it.
+    /// Whether the segment is the first of its area, and whether it is the last.
     pub is_first: bool,
     pub is_last: bool,
 }
 
-/// Where the bytes of a segment are from.
+/// Where the bytes of a segment come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// Unmatched data, from the template.
     Template,
     /// A part, from one of its places.
     Place,
-    /// A part that was in the output already, and was read back.
+    /// Bytes that were already in the output and were read back.
     Output,
-    /// Nowhere: they are zeros, and not the image's.
+    /// Nowhere: zeros in place of bytes that are missing.
     Gap,
 }
 
 impl Window {
-    /// How many more bytes have room.
+    /// How many more bytes fit.
     pub fn room(&self) -> usize {
         WINDOW - self.length
     }
 
-    /// The next `length` bytes, to be filled by the caller. They belong to the window after [`Window::add`].
+    /// The next `length` bytes, for the caller to fill and then to add with [`Window::add`].
     pub fn next(&mut self, length: usize) -> &mut [u8] {
         let start = self.length;
         let memory = self.memory.as_mut().expect("a window has its memory until it goes");
         &mut memory[start..start + length]
     }
 
-    /// Adds the bytes that were filled; `segment` makes a segment of where they are.
+    /// Adds the bytes that were filled. `segment` makes a segment from their range.
     pub fn add(&mut self, length: usize, segment: impl FnOnce(Range<usize>) -> Segment) {
         let at = self.length..self.length + length;
         self.length = at.end;
         self.segments.push(segment(at));
     }
 
-    /// Fills up the last block with zeros, which are not part of the window.
+    /// Pads the last block with zeros, which are not part of the window.
     pub fn pad(&mut self) {
         let padding = self.length.next_multiple_of(BLOCK) - self.length;
         self.next(padding).fill(0);
     }
 
-    /// The window's bytes and the zeros that fill up the last block, after [`Window::pad`].
+    /// The window's bytes and the zeros after them. Call [`Window::pad`] first.
     pub fn padded(&self) -> &[u8] {
         let end = self.length.next_multiple_of(BLOCK);
         &self.memory.as_ref().expect("a window has its memory until it goes")[..end]
     }
 
-    /// Where the window begins in the image, in bytes, if it is a stretch of it.
+    /// The window's offset in the image, in bytes. Meaningful only if its bytes are contiguous there.
     pub fn offset(&self) -> u64 {
         self.segments.first().map_or(0, |segment| segment.offset)
     }
 }
 
 impl Window {
-    /// The bytes of a window, which keep it from being released.
+    /// The bytes of a window. The window is not released before they are dropped.
     pub fn bytes(window: &Arc<Self>) -> Bytes {
         struct Shared(Arc<Window>);
         impl AsRef<[u8]> for Shared {
@@ -195,7 +195,7 @@ mod tests {
             drop(held.pop());
             waiting.join().unwrap().unwrap();
             held.clear();
-            // The first one is not released before its bytes are.
+            // The first window is not released before its bytes are.
             let again: Vec<_> = (1..MOST_WINDOWS).map(|_| windows.next().unwrap()).collect();
             let waiting = scope.spawn(|| windows.next().map(drop));
             std::thread::sleep(std::time::Duration::from_millis(20));

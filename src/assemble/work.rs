@@ -1,4 +1,4 @@
-//! The work on one image: passes over it, until it is complete or nothing more can be found.
+//! The work on one image: passes over it until it is complete or no more parts can be found.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write};
@@ -8,7 +8,7 @@ use jigdo::Sum;
 use jigdo::template::{Template, Tmp};
 
 use super::fill::{Refused, Visit};
-use super::output::{ImageFile, Output};
+use super::image_output::{ImageFile, Output};
 use super::part::Part;
 use super::pass::{Shared, pass};
 use super::plan::{Plan, State};
@@ -16,41 +16,45 @@ use super::source::Source;
 use super::{Destination, Error, Incomplete, Order};
 use crate::progress::Task;
 
-/// More passes than this are of no use: the disk does not return the bytes that were written.
+/// More passes than this mean that the disk does not return the bytes that were written.
 const MOST_PASSES: usize = 1000;
 
 /// The result for an image. Lengths and offsets are in bytes.
 #[derive(Debug)]
 pub struct Report {
-    /// Whether all of the image is there, and has the right sum.
+    /// Whether the image is complete and has the right sum.
     pub is_complete: bool,
+    /// The image's length.
     pub length: u64,
+    /// The image's sum, as the template says.
     pub sum: Sum,
-    /// How much of the image comes from the template.
+    /// How much of the image comes from its template.
     pub unmatched: u64,
     /// How many areas of the image are parts.
     pub parts: usize,
-    /// How many of these were not there before, and how many of those are there now. Where nothing was to be written,
-    /// because other parts are missing, what was found counts as there.
+    /// How many of these were still needed, and how many of those were found. Parts that were found but not written,
+    /// because others are missing, count as found.
     pub needed: usize,
+    /// How many of the needed parts are there now.
     pub found: usize,
-    /// The parts that are nowhere.
+    /// The parts that were not found.
     pub missing: Vec<Missing>,
-    /// The places where something else was than the part that was looked for.
+    /// The places that did not have the part that was expected there.
     pub refused: Vec<Refused>,
-    /// Where the state of the half-assembled image is.
+    /// The path of the half-assembled image, if one is kept.
     pub tmp: Option<PathBuf>,
 }
 
-/// A part that is nowhere.
+/// A part that was not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
+    /// The part, by its sum.
     pub part: Part,
-    /// Where it belongs in the image, in bytes; ascending.
+    /// Its offsets in the image, in bytes, ascending.
     pub offsets: Vec<u64>,
 }
 
-/// An image in work.
+/// An image that is being assembled.
 pub(super) struct Work<'a, R> {
     pub name: String,
     pub number: usize,
@@ -66,19 +70,19 @@ pub(super) struct Work<'a, R> {
     refused: Vec<Refused>,
 }
 
-/// What is to become of an image.
+/// Where an image is to be written.
 enum Target<'a> {
     File {
         path: PathBuf,
         is_sparse: bool,
         incomplete: Incomplete,
     },
-    /// It goes there, once all parts are known to be right.
+    /// Written once all parts are known to be right.
     Stream(Option<&'a mut (dyn Write + Send)>),
 }
 
 impl<'a, R: Read + Seek> Work<'a, R> {
-    /// The work that an order asks for. A half-assembled image is resumed.
+    /// Starts the work on an order. A half-assembled image is resumed.
     pub fn new(number: usize, order: Order<'a, R>) -> Result<Self, Error> {
         let Order { name, template, sources, destination } = order;
         let description = &template.description;
@@ -86,7 +90,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         let (target, output) = match destination {
             Destination::File { path, is_sparse, incomplete } => {
                 let resumed = match ImageFile::resume(&path, description) {
-                    // If nothing half-assembled is to be kept, another file in its place does not matter.
+                    // Unless a half-assembled image is to be kept, another file of its name does no harm.
                     Err(Error::NotATmp { .. } | Error::OtherTmp { .. }) if incomplete != Incomplete::Keep => None,
                     resumed => resumed?,
                 };
@@ -104,17 +108,17 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         Ok(Self { name, number, template, sources, plan, target, output, needed, passes, is_proven, refused })
     }
 
-    /// What the next pass looks at; `None` if the work is over.
+    /// What the next pass covers; `None` if the work is over.
     pub fn next(&self) -> Option<Visit> {
         let is_first = self.passes == 0;
         let (is_written, has_found) = (self.plan.is_written(), !self.plan.found().is_empty());
         let is_all_found = self.plan.missing().is_empty();
         match &self.target {
             _ if self.is_proven => None,
-            // Nothing can be taken back of a stream, so all parts are looked at beforehand.
+            // Bytes written to a stream cannot be taken back, so all parts are checked first.
             Target::Stream(_) if is_all_found => Some(if is_written { Visit::All } else { Visit::Needed }),
             Target::Stream(_) => None,
-            // Once something was wrong, only that is looked for again, and at last all of the image.
+            // If something was wrong, only that is looked for again. The last pass covers the whole image.
             Target::File { .. } if is_all_found => {
                 Some(if is_first || is_written { Visit::All } else { Visit::Needed })
             }
@@ -127,7 +131,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         }
     }
 
-    /// Makes a pass.
+    /// Makes a pass over the image.
     pub fn pass(&mut self, visit: Visit, shared: &Shared<'_>, task: &Task<'_>) -> Result<(), Error> {
         self.passes += 1;
         if self.passes > MOST_PASSES {
@@ -156,7 +160,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         Ok(())
     }
 
-    /// Opens what is to be written to, if it is time.
+    /// Opens the output before the first pass that writes to it.
     fn open(&mut self, visit: Visit) -> Result<(), Error> {
         if !matches!((visit, &self.output), (Visit::All, Output::Nowhere)) {
             return Ok(());
@@ -164,29 +168,29 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         match &mut self.target {
             Target::File { path, is_sparse, .. } => {
                 self.output = Output::File(ImageFile::create(path, *is_sparse)?);
-                // What was looked at before is not in this file.
-                self.plan.forget();
+                // What earlier passes read is not in this file.
+                self.plan.forget_taken();
             }
             Target::Stream(out) => {
                 let out = out.take().expect("a stream is written once");
                 self.output = Output::Stream(out.into());
-                self.plan.forget();
+                self.plan.forget_taken();
             }
         }
         Ok(())
     }
 
-    /// Whether nothing more can be done, whatever further sources know.
+    /// Whether all sources have been asked and nothing more can be done.
     pub fn is_over(&self, shared: &[&dyn Source]) -> bool {
         let sources = self.sources.len() + shared.len();
         self.next().is_none() && self.plan.missing().iter().all(|&number| self.plan.parts[number].asked >= sources)
     }
 
-    /// Renames a complete image to its name, or leaves a half-assembled one, and reports on it.
+    /// Gives a complete image its name, or keeps or removes a half-assembled one, and returns the report.
     pub fn finish(mut self) -> Result<Report, Error> {
         let mut tmp = None;
         if let Output::File(file) = &mut self.output {
-            // If everything that was found turned out to be wrong, there is nothing to resume.
+            // If every part that was found turned out to be wrong, there is nothing to resume.
             let has_part = || self.plan.written().contains(&true);
             let keeps = matches!(self.target, Target::File { incomplete: Incomplete::Keep, .. });
             let is_kept = file.is_resumed() || (keeps && has_part());

@@ -1,4 +1,4 @@
-//! `jigpress assemble`: sets and mirrors in, images out.
+//! `jigpress assemble`: rebuilds images from sets and mirrors.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,57 +12,60 @@ use super::web::WebArgs;
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, NOTHING, SOME_FAILED, terminal};
 use crate::assemble::Incomplete;
-use crate::assemble::batch::{self, ImageReport, Job, Outcome, Settings};
+use crate::assemble::batch::{self, ImageReport, Job, Options, Outcome};
 use crate::manifest::Filter;
 use crate::set::Fetch;
 
-/// Puts images together again from their sets and from local trees.
+/// Assembles images from their sets and from local trees.
 ///
-/// Parts are taken from where the jigdo file says, in the directory that `--mirror` names for the label; from files of
-/// these directories that were renamed or moved; and from inside of old images. Each part is compared with its sum, and
-/// each image with its own; an image has its name only when it is complete. Images that are there, and not older than
-/// their sets, are left alone.
+/// Parts are taken from the paths that the jigdo file names, in the directory that `--mirror` sets for the label; from
+/// files in these directories that were renamed or moved; and from inside old images. The sums of all parts and images
+/// are checked. An image gets its name only when it is complete. Images that exist and are not older than their sets
+/// are left alone.
 ///
-/// Exit codes: 0 all images are there; 1 some are not; 2 the command line is wrong; 3 nothing could be written.
+/// Exit codes: 0 all images are complete; 1 some are not; 2 the command line is wrong; 3 nothing could be written.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Jigdo files, plain or compressed.
     #[arg(required_unless_present = "all", value_name = "SET.jigdo")]
     sets: Vec<PathBuf>,
-    /// All jigdo files below this directory, except hidden ones and symbolic links: the image of DIR/some/where/x.jigdo goes to some/where below --into.
+    /// Assemble the images of all jigdo files below this directory, except hidden ones and symbolic links. The image of
+    /// DIR/some/where/x.jigdo goes to some/where below --into.
     #[arg(long, value_name = "DIR", conflicts_with = "sets")]
     all: Option<PathBuf>,
-    /// The directory that images go to.
+    /// The directory to write images to.
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
-    /// The template, if it is not where the jigdo file says, nor beside it.
+    /// The template, if it is neither where the jigdo file says nor beside it.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     template: Option<PathBuf>,
-    /// With --all: templates that are not beside their jigdo files are in the same places below this directory.
+    /// With --all: where to look for templates that are not beside their jigdo files: at the same relative paths below
+    /// this directory.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
     #[command(flatten)]
     mirrors: MirrorArgs,
     #[command(flatten)]
     from: OldImageArgs,
-    /// With --all: only images whose paths below --into match this glob, such as `*/i386/*-[12].iso`. Repeatable.
+    /// With --all: assemble only images whose paths below --into match this glob, such as `*/i386/*-[12].iso`.
+    /// Repeatable.
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
-    /// With --all: no images whose paths below --into match this glob. Repeatable.
+    /// With --all: skip images whose paths below --into match this glob. Repeatable.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
-    /// Write to this file where parts can be had that are missing: a line each, its URLs separated by tabs. What has
-    /// another sum than it should counts as missing too.
+    /// Write the URLs of missing parts to this file: one line per part, its URLs separated by tabs. Parts whose files
+    /// have the wrong sum count as missing too.
     #[arg(long, value_name = "FILE")]
     missing: Option<PathBuf>,
-    /// Keep images whose parts are not all there, half-assembled, with .tmp after their names. An existing file of this
-    /// kind, even one of jigdo-file's, is always resumed.
+    /// Keep images that lack parts, half-assembled, with .tmp after their names. An existing .tmp file is always
+    /// resumed, even one that jigdo-file wrote.
     #[arg(long)]
     partial: bool,
-    /// Write zeros where the image has long runs of them, instead of leaving holes.
+    /// Write long runs of zeros instead of leaving holes.
     #[arg(long)]
     no_sparse: bool,
-    /// Assemble images too that are there and not older than their sets.
+    /// Also assemble images that exist and are not older than their sets.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -82,17 +85,17 @@ pub struct Args {
 #[derive(Serialize)]
 struct Results<'a> {
     images: &'a [ImageReport],
-    /// What could not be read of the directory that `--all` names.
+    /// What could not be read in the directory that `--all` names.
     unreadable: &'a [String],
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.template.is_some() && args.sets.len() > 1 {
-        return Err(Failure::Usage("--template is of one set, but there are several".to_owned()));
+        return Err(Failure::Usage("--template is for one set, but several are given".to_owned()));
     }
     if args.all.is_none() && !(args.include.is_empty() && args.exclude.is_empty() && args.templates.is_none()) {
-        let what = "--include, --exclude and --templates are about the sets of --all DIR; name that too";
+        let what = "--include, --exclude and --templates need --all DIR";
         return Err(Failure::Usage(what.to_owned()));
     }
     let filter = Filter::new(args.include.clone(), args.exclude.clone());
@@ -103,7 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let fetch = args.web.fetch();
-    let settings = Settings {
+    let options = Options {
         trees,
         old_images,
         index: args.index.path()?,
@@ -120,10 +123,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let (images, unreadable) = pool.install(|| {
         let found = sets(args, &filter, &*fetch)?;
-        Ok::<_, Failure>((batch::assemble_sets(&found.jobs, &settings), found.unreadable))
+        Ok::<_, Failure>((batch::assemble_sets(&found.jobs, &options), found.unreadable))
     })?;
     drop(progress);
-    tell(&images, &unreadable, args.missing.is_some());
+    report_problems(&images, &unreadable, args.missing.is_some());
     if let Some(file) = missing_file {
         file.write(&urls(&images))?;
     }
@@ -137,19 +140,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(exit_code(&images, &unreadable))
 }
 
-/// The sets that are meant.
-fn sets(args: &Args, filter: &Filter, fetch: &dyn Fetch) -> Result<batch::Found, Failure> {
+/// The sets that the command line names.
+fn sets(args: &Args, filter: &Filter, fetch: &dyn Fetch) -> Result<batch::FoundJobs, Failure> {
     if let Some(directory) = &args.all {
         let found = batch::find(directory, args.templates.as_deref(), &args.into, filter, fetch);
         return found.map_err(|error| Failure::Usage(format!("--all {error}")));
     }
     let job = |set: &PathBuf| Job { set: set.clone(), template: args.template.clone(), directory: args.into.clone() };
-    Ok(batch::Found { jobs: args.sets.iter().map(job).collect(), unreadable: Vec::new() })
+    Ok(batch::FoundJobs { jobs: args.sets.iter().map(job).collect(), unreadable: Vec::new() })
 }
 
-/// Says what went wrong. Which parts are missing is said only if there is no file for that.
-fn tell(images: &[ImageReport], unreadable: &[String], has_missing_file: bool) {
-    /// How many missing parts are named.
+/// Reports what went wrong. Missing parts are listed only if they do not go to a file.
+fn report_problems(images: &[ImageReport], unreadable: &[String], has_missing_file: bool) {
+    /// How many missing parts are listed per image.
     const MOST_NAMED: usize = 10;
     for problem in unreadable {
         terminal::error(format_args!("{problem}"));
@@ -165,7 +168,7 @@ fn tell(images: &[ImageReport], unreadable: &[String], has_missing_file: bool) {
                     text += &format!("\n  {}", part.urls.first().map_or("", String::as_str));
                 }
                 if !has_missing_file && missing.len() > named {
-                    text += &format!("\n  and {} more: --missing FILE lists all", missing.len() - named);
+                    text += &format!("\n  and {} more: --missing FILE lists them all", missing.len() - named);
                 }
                 terminal::error(format_args!("{text}"));
             }
@@ -174,7 +177,7 @@ fn tell(images: &[ImageReport], unreadable: &[String], has_missing_file: bool) {
     }
 }
 
-/// Where the missing parts of all images can be had, each part once: a line each.
+/// The URLs of the missing parts of all images: one line per part, each part once.
 fn urls(images: &[ImageReport]) -> String {
     let mut seen = std::collections::HashSet::new();
     let missing = images.iter().flat_map(ImageReport::missing).filter(|part| seen.insert((&part.algorithm, &part.sum)));
@@ -185,14 +188,14 @@ fn exit_code(images: &[ImageReport], unreadable: &[String]) -> ExitCode {
     let is_done = |report: &ImageReport| matches!(report.outcome, Outcome::Assembled | Outcome::Unchanged);
     if images.iter().all(is_done) && unreadable.is_empty() {
         ExitCode::SUCCESS
-    } else if !images.is_empty() && images.iter().all(|report| report.is_error_of_output) {
+    } else if !images.is_empty() && images.iter().all(|report| report.is_output_error) {
         ExitCode::from(NOTHING)
     } else {
         ExitCode::from(SOME_FAILED)
     }
 }
 
-/// A line for each image, and one for all.
+/// A line for each image, and one with the totals.
 fn table(images: &[ImageReport]) -> String {
     let mut rows = vec![["image", "size", "parts", "missing", "from template", "seconds", ""].map(str::to_owned)];
     let (mut bytes, mut parts, mut missing) = (0, 0, 0);

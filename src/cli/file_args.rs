@@ -23,6 +23,7 @@ impl FileArgs {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` calls it")]
 pub fn unfound(error: FindError) -> Failure {
     Failure::Usage(error.to_string())
 }

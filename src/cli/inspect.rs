@@ -1,5 +1,5 @@
-//! `jigpress inspect`: what a template or a jigdo file contains, for people or for scripts.
-//! The lines of a template's areas are those of `jigdo-file list-template`.
+//! `jigpress inspect`: shows what a template or jigdo file contains, to people or to scripts.
+//! Areas of a template are listed as `jigdo-file list-template` lists them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,13 +19,13 @@ use crate::set::Kind;
 
 /// Shows what a template or jigdo file contains.
 ///
-/// The kind of file is told from its content; jigdo files may be compressed with gzip. What a jigdo file includes is
-/// listed, but not read.
+/// The kind of file is recognized by its content. Jigdo files may be compressed with gzip. Files that a jigdo file
+/// includes are listed, but not read.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The template or jigdo file.
     pub file: PathBuf,
-    /// How to show it.
+    /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -33,6 +33,7 @@ pub struct Args {
 /// Why a file cannot be shown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Open { path: PathBuf, source: io::Error },
@@ -44,7 +45,7 @@ pub enum Error {
     Output(#[from] io::Error),
 }
 
-/// Shows `args.file` on standard output. That the output's reader has gone away is no error.
+/// Shows `args.file` on standard output. A reader that closes the output early is not an error.
 ///
 /// # Errors
 ///
@@ -58,7 +59,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-/// Writes to `out` what `path` contains.
+/// Writes what `path` contains to `out`.
 ///
 /// # Errors
 ///
@@ -100,7 +101,7 @@ impl Content {
     }
 }
 
-/// A sum as both of its users write it: scripts in hexadecimal, jigdo in base64.
+/// A sum in hexadecimal, as scripts use it, and in base64, as jigdo files do.
 #[derive(Serialize)]
 struct SumView {
     algorithm: &'static str,
@@ -245,7 +246,7 @@ struct JigdoView {
     generator: Option<String>,
     image: Option<JigdoImageView>,
     servers: BTreeMap<String, Vec<ServerView>>,
-    /// How many of the parts name each label.
+    /// How many parts use each label.
     parts_per_label: BTreeMap<String, usize>,
     parts: Vec<PartView>,
     includes: Vec<String>,
@@ -359,7 +360,7 @@ impl JigdoImageView {
     }
 }
 
-/// `text` with its control characters escaped: what a file says must not steer the terminal.
+/// `text` with its control characters escaped: the content of a file must not control the terminal.
 pub(super) fn printable(text: &str) -> String {
     let escape = |character: char| {
         let escaped = character.is_control().then(|| character.escape_default().to_string());

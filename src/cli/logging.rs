@@ -1,8 +1,8 @@
 //! What goes to standard error: messages for people, log lines for operators, JSON for programs.
 //!
-//! On a terminal a line is nothing but its message. Elsewhere it has the time (UTC, RFC 3339), a level and who says it
-//! before that, or is a JSON object, so that it can stand in a log. The errors of manifests begin with file, line and column
-//! in every text, and have neither time nor level: editors and CI systems look for them there.
+//! On a terminal, a line is just its message. Elsewhere it is a log line: the time (UTC, RFC 3339), level and target
+//! come before the message, or the line is a JSON object. Errors in manifests always begin with file, line and column,
+//! without time or level, unless they are JSON: editors and CI systems look for that.
 
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, Write as _};
@@ -19,31 +19,31 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 
-/// What the environment says is logged.
+/// The environment variable that chooses what is logged.
 const VARIABLE: &str = "JIGPRESS_LOG";
-/// Who says what the program itself says. Also the start of the names of all its modules.
+/// The target of the program's own messages. All its modules' names begin with it.
 const PROGRAM: &str = "jigpress";
 
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Logging")]
 pub struct Args {
-    /// Log what is done, and with -vv also details. JIGPRESS_LOG chooses more finely, as in
-    /// `debug` or `jigpress::mirror=trace,info`.
+    /// Log what is done; -vv adds details. JIGPRESS_LOG gives finer control, as in `debug` or
+    /// `jigpress::mirror=trace,info`.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// What lines on standard error look like.
+    /// The format of lines on standard error.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: LogFormat,
 }
 
-/// What lines on standard error look like.
+/// The format of lines on standard error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum LogFormat {
-    /// Plain lines; with time and level where standard error is not a terminal.
+    /// Plain lines, with time and level unless standard error is a terminal.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -57,16 +57,16 @@ enum Form {
     Json,
 }
 
-/// Until a command line was read, lines are short.
+/// Lines are short until the command line has been read.
 static FORM: OnceLock<Form> = OnceLock::new();
 
-/// The bars that are on the terminal. Lines go above them.
+/// The bars on the terminal. Lines are printed above them.
 static BARS: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Begins to log.
+/// Starts logging.
 ///
 /// # Errors
-/// `JIGPRESS_LOG` is malformed; why, in words.
+/// `JIGPRESS_LOG` is malformed; the error says why.
 pub fn begin(args: &Args) -> Result<(), String> {
     let form = match args.log_format {
         LogFormat::Json => Form::Json,
@@ -81,28 +81,29 @@ pub fn begin(args: &Args) -> Result<(), String> {
         1 => all(LevelFilter::DEBUG),
         _ => all(LevelFilter::TRACE),
     };
-    // Only a program that uses this one as a library can have set one before.
+    // Fails only if a program that uses this crate as a library has set one.
     let _ = tracing::subscriber::set_global_default(Log::new(targets));
     Ok(())
 }
 
-/// The program's own events from this level on, and no library's.
+/// The program's own events at this level or above, and none of its libraries'.
 fn all(level: LevelFilter) -> Targets {
     Targets::new().with_target(PROGRAM, level)
 }
 
-/// What `JIGPRESS_LOG` asks for: a level, for everything, or levels of modules, for these; messages stay as they are.
+/// What `JIGPRESS_LOG` asks for: a level for everything, or levels for some modules, with the program's messages as
+/// usual.
 fn targets(text: &str) -> Result<Targets, String> {
     let wrong = |what: &str| {
         format!(
-            "{VARIABLE}={text}: {what}; write a level (off, error, warn, info, debug, trace), or MODULE=LEVEL, with commas between them"
+            "{VARIABLE}={text}: {what}; write levels (off, error, warn, info, debug, trace) or MODULE=LEVEL, separated by commas"
         )
     };
     for directive in text.split(',').map(str::trim) {
         let is_known = directive.contains('=') || directive.starts_with(PROGRAM);
-        // An empty text would be a level, too.
+        // `LevelFilter` would accept an empty text.
         if !is_known && (directive.is_empty() || directive.parse::<LevelFilter>().is_err()) {
-            return Err(wrong(&format!("\"{directive}\" is no level")));
+            return Err(wrong(&format!("\"{directive}\" is not a level")));
         }
     }
     let wanted: Targets = text.parse().map_err(|error| wrong(&format!("{error}")))?;
@@ -113,32 +114,32 @@ fn targets(text: &str) -> Result<Targets, String> {
     })
 }
 
-/// Shows bars until they are taken away with `None`. Lines go above them.
+/// Sets the bars above which lines are printed. `None` removes them.
 pub fn set_bars(bars: Option<ProgressBar>) {
     *BARS.lock() = bars;
 }
 
-/// Writes a line as it is. That nobody reads it any more must not end a run, as it would with `eprintln`.
+/// Writes a line as it is. Unlike `eprintln`, it does not panic if nobody reads standard error any more.
 pub fn say(line: fmt::Arguments<'_>) {
     put(&format!("{line}\n"));
 }
 
-/// Says something that came of the work.
+/// Reports a result of the work.
 pub fn note(text: fmt::Arguments<'_>) {
     tracing::info!(target: PROGRAM, "{text}");
 }
 
-/// Says something that the person should know, and that did not stop the work.
+/// Reports a problem that did not stop the work.
 pub fn warn(text: fmt::Arguments<'_>) {
     tracing::warn!(target: PROGRAM, "{text}");
 }
 
-/// Says what went wrong, whatever is logged.
+/// Reports an error, whatever the log level.
 pub fn error(text: fmt::Arguments<'_>) {
     write(Level::ERROR, PROGRAM, &text.to_string(), Map::new());
 }
 
-/// Says what is wrong with a manifest. Each line of the text begins with file, line and column.
+/// Reports the errors of a manifest. Each line of the text begins with file, line and column.
 pub fn manifest_error(text: fmt::Arguments<'_>) {
     match form() {
         Form::Json => text.to_string().lines().for_each(|line| error(format_args!("{line}"))),
@@ -151,7 +152,7 @@ pub fn is_json() -> bool {
     form() == Form::Json
 }
 
-/// Has lines be JSON, though the command line is wrong, if it asks for that.
+/// Switches to JSON if the command line asks for it, even if the rest of the command line is wrong.
 pub fn prefer_json(arguments: impl Iterator<Item = std::ffi::OsString>) {
     let arguments: Vec<_> = arguments.collect();
     let asks = |at: usize| match arguments[at].to_str() {
@@ -179,7 +180,7 @@ fn put(lines: &str) {
     }
 }
 
-/// Writes a message in the form that is asked for, in one go.
+/// Writes a message in the chosen form, in one call.
 fn write(level: Level, target: &str, message: &str, fields: Map<String, Value>) {
     put(&render(form(), SystemTime::now(), level, target, message, fields));
 }
@@ -205,7 +206,7 @@ fn render(
     }
     let mut text = message.to_owned();
     for (key, value) in fields {
-        // A String takes every write.
+        // Writing to a String cannot fail.
         let _ = match value {
             Value::String(value) => write!(text, " {key}={value}"),
             value => write!(text, " {key}={value}"),
@@ -219,14 +220,14 @@ fn render(
         (_, Level::DEBUG) => "debug: ".to_owned(),
         (_, Level::TRACE) => "trace: ".to_owned(),
     };
-    // In a log, every line says when it was written; on a terminal, a message of several lines is one.
+    // In a log, every line has a time. On a terminal, a message of several lines has one prefix.
     match form {
         Form::Log => text.lines().map(|line| format!("{before}{line}\n")).collect(),
         _ => format!("{before}{text}\n"),
     }
 }
 
-/// A time as RFC 3339 writes it, in UTC, to the millisecond.
+/// A time in the format of RFC 3339, in UTC, with milliseconds.
 fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -236,7 +237,7 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}Z")
 }
 
-/// Year, month and day of a day that is counted from 1970-01-01.
+/// Year, month and day of the day that is `days` after 1970-01-01.
 fn date(mut days: u64) -> (u64, u64, u64) {
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
@@ -259,7 +260,7 @@ fn date(mut days: u64) -> (u64, u64, u64) {
 /// Writes events as lines.
 struct Log {
     targets: Targets,
-    /// No target has more than this.
+    /// The most detailed level of any target.
     most: LevelFilter,
 }
 
@@ -289,7 +290,7 @@ impl Subscriber for Log {
         write(*event.metadata().level(), event.metadata().target(), &fields.message, fields.others);
     }
 
-    // No span is of interest.
+    // Spans are ignored.
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
         span::Id::from_u64(1)
     }
@@ -303,7 +304,7 @@ impl Subscriber for Log {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// What an event says.
+/// The message and fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,

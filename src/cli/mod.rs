@@ -1,4 +1,5 @@
 //! The command line: one file per command.
+#![allow(clippy::doc_markdown, reason = "these comments are the text of --help, which has no markup")]
 
 mod assemble;
 mod check;
@@ -29,8 +30,8 @@ use crate::manifest;
 
 /// Publishes disc images as jigdo sets.
 ///
-/// Exit codes: 0 success; 1 some images failed and the others are published, or parts are missing; 2 the command line, a
-/// manifest or a jigdo file is wrong, and nothing was changed; 3 nothing could be done.
+/// Exit codes: 0 success; 1 some images failed and the others are published, or parts are missing; 2 the command line,
+/// a manifest or a jigdo file is wrong, and nothing was changed; 3 nothing could be done.
 #[derive(Debug, Parser)]
 #[command(name = "jigpress", version, max_term_width = 100)]
 struct Cli {
@@ -50,14 +51,14 @@ enum Command {
     JigdoFile(jigdo_file::Args),
     Servers(servers::Args),
     Snapshot(snapshot::Args),
-    /// Prints the JSON Schema of release manifests, with which editors complete and check them.
+    /// Prints the JSON Schema of release manifests, for completion and checks in editors.
     Schema,
     Completions(completions::Args),
-    /// Prints the manual page in roff. To read it: `jigpress man | man -l -`.
+    /// Prints the manual page in roff. Read it with `jigpress man | man -l -`.
     Man,
 }
 
-/// Why a command stops, for the exit code.
+/// Why a command fails. It decides the exit code.
 enum Failure {
     /// The command line is wrong.
     Usage(String),
@@ -86,7 +87,7 @@ pub fn run() -> ExitCode {
         return jigdo_file::run(arguments);
     }
     let Cli { command, logging } = Cli::try_parse().unwrap_or_else(|error| misused(&error));
-    // jigdo-file says what it says as it says it.
+    // The drop-in prints its messages as jigdo-file does.
     if !matches!(command, Command::JigdoFile(_))
         && let Err(message) = logging::begin(&logging)
     {
@@ -120,7 +121,8 @@ fn report(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Ends the program as clap does for a wrong command line, or for one that asks for help.
+/// Exits as clap does, for a wrong command line or one that asks for help.
+#[allow(clippy::exit, reason = "as clap does")]
 fn misused(error: &clap::Error) -> ! {
     if error.use_stderr() {
         logging::prefer_json(std::env::args_os());
@@ -146,7 +148,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A reader that closes standard output early is no failure.
+/// A reader that closes standard output early is not a failure.
 fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
@@ -249,7 +251,7 @@ mod tests {
         PathBuf::from("some/file")
     }
 
-    /// An error of each type that can have an error of the system as its cause.
+    /// An error of each type that can have a system error as its cause.
     fn errors() -> Vec<Box<dyn Error>> {
         let (path, offset) = (path(), 0);
         vec![

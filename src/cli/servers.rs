@@ -189,7 +189,7 @@ fn change(args: &SetArgs) -> Result<Change, Failure> {
 pub(super) fn unchanged(error: UpdateError) -> Failure {
     match error {
         UpdateError::Files(_) => Failure::Usage(error.to_string()),
-        error => Failure::nothing(error),
+        UpdateError::Output(_) => Failure::nothing(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a person sees while a run is at work: progress bars on a terminal, lines elsewhere.
+//! Progress for people: bars on a terminal, lines elsewhere.
 
 mod frame;
 
@@ -15,11 +15,11 @@ use super::logging::{is_json, set_bars};
 use crate::progress::{Begin, Meter, Progress, Unit};
 use frame::Row;
 
-/// How often bars are drawn.
+/// How often the bars are drawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The listener for a run: bars if standard error is a terminal that can move its cursor, lines if it is not; warnings
-/// only if `quiet`.
+/// The listener for a run: bars if standard error is a terminal with a movable cursor, lines otherwise, and only
+/// warnings if `quiet`.
 pub fn listener(quiet: bool) -> Box<dyn Progress> {
     if quiet {
         Box::new(Lines { has_notes: false })
@@ -30,12 +30,12 @@ pub fn listener(quiet: bool) -> Box<dyn Progress> {
     }
 }
 
-/// Whether the terminal says that its cursor can be moved.
+/// Whether the cursor of the terminal can be moved, judging by `TERM`.
 fn has_cursor() -> bool {
     std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// A line for each warning, and for each task of which there is something to say.
+/// A line for each warning, and for each task that ends with an outcome.
 struct Lines {
     has_notes: bool,
 }
@@ -78,18 +78,18 @@ fn say_outcome(name: &str, outcome: &str) {
     }
 }
 
-/// A row for each task at work, those of tasks below another one after it.
+/// A row for each running task. Children come after their parents.
 #[derive(Default)]
 struct Bars(Arc<Tasks>);
 
-/// The tasks at work, in the order in which they began, and the bars if there are any.
+/// The running tasks, in the order in which they began, and the bars if there are any.
 #[derive(Default)]
 struct Tasks {
-    at_work: Mutex<Vec<Arc<Gauge>>>,
+    running: Mutex<Vec<Arc<Gauge>>>,
     bars: Mutex<Option<ProgressBar>>,
 }
 
-/// How far a task is.
+/// A task's progress.
 struct Gauge {
     tasks: Arc<Tasks>,
     name: Mutex<String>,
@@ -99,7 +99,7 @@ struct Gauge {
     begun: Instant,
     done: AtomicU64,
     skipped: AtomicU64,
-    /// [`UNKNOWN`] if it is not known.
+    /// [`UNKNOWN`] if not known.
     total: AtomicU64,
     ended: AtomicU64,
 }
@@ -134,10 +134,10 @@ impl Progress for Bars {
 }
 
 impl Tasks {
-    /// Adds a task, and shows bars if there are none. They draw themselves.
+    /// Adds a task and shows bars if there are none. A timer draws them.
     fn add(self: &Arc<Self>, gauge: Arc<Gauge>) {
         let mut bars = self.bars.lock();
-        self.at_work.lock().push(gauge);
+        self.running.lock().push(gauge);
         if bars.is_some() {
             return;
         }
@@ -157,17 +157,17 @@ impl Tasks {
     }
 
     fn frame(&self, width: usize, height: usize) -> Vec<String> {
-        let rows: Vec<Row> = self.at_work.lock().iter().map(|gauge| gauge.row()).collect();
+        let rows: Vec<Row> = self.running.lock().iter().map(|gauge| gauge.row()).collect();
         frame::frame(&rows, width, height)
     }
 
-    /// Takes a task away, and the bars if it was the last one.
+    /// Removes a task, and the bars with the last one.
     fn remove(&self, gauge: &Gauge) {
         let mut bars = self.bars.lock();
         let is_last = {
-            let mut at_work = self.at_work.lock();
-            at_work.retain(|other| !std::ptr::eq(&**other, gauge));
-            at_work.is_empty()
+            let mut running = self.running.lock();
+            running.retain(|other| !std::ptr::eq(Arc::as_ptr(other), gauge));
+            running.is_empty()
         };
         if let Some(bars) = bars.take_if(|_| is_last) {
             set_bars(None);

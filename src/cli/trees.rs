@@ -1,4 +1,4 @@
-//! Where parts are, as commands that read sets take it from the command line.
+//! The options with which commands that read sets find parts.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use crate::set;
 /// Which directories labels stand for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MirrorArgs {
-    /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`, or its `file:` URL. Repeat it for other
-    /// labels, or for more directories of one label. Parts of labels without one are looked for where their `file:`
-    /// servers are.
+    /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`, or its `file:` URL. Repeatable: for
+    /// other labels, or for more directories of one label. Parts of a label without a directory are looked for on its
+    /// `file:` servers.
     #[arg(long = "mirror", value_name = "LABEL=DIR")]
     mirrors: Vec<LabelledTree>,
 }
@@ -21,8 +21,8 @@ pub struct MirrorArgs {
 /// Where else parts may be.
 #[derive(Debug, Clone, clap::Args)]
 pub struct OldImageArgs {
-    /// An old image, of the same release or another, mounted or not, that may have parts inside which the mirrors no
-    /// longer have. Repeat it for more.
+    /// An old image, of this release or another, that may contain parts that the mirrors no longer have. It need not be
+    /// mounted. Repeatable.
     #[arg(long = "from", value_name = "IMAGE")]
     old_images: Vec<PathBuf>,
 }
@@ -41,22 +41,22 @@ impl FromStr for LabelledTree {
             Some((label, path)) if !label.is_empty() && !path.is_empty() => {
                 Ok(Self { label: label.to_owned(), path: directory(path)? })
             }
-            _ => Err("it must be a label, =, and a directory, such as Debian=/srv/mirror/debian".to_owned()),
+            _ => Err("write LABEL=DIR, such as Debian=/srv/mirror/debian".to_owned()),
         }
     }
 }
 
-/// A directory as it is typed: a path, or a `file:` URL like those in `[Servers]`.
+/// A directory from the command line: a path, or a `file:` URL like those in `[Servers]`.
 pub fn directory(text: &str) -> Result<PathBuf, String> {
     set::file_url(text).unwrap_or_else(|| Ok(text.into())).map_err(|error| error.to_string())
 }
 
 impl MirrorArgs {
-    /// The directories of each label, all of which are there.
+    /// The directories of each label. All of them exist and can be listed.
     pub fn trees(&self) -> Result<Trees, Failure> {
         let mut trees = Trees::new();
         for LabelledTree { label, path } in &self.mirrors {
-            // Whether the directory can be listed. Nothing is walked here.
+            // Only checks that the directory can be listed. Nothing is walked here.
             std::fs::read_dir(path).map_err(|error| {
                 Failure::Usage(format!("--mirror {label}={}: {error}; correct the path", path.display()))
             })?;
@@ -67,12 +67,12 @@ impl MirrorArgs {
 }
 
 impl OldImageArgs {
-    /// The images, all of which can be opened.
+    /// The images. All of them can be opened.
     pub fn images(&self) -> Result<Vec<PathBuf>, Failure> {
         for path in &self.old_images {
             let problem = match File::open(path).and_then(|file| file.metadata()) {
                 Ok(found) if found.is_file() => continue,
-                Ok(_) => "it is no regular file".to_owned(),
+                Ok(_) => "it is not a regular file".to_owned(),
                 Err(error) => error.to_string(),
             };
             return Err(Failure::Usage(format!("--from {}: {problem}; name an image", path.display())));

@@ -1,4 +1,4 @@
-//! `jigpress verify`: whether images, sets and SUMS files are right.
+//! `jigpress verify`: checks images, sets and SUMS files.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,13 +19,13 @@ use crate::verify::{self, SetReport, State, SumsReport};
 
 /// Verifies an image, sets, or SUMS files.
 ///
-/// `verify IMAGE TEMPLATE` compares an image with its template, and says where it differs; instead of the template its
-/// jigdo file may be named, then files are named too. `verify SET.jigdo... --mirror Debian=DIR` says whether each set is
-/// whole, its template is the one that it names, and every part is where the set says and right; without a mirror, the
-/// sets alone are looked at. `verify --sums DIR...` compares all files with the MD5SUMS, SHA1SUMS, SHA256SUMS and
-/// SHA512SUMS files beside them, in DIR and below.
+/// `verify IMAGE TEMPLATE` compares an image with its template and shows where it differs. With the jigdo file in place
+/// of the template, it also names the files that belong there. `verify SET.jigdo... --mirror Debian=DIR` checks that
+/// each set is whole, that its template is the one it names, and that every part is right and where the set says.
+/// Without a mirror, it checks the sets alone. `verify --sums DIR...` checks all files that are listed in the MD5SUMS,
+/// SHA1SUMS, SHA256SUMS and SHA512SUMS files in DIR and below.
 ///
-/// Exit codes: 0 all is right; 1 something is wrong; 2 the command line is wrong; 3 something could not be read.
+/// Exit codes: 0 everything is right; 1 something is wrong; 2 the command line is wrong; 3 something could not be read.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// An image and its template, or jigdo files.
@@ -33,10 +33,10 @@ pub struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     mirrors: MirrorArgs,
-    /// A directory with SUMS files. Repeat it for more.
+    /// Check the SUMS files in this directory and below. Repeatable.
     #[arg(long, value_name = "DIR", conflicts_with = "files")]
     sums: Vec<PathBuf>,
-    /// With --sums: files that are not there are no mistake.
+    /// With --sums: missing files do not count as errors.
     #[arg(long)]
     ignore_missing: bool,
     #[command(flatten)]
@@ -46,12 +46,12 @@ pub struct Args {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Print nothing but what is wrong.
+    /// Print only what is wrong.
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let progress = terminal::listener(args.quiet || args.format == Format::Json);
     let pool = args.jobs.pool()?;
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
             ref kinds if kinds.iter().all(|kind| *kind == Kind::Jigdo) => sets(args, &*fetch, &*progress),
             _ => Err(Failure::Usage(
-                "name an image and its template, or jigdo files; `jigpress verify --help` says more".to_owned(),
+                "name an image and its template, or jigdo files; see `jigpress verify --help`".to_owned(),
             )),
         }
     })?;
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 fn kinds(paths: &[PathBuf]) -> Result<Vec<Kind>, Failure> {
     let kind = |path: &PathBuf| match Kind::of(path) {
         Ok(Kind::Sums) => Err(Failure::Usage(format!("{}: name its directory with --sums", path.display()))),
-        // Half-assembled images are compared like others.
+        // Half-assembled images are compared like any others.
         Ok(Kind::Tmp) => Ok(Kind::Other),
         Ok(kind) => Ok(kind),
         Err(error) => Err(Failure::Nothing(format!("{}: {error}", path.display()))),
@@ -90,15 +90,15 @@ fn kinds(paths: &[PathBuf]) -> Result<Vec<Kind>, Failure> {
     paths.iter().map(kind).collect()
 }
 
-/// What was found out, for scripts and for people.
-struct Outcome {
+/// The findings, for scripts and for people.
+struct Findings {
     is_right: bool,
     json: serde_json::Value,
-    /// Lines about what is right, and about what is wrong.
+    /// Whether a line reports something right, and the line.
     text: Vec<(bool, String)>,
 }
 
-impl Outcome {
+impl Findings {
     fn print(self, args: &Args) -> Result<ExitCode, Failure> {
         let text = match args.format {
             Format::Json => serde_json::to_string_pretty(&self.json).expect("a report is plain data") + "\n",
@@ -131,9 +131,9 @@ struct ImageView {
 struct WrongAreaView {
     offset: u64,
     bytes: u64,
-    /// The sum of the part that it should be; none if it should be unmatched data.
+    /// The sum of the part that belongs there; none if unmatched data do.
     part: Option<String>,
-    /// Where that part can be had, if the jigdo file was named.
+    /// The URLs of that part, if the jigdo file was named.
     urls: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ fn image(
     template: Result<FileTemplate, set::Error>,
     set: Option<&Set>,
     progress: &dyn Progress,
-) -> Result<Outcome, Failure> {
+) -> Result<Findings, Failure> {
     let verified = verify_image(path, &mut template.map_err(Failure::nothing)?, progress).map_err(Failure::nothing)?;
     let is_right = verified.is_right();
     let urls = |sum: &Sum| set.and_then(|set| set.urls(sum).ok()).unwrap_or_default();
@@ -177,12 +177,12 @@ fn image(
             Some(sum) => format!("part {sum} {}", area.urls.first().map_or("", String::as_str)),
             None => "unmatched data".to_owned(),
         };
-        (false, format!("  {} bytes from offset {} on are not {}", area.bytes, area.offset, what.trim_end()))
+        (false, format!("  {} bytes at offset {} are not {}", area.bytes, area.offset, what.trim_end()))
     }));
-    Ok(Outcome { is_right, json: json(&view), text })
+    Ok(Findings { is_right, json: json(&view), text })
 }
 
-fn sets(args: &Args, fetch: &dyn Fetch, progress: &dyn Progress) -> Result<Outcome, Failure> {
+fn sets(args: &Args, fetch: &dyn Fetch, progress: &dyn Progress) -> Result<Findings, Failure> {
     #[derive(Serialize)]
     struct View<'a> {
         is_right: bool,
@@ -190,22 +190,22 @@ fn sets(args: &Args, fetch: &dyn Fetch, progress: &dyn Progress) -> Result<Outco
     }
     let trees = args.mirrors.trees()?;
     let with_parts = !trees.is_empty();
-    let settings = verify::Settings { trees, with_parts, fetch, threads: args.jobs.count(), progress };
-    let sets = verify::check_sets(&args.files, &settings).map_err(Failure::nothing)?;
+    let options = verify::Options { trees, with_parts, fetch, threads: args.jobs.count(), progress };
+    let sets = verify::check_sets(&args.files, &options).map_err(Failure::nothing)?;
     let is_right = sets.iter().all(|set| set.is_right);
-    let text = sets.iter().map(|set| (set.is_right, told(set, with_parts))).collect();
-    Ok(Outcome { is_right, json: json(&View { is_right, sets: &sets }), text })
+    let text = sets.iter().map(|set| (set.is_right, describe_set(set, with_parts))).collect();
+    Ok(Findings { is_right, json: json(&View { is_right, sets: &sets }), text })
 }
 
-/// What was found out about a set, in lines without the last line's end.
-fn told(set: &SetReport, with_parts: bool) -> String {
+/// The findings about a set, in lines; the last one has no line end.
+fn describe_set(set: &SetReport, with_parts: bool) -> String {
     let SetReport { is_right, problems, parts, bytes, missing, wrong, .. } = set;
     let mut text = format!("{}: ", set.set.display());
-    // A String takes every write.
+    // Writing to a String cannot fail.
     let _ = match (is_right, with_parts) {
         (true, true) => write!(text, "right, {parts} parts of {}", BinaryBytes(*bytes)),
-        (true, false) => write!(text, "right, {parts} parts of {} were not looked for", BinaryBytes(*bytes)),
-        (false, true) => write!(text, "WRONG, {} of {parts} parts cannot be had", missing.len()),
+        (true, false) => write!(text, "right, {parts} parts of {} were not checked", BinaryBytes(*bytes)),
+        (false, true) => write!(text, "WRONG, {} of {parts} parts are missing or wrong", missing.len()),
         (false, false) => write!(text, "WRONG"),
     };
     problems.iter().for_each(|problem| text.push_str(&format!("\n  {problem}")));
@@ -213,12 +213,12 @@ fn told(set: &SetReport, with_parts: bool) -> String {
         text.push_str(&format!("\n  {} is not part {}: {}", wrong.file, wrong.sum, wrong.reason));
     });
     missing.iter().for_each(|part| {
-        text.push_str(&format!("\n  part {} is not there: {}", part.sum, part.urls.join(" ")));
+        text.push_str(&format!("\n  part {} is missing: {}", part.sum, part.urls.join(" ")));
     });
     text
 }
 
-fn sums(args: &Args) -> Result<Outcome, Failure> {
+fn sums(args: &Args) -> Result<Findings, Failure> {
     #[derive(Serialize)]
     struct View<'a> {
         is_right: bool,
@@ -228,7 +228,7 @@ fn sums(args: &Args) -> Result<Outcome, Failure> {
     for directory in &args.sums {
         let found = verify::check_sums(directory, args.jobs.count()).map_err(Failure::nothing)?;
         if found.is_empty() {
-            let what = "there are no MD5SUMS, SHA1SUMS, SHA256SUMS or SHA512SUMS files, here or below";
+            let what = "there are no MD5SUMS, SHA1SUMS, SHA256SUMS or SHA512SUMS files in it or below";
             return Err(Failure::Usage(format!("--sums {}: {what}", directory.display())));
         }
         reports.extend(found);
@@ -244,7 +244,7 @@ fn sums(args: &Args) -> Result<Outcome, Failure> {
             0 => format!("right, {} files", count(&State::Right)),
             wrong => format!("WRONG, {wrong} of {} lines", report.entries.len()),
         };
-        for (state, what) in [(State::ImageOfSet, "images that are only here as sets"), (State::Missing, "not there")] {
+        for (state, what) in [(State::ImageOfSet, "images that exist only as sets"), (State::Missing, "missing")] {
             if count(&state) > 0 && (state != State::Missing || args.ignore_missing) {
                 line += &format!(", {} {what}", count(&state));
             }
@@ -253,8 +253,8 @@ fn sums(args: &Args) -> Result<Outcome, Failure> {
         for entry in report.wrong().filter(|entry| !is_ignored(&entry.state)) {
             let why = match &entry.state {
                 State::Wrong { found } => format!("it has another sum, {found}"),
-                State::OtherThanSet { found } => format!("it is not there, and its set says another sum, {found}"),
-                State::Missing => "it is not there".to_owned(),
+                State::OtherThanSet { found } => format!("it is missing, and its set names another sum, {found}"),
+                State::Missing => "it is missing".to_owned(),
                 State::Unreadable { error } => error.clone(),
                 State::NoSum => "the line has no sum of this kind".to_owned(),
                 State::Right | State::ImageOfSet => continue,
@@ -262,5 +262,5 @@ fn sums(args: &Args) -> Result<Outcome, Failure> {
             text.push((false, format!("  {}: {why}", entry.name)));
         }
     }
-    Ok(Outcome { is_right, json: json(&View { is_right, sums: &reports }), text })
+    Ok(Findings { is_right, json: json(&View { is_right, sums: &reports }), text })
 }

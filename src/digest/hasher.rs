@@ -159,7 +159,7 @@ mod tests {
             algorithm in prop::sample::select(&Algorithm::ALL[..]),
             lengths in prop::collection::vec(0usize..1000, 1..40),
         ) {
-            let data: Vec<u8> = (0..1000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+            let data = testing::noise(1, 1000);
             let mut hashers: Vec<_> = lengths.iter().map(|_| Hasher::new(algorithm)).collect();
             let mut left: Vec<&[u8]> = lengths.iter().map(|&length| &data[..length]).collect();
             while left.iter().any(|left| !left.is_empty()) {
@@ -178,7 +178,7 @@ mod tests {
             algorithms in prop::collection::vec(prop::sample::select(&Algorithm::ALL[..]), 1..60),
             rounds in prop::collection::vec(prop::collection::vec(prop::option::of(0usize..1000), 60), 0..4)
         ) {
-            let data: Vec<u8> = (0..1000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+            let data = testing::noise(1, 1000);
             let mut hashers: Vec<_> = algorithms.iter().map(|&algorithm| Hasher::new(algorithm)).collect();
             let mut seen = vec![Vec::new(); hashers.len()];
             for pieces in &rounds {

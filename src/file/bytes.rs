@@ -10,6 +10,7 @@ use crate::digest::Content;
 /// Ranges of bytes that begin at the same offset. All offsets are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region {
+    /// Where all of them begin.
     pub start: u64,
     /// Where each range ends, exclusively, in ascending order.
     pub ends: Vec<u64>,

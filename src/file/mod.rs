@@ -1,10 +1,10 @@
 //! Files as bytes: opened, mapped into memory, read through windows, and identified by their stamps.
 
 mod bytes;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "maps, and the handler of the signal for their lost pages")]
 mod map;
 mod open;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "maps, and the handler of the signal for their lost pages")]
 mod sigbus;
 mod stamp;
 mod walking;

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// Reading does not update access times where the system allows that, which is for one's own files only. To write them
 /// for every file of a mirror would cost more than to read the files' heads.
+///
+/// # Errors
+/// The file cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     static IS_ALLOWED: AtomicBool = AtomicBool::new(true);
     let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);

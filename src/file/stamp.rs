@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 /// fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp {
+    /// The device that the file is on.
     pub device: u64,
+    /// The file's number on its device.
     pub inode: u64,
     /// In bytes.
     pub size: u64,

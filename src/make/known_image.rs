@@ -30,6 +30,7 @@ pub struct ImageFacts {
 
 /// An image with the facts known about it.
 pub struct KnownImage<'a> {
+    /// The image's bytes.
     pub mapped: Arc<Mapped>,
     engine: &'a Engine,
     sums: BTreeMap<Algorithm, Vec<u8>>,
@@ -110,7 +111,7 @@ impl Bytes for KnownImage<'_> {
         // Only the unknown bytes of a known image are read.
         match self.contents.is_empty() {
             true => self.mapped.window(range),
-            false => self.mapped.lazy_window(range),
+            false => Ok(self.mapped.lazy_window(range)),
         }
     }
 

@@ -32,6 +32,7 @@ use crate::output;
 /// Why a set could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -51,7 +52,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the output directory is at fault.
-    pub fn is_of_output(&self) -> bool {
+    pub fn is_output_error(&self) -> bool {
         matches!(self, Self::Output(_))
     }
 }

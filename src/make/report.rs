@@ -16,12 +16,15 @@ pub struct SetReport {
     pub parts: u64,
     /// How many of these parts are distinct.
     pub distinct_parts: u64,
+    /// The template's length.
     pub template_bytes: u64,
+    /// The jigdo file's length.
     pub jigdo_bytes: u64,
     /// Sums in hexadecimal, by file (`image`, `template`, `jigdo`), then by algorithm.
     pub sums: BTreeMap<String, BTreeMap<String, String>>,
     /// From opening the image to the staged set.
     pub seconds: f64,
+    /// What each stage cost.
     pub stages: Stages,
 }
 
@@ -48,7 +51,9 @@ pub struct Stages {
 /// The cost of a stage.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Stage {
+    /// How long it took.
     pub seconds: f64,
+    /// How much it processed.
     pub bytes: u64,
 }
 

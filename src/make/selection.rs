@@ -15,6 +15,7 @@ use crate::summing::Ticket;
 
 /// The mirror files that may be parts of an image, preferred ones first.
 pub struct Selection {
+    /// The files' signatures.
     pub table: SignatureTable,
     files: Vec<FileId>,
     fingerprint: [u8; 32],

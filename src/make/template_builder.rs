@@ -32,17 +32,23 @@ const WINDOW: u64 = 64 << 20;
 
 /// An image, the files that may be parts of it, and how its template is written.
 pub struct TemplateBuilder<'a> {
+    /// The image's bytes.
     pub image: &'a Arc<Mapped>,
+    /// The files of all mirrors.
     pub catalogue: &'a Catalogue,
     /// Of equal files, the first one is recorded.
     pub files: &'a [FileId],
     /// In bytes. Shorter files are not matched.
     pub block_length: u32,
+    /// How the template is written.
     pub options: template::Options,
     /// The names of image and template in error messages.
     pub image_path: &'a Path,
+    /// The template's name in error messages.
     pub template_path: &'a Path,
+    /// The threads that do the work.
     pub pool: &'a ThreadPool,
+    /// Is told of the work as it advances.
     pub progress: &'a dyn Progress,
     /// Advances by the bytes of the image that are done.
     pub task: &'a Task<'a>,
@@ -53,7 +59,9 @@ pub struct TemplateBuilder<'a> {
 pub struct Part {
     /// Where it is in the image, in bytes.
     pub offset: u64,
+    /// The mirror file that it is.
     pub file: FileId,
+    /// Its sum, by the template's algorithm.
     pub sum: Sum,
 }
 
@@ -131,7 +139,10 @@ impl TemplateBuilder<'_> {
         proof.map_err(|reason| Error::Proof { path: self.template_path.to_owned(), reason })
     }
 
-    /// An error if the image has changed since it was opened.
+    /// Checks that the image is still the one that was opened.
+    ///
+    /// # Errors
+    /// It has changed.
     pub fn check_image(&self) -> Result<(), Error> {
         self.image.intact().map_err(|source| self.image_error(source))
     }

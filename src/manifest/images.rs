@@ -50,7 +50,7 @@ impl Context<'_, '_> {
                 all.extend(combination.clone());
                 let labels = self.labels(&entry, &all);
                 labels.iter().for_each(|&index| used[index] = true);
-                images.extend(self.combination(&entry, combination, all, labels, selectors));
+                images.extend(self.combination(&entry, &combination, &all, &labels, selectors));
             }
         }
         self.check_trees(manifest, mirrors, |mirror| used[mirror]);
@@ -177,19 +177,19 @@ impl Context<'_, '_> {
     fn combination(
         &mut self,
         entry: &Entry,
-        combination: Variables,
-        variables: Variables,
-        mirrors: Vec<usize>,
+        combination: &Variables,
+        variables: &Variables,
+        mirrors: &[usize],
         selectors: &mut Selectors,
     ) -> Vec<Image> {
-        let output = self.path(&entry.raw.output, "the output directory's path", &variables);
+        let output = self.path(&entry.raw.output, "the output directory's path", variables);
         if let Some(output) = &output {
             self.check_output(output, entry.raw.output.place);
         }
-        let paths = self.files(&entry.raw.path, &variables);
+        let paths = self.files(&entry.raw.path, variables);
         if paths.as_ref().is_some_and(Vec::is_empty) && !entry.raw.optional.unwrap_or(false) && !selectors.is_by_image()
         {
-            let text = self.line(&entry.raw.path, "the path", Syntax::Plain, &variables).unwrap_or_default();
+            let text = self.line(&entry.raw.path, "the path", Syntax::Plain, variables).unwrap_or_default();
             let path = self.directory.join(text);
             self.problems.add(entry.raw.path.place, format!("no file matches {}", path.display()));
         }
@@ -199,7 +199,7 @@ impl Context<'_, '_> {
                 continue;
             }
             let output = output.clone().unwrap_or_default();
-            images.extend(self.image(entry, path, output, combination.clone(), variables.clone(), mirrors.clone()));
+            images.extend(self.image(entry, path, output, combination.clone(), variables.clone(), mirrors.to_vec()));
         }
         images
     }
@@ -258,7 +258,7 @@ impl Context<'_, '_> {
         let part = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).unwrap_or_default().to_owned();
         variables.insert("file".into(), part(path.file_name()));
         variables.insert("stem".into(), part(path.file_stem()));
-        let name = self.file_name(&entry.text(&entry.raw.name, "{stem}"), "the set's name", &variables)?;
+        let name = self.file_name(&entry.text(entry.raw.name.as_ref(), "{stem}"), "the set's name", &variables)?;
         if name.len() > MAX_NAME {
             let place = entry.raw.name.as_ref().map_or(entry.place, |text| text.place);
             self.problems.add(place, format!("the set's name is longer than {MAX_NAME} bytes: {name}"));
@@ -266,12 +266,13 @@ impl Context<'_, '_> {
         }
         variables.insert("name".into(), name.clone());
         let template_url = self.line(
-            &entry.text(&entry.raw.template_url, "{name}.template"),
+            &entry.text(entry.raw.template_url.as_ref(), "{name}.template"),
             "the template's URL",
             Syntax::Plain,
             &variables,
         );
-        let filename = self.file_name(&entry.text(&entry.raw.filename, "{file}"), "the image's file name", &variables);
+        let filename =
+            self.file_name(&entry.text(entry.raw.filename.as_ref(), "{file}"), "the image's file name", &variables);
         let short_info = self.info(entry.raw.short_info.as_ref(), "short_info", MAX_SHORT_INFO, &variables);
         let info = self.info(entry.raw.info.as_ref(), "info", MAX_INFO, &variables);
         let urls = entry.raw.include_jigdo.iter().flatten();
@@ -329,7 +330,7 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     /// The text as typed, or the default. Mistakes in the default are reported at the entry.
-    fn text(&self, typed: &Option<Text>, default: &str) -> Text {
-        typed.clone().unwrap_or_else(|| Text { value: default.to_owned(), place: self.place })
+    fn text(&self, typed: Option<&Text>, default: &str) -> Text {
+        typed.cloned().unwrap_or_else(|| Text { value: default.to_owned(), place: self.place })
     }
 }

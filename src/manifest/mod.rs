@@ -44,6 +44,7 @@ use shape::Read as _;
 /// What a manifest says, checked and complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
+    /// Names the release in reports.
     pub name: String,
     /// The manifest's path, as given.
     pub manifest: PathBuf,
@@ -56,9 +57,11 @@ pub struct Release {
 /// A tree of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
+    /// Names the mirror in jigdo files.
     pub label: String,
     /// A directory. It exists if no selector was given or an image uses the mirror.
     pub path: PathBuf,
+    /// Which of the tree's files may be parts.
     pub filter: Filter,
     /// In the order in which they are listed.
     pub servers: Vec<Server>,
@@ -104,6 +107,7 @@ pub struct Image {
     pub include_jigdo: Vec<String>,
     /// Indices into [`Release::mirrors`]: the first that has a part names it. At least one.
     pub mirrors: Vec<usize>,
+    /// How its set is made.
     pub settings: Settings,
     /// Where the image's entry is in the manifest.
     pub place: Place,
@@ -112,7 +116,9 @@ pub struct Image {
 /// How a set is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The algorithm of the template's sums.
     pub checksum: Checksum,
+    /// How the template's unmatched data are compressed.
     pub compression: Compression,
     /// 0 to 9; never 0 with bzip2.
     pub level: u8,
@@ -264,7 +270,7 @@ fn read_text(path: &Path, problems: &mut Problems) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+            let line = memchr::memchr_iter(b'\n', valid).count() as u64 + 1;
             let start = valid.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
             let column = String::from_utf8_lossy(&valid[start..]).chars().count() as u64 + 1;
             problems.add(Place { line, column }, "the manifest is not UTF-8");

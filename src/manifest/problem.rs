@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 /// A place in a manifest. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
+    /// The line, from 1.
     pub line: u64,
+    /// The character in the line, from 1.
     pub column: u64,
 }
 

@@ -14,13 +14,21 @@ use super::problem::{Problems, did_you_mean};
 /// path matches. Of several selectors for one variable, any may match; those for different variables must all match.
 #[derive(Debug, Clone)]
 pub enum Selector {
-    Variable { name: String, value: String },
+    /// The combinations of the matrix that have this value.
+    Variable {
+        /// The matrix variable's name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The images whose file name or path matches.
     Image(GlobMatcher),
 }
 
 /// Why a text is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum SelectorError {
     #[error("expected VARIABLE=VALUE or image=GLOB, as in arch=amd64")]
     NoValue,

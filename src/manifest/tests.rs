@@ -407,6 +407,7 @@ fn variables_that_double_each_other_do_not_explode() {
 
 /// Lines of the one image entry, and what is said of them.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of mistakes and messages")]
 fn mistakes_in_an_image_say_what_to_do() {
     let site = Site::new(&["a.iso", "file"]);
     let long = "x".repeat(201);

@@ -101,6 +101,7 @@ impl Key {
     }
 
     /// The fingerprint of two consecutive ranges, with the shift of the second one's length.
+    #[allow(clippy::unused_self, reason = "the fingerprints must be of this key")]
     pub fn join(&self, front: Fingerprint, back: Fingerprint, shift: Fingerprint) -> Fingerprint {
         Fingerprint(std::array::from_fn(|point| {
             reduce(u128::from(front.0[point]) * u128::from(shift.0[point]) + u128::from(back.0[point]))
@@ -108,6 +109,7 @@ impl Key {
     }
 
     /// The fingerprint of the rest of `whole` after `front`, with the shift of the rest's length.
+    #[allow(clippy::unused_self, reason = "the fingerprints must be of this key")]
     pub fn cut(&self, whole: Fingerprint, front: Fingerprint, shift: Fingerprint) -> Fingerprint {
         Fingerprint(std::array::from_fn(|point| {
             let moved = multiply(front.0[point], shift.0[point]);
@@ -218,7 +220,7 @@ mod tests {
     #[test]
     fn samples_are_those_of_the_beginnings() {
         let key = Key::random();
-        let bytes: Vec<u8> = (0..1_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let bytes = testing::noise(1, 1_000_000);
         let mut samples = Samples::new(bytes.len() as u64);
         let cut = samples.chunk();
         samples.push(&key, &bytes[..cut]);

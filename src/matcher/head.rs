@@ -11,6 +11,7 @@ use super::anchors::{Anchor, Anchors};
 /// The features of a part's content by which the scan finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Features {
+    /// Where the part's signature is taken.
     pub head: Head,
     /// The sum of the first block.
     pub first: Rsync64,
@@ -24,9 +25,17 @@ pub struct Features {
 pub enum Head {
     /// The sum of the block at `offset`, which does not repeat itself. If `offset` is not 0, what is before the block does,
     /// together with the block's first quarter.
-    Block { offset: u64, rsync64: Rsync64 },
+    Block {
+        /// Where the block begins in the part.
+        offset: u64,
+        /// The block's sum.
+        rsync64: Rsync64,
+    },
     /// The whole part repeats its first `period` bytes.
-    Periodic { period: u32 },
+    Periodic {
+        /// The length of what is repeated; at least 1.
+        period: u32,
+    },
 }
 
 /// The longest period, in bytes, that counts as short in a block of `block_length` bytes.
@@ -172,18 +181,14 @@ mod tests {
         finder.finish()
     }
 
-    fn noise(length: usize) -> Vec<u8> {
-        (0..length as u32).map(|at| (at.wrapping_mul(2654435761) >> 13) as u8).collect()
-    }
-
     #[test]
     fn a_part_shorter_than_a_block_has_no_head() {
-        assert_eq!(features(&noise(255), 100), None);
+        assert_eq!(features(&testing::noise(1, 255), 100), None);
     }
 
     #[test]
     fn the_head_is_the_first_block_where_that_does_not_repeat_itself() {
-        let part = noise(1000);
+        let part = testing::noise(1, 1000);
         let rsync64 = Rsync64::of(&part[..256]);
         let anchor = Anchors::new(256).best_of(&part[..256]);
         let expected = Features { head: Head::Block { offset: 0, rsync64 }, first: rsync64, anchor };
@@ -193,8 +198,8 @@ mod tests {
     #[test]
     fn the_head_is_around_the_first_byte_that_breaks_the_repetition_however_the_bytes_are_cut() {
         for (period, behind) in [(1, 500), (2, 500), (7, 191), (7, 190), (32, 10), (32, 0)] {
-            let run: Vec<u8> = noise(period).into_iter().cycle().take(1280).collect();
-            let part = [run.clone(), vec![!run[1280 - period]], noise(behind)].concat();
+            let run: Vec<u8> = testing::noise(1, period).into_iter().cycle().take(1280).collect();
+            let part = [run.clone(), vec![!run[1280 - period]], testing::noise(1, behind)].concat();
             let offset = (1280 - 64).min(part.len() - 256);
             let block = &part[offset..offset + 256];
             let head = Head::Block { offset: offset as u64, rsync64: Rsync64::of(block) };
@@ -209,7 +214,7 @@ mod tests {
     #[test]
     fn a_repetition_is_measured_to_its_last_byte() {
         for (period, length) in [(1, 4096), (1, 4097), (3, 5), (3, 9000), (5, 8192), (5, 8197)] {
-            let mut bytes: Vec<u8> = noise(period).into_iter().cycle().take(length).collect();
+            let mut bytes: Vec<u8> = testing::noise(1, period).into_iter().cycle().take(length).collect();
             assert_eq!(repetition(&bytes, period), length);
             bytes.push(!bytes[length - period]);
             bytes.extend([0; 10]);

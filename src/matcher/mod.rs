@@ -51,6 +51,7 @@ pub struct PartId(pub u32);
 pub struct Signature {
     /// In bytes; at least the block length.
     pub length: u64,
+    /// By these, the scan finds it.
     pub features: Features,
 }
 
@@ -64,6 +65,7 @@ impl Signature {
 /// What proves that a part is in an image, and what is recorded if it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartSum {
+    /// The hash that is compared with the image's bytes.
     pub content: Content,
     /// Of the same bytes, read at the same time.
     pub sum: Sum,
@@ -98,7 +100,9 @@ pub struct Match {
     pub start: u64,
     /// The part's length, in bytes.
     pub length: u64,
+    /// The part.
     pub part: PartId,
+    /// The part's sum, as the template will have it.
     pub sum: Sum,
 }
 
@@ -120,12 +124,14 @@ impl cover::Placed for Match {
 pub enum Area {
     /// Nothing covers these bytes.
     Unmatched(Range<u64>),
+    /// A part covers these bytes.
     Part(Match),
 }
 
 /// The image as a sequence of areas, without gaps; unmatched ones never touch each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
+    /// The areas, in the order of the image.
     pub areas: Vec<Area>,
 }
 

@@ -77,7 +77,7 @@ impl Runs {
             return Ok(None);
         }
         let phases = phases(context, Run { start, ..whole }, view)?;
-        let longest = phases.iter().flat_map(|phase| phase.parts.first()).map(|&part| context.length(part)).max();
+        let longest = phases.iter().filter_map(|phase| phase.parts.first()).map(|&part| context.length(part)).max();
         let most = start.saturating_add(MOST.max(longest.unwrap_or(0).saturating_mul(64)));
         let run = Run { start, end: whole.end.min(most), period };
         let matches = self.place(context, run, &phases, run.start..run.end, view)?;

@@ -282,6 +282,7 @@ mod tests {
     use crate::matcher::head::{Features, HeadFinder};
     use crate::matcher::{PartId, Signature};
     use proptest::prelude::*;
+    use testing::noise;
 
     const BLOCK: usize = 256;
 
@@ -311,11 +312,6 @@ mod tests {
             (!found.is_empty()).then(|| (at, found.to_vec(), is_one))
         };
         bytes.windows(BLOCK).enumerate().filter_map(hit).collect()
-    }
-
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let byte = |at: u64| ((seed << 32) + at).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        (0..length as u64).map(|at| (byte(at) ^ byte(byte(at))) as u8).collect()
     }
 
     /// Bytes of a kind, as many as asked for.

@@ -38,6 +38,7 @@ impl<'a, B: Bytes + ?Sized> Search<'a, B> {
     }
 
     /// The same, with the work done in this pool. The calling thread, which is not one of the pool's, only coordinates.
+    #[must_use]
     pub fn in_pool(mut self, pool: &'a ThreadPool) -> Self {
         self.context.pool = Some(pool);
         self

@@ -7,6 +7,7 @@ use std::sync::Arc;
 /// A mirror or the index cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("mirror \"{label}\": {path}: {source}; create the directory, or correct the mirror's path", path = .path.display())]
     Root { label: String, path: PathBuf, source: io::Error },
@@ -53,6 +54,7 @@ impl Error {
 /// A mirror file cannot be used in this run.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum FileError {
     /// It is not the file that the walk saw: its size, mtime or inode differs, or changed while it was read.
     #[error("{path} changed during this run, so it is left out; run again once the mirror has stopped changing", path = .path.display())]

@@ -133,7 +133,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             let path = root.join("pool").join(name);
             fs::write(&path, name).unwrap();
-            fs::File::options().write(true).open(path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+            File::options().write(true).open(path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         }
         let look_up_in = |index: &Index, paths: &[&str]| {
             index.look_up(vec![FileList::of_existing(root.clone(), paths)], &[Checksum::Md5]).unwrap()

@@ -8,7 +8,9 @@ use crate::matcher::PartSum;
 /// The known sums of a file, all from one read of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sums {
+    /// For sets whose sums are MD5; `None`: not known yet.
     pub md5: Option<[u8; 16]>,
+    /// For sets whose sums are SHA-256; `None`: not known yet.
     pub sha256: Option<[u8; 32]>,
     /// The content hash for sets whose sums are SHA-256. For the others it is the MD5.
     pub blake3: Option<[u8; 32]>,
@@ -57,6 +59,7 @@ impl Sums {
     }
 
     /// The sums of a row of the index, without those whose check value is wrong.
+    #[must_use]
     pub fn checked(self, md5_check: Option<i64>, sha256_check: Option<i64>) -> Self {
         let is_right = |checksum, check: Option<i64>| check.is_some() && check == self.check(checksum);
         Self {

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use jigdo::{Checksum, Rsync64, Sum};
 use tempfile::TempDir;
+use testing::noise;
 
 use super::*;
 use crate::matcher::{Anchors, Features, Head, HeadFinder, PartSum};
@@ -95,10 +96,6 @@ impl Seen {
             to_read: reads.iter().filter_map(|task| task.total).sum(),
         }
     }
-}
-
-fn noise(seed: u32, length: usize) -> Vec<u8> {
-    (0..length as u32).map(|at| ((at ^ seed << 20).wrapping_mul(2654435761) >> 13) as u8).collect()
 }
 
 fn paths(catalogue: &Catalogue) -> Vec<&str> {
@@ -309,7 +306,7 @@ fn the_same_files_give_the_same_catalogue_in_whatever_order_they_were_made() {
     for order in [1, 3, 1999] {
         let place = Place::new();
         for at in 0..names.len() {
-            place.write(&names[at * order % names.len()], &noise(at as u32 % 5, 300));
+            place.write(&names[at * order % names.len()], &noise(at as u64 % 5, 300));
         }
         let (catalogue, _) = place.refresh();
         let listing = catalogue.files().map(|file| catalogue.path(file).to_owned()).collect::<Vec<_>>();
@@ -441,7 +438,7 @@ fn a_file_that_changes_after_the_walk_is_left_out_with_one_warning() {
 fn a_file_that_cannot_be_read_is_left_out_and_the_others_are_numbered_without_it() {
     let place = Place::new();
     for (seed, name) in ["a", "b", "c"].into_iter().enumerate() {
-        place.write(name, &noise(seed as u32, 5000));
+        place.write(name, &noise(seed as u64, 5000));
     }
     fs::hard_link(place.root().join("b"), place.root().join("d")).unwrap();
     // Changes "b" between the walk, which reports this event, and the reading of heads.

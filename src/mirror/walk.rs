@@ -74,7 +74,7 @@ pub fn walk(trees: &[Tree], task: &Task<'_>, progress: &dyn Progress) -> Result<
         trees.iter().map(|tree| Walker::new(tree, progress, task)).collect::<Result<Vec<Walker<'_>>, Error>>()?;
     rayon::scope(|scope| {
         for walker in &walkers {
-            scope.spawn(|scope| walker.list(ROOT, String::new(), scope));
+            scope.spawn(|scope| walker.list(ROOT, "", scope));
         }
     });
     walkers.into_iter().map(Walker::finish).collect()
@@ -147,14 +147,14 @@ impl<'a> Walker<'a> {
     }
 
     /// Lists a directory, and then those in it.
-    fn list<'s>(&'s self, number: usize, directory: String, scope: &rayon::Scope<'s>) {
-        let mut entries = self.entries(&directory);
+    fn list<'s>(&'s self, number: usize, directory: &str, scope: &rayon::Scope<'s>) {
+        let mut entries = self.entries(directory);
         entries.sort_unstable_by(|a, b| a.path().cmp(b.path()));
         let (files, below) = self.with_entries(|found| found.add(number, entries));
         self.task.advance(files);
         // A thread takes what it spawned last first.
         for (number, directory) in below.into_iter().rev() {
-            scope.spawn(move |scope| self.list(number, directory, scope));
+            scope.spawn(move |scope| self.list(number, &directory, scope));
         }
     }
 

@@ -154,7 +154,7 @@ impl OutputDirectory {
             };
             match result {
                 Ok(()) => {
-                    tracing::debug!(path = %self.published(name).display(), change = change.verb(), "output changed")
+                    tracing::debug!(path = %self.published(name).display(), change = change.verb(), "output changed");
                 }
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(Error::Write { path: self.published(name), source }),

@@ -13,6 +13,7 @@ pub use staged_file::StagedFile;
 /// Why something could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("another run is writing to {path}; wait until it has finished", path = .path.display())]
     Locked { path: PathBuf },

@@ -185,7 +185,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let out = OutputDirectory::open(place.path()).unwrap();
         let name = || file_name(Algorithm::Md5);
-        let stage = |update: &dyn Fn(&mut SumsFile)| super::stage(&out, Algorithm::Md5, update).unwrap();
+        let stage = |update: &dyn Fn(&mut SumsFile)| stage(&out, Algorithm::Md5, update).unwrap();
         assert_eq!(stage(&|_| ()), None);
         assert_eq!(stage(&|file| file.set("a.iso", OLD)), Some(Change::Publish(name())));
         out.commit(&[Change::Publish(name())]).unwrap();

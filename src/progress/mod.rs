@@ -1,8 +1,7 @@
-//! How the core reports its work: as tasks that begin, advance and end, and as messages beside them.
+//! How the core reports its work: as tasks that begin, advance and end, and as messages.
 //!
-//! A task has a kind, a name, and a unit in which it advances; whoever listens needs to know no more than that, so a new
-//! command reports through what is here. The terminal's bars are one listener, log lines another, [`Recorder`] the one of
-//! tests.
+//! A task has a kind, a name and a unit. Listeners need to know nothing else, so a new command needs nothing new here.
+//! The progress bars are one listener, log lines another, and tests use [`Recorder`].
 
 mod record;
 
@@ -13,36 +12,36 @@ use std::time::Instant;
 
 pub use record::{Recorded, Recorder};
 
-/// Listens to the core. Calls come from many threads.
+/// Listens to the core. Called from many threads.
 pub trait Progress: Sync {
-    /// A task begins. What is returned is told how it advances.
+    /// A task begins. Returns the meter that receives its progress.
     fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a>;
 
-    /// Something was found that a person who watches may want to see.
+    /// A finding that a person who watches may want to see.
     fn note(&self, text: &str);
 
-    /// Something that the person should know, and that does not stop the run.
+    /// A problem that does not stop the run.
     fn warn(&self, text: &str);
 }
 
-/// Listens to one task. Calls come from many threads, and `advance` is called often, so it must be cheap.
+/// Listens to one task. Called from many threads. `advance` is called often, so it must be cheap.
 pub trait Meter: Send + Sync {
     /// The task advanced by this much, in its unit.
     fn advance(&self, _by: u64) {}
 
-    /// This much of the task need not be done. It counts as done, but says nothing about the speed.
+    /// This much of the task need not be done. It counts as done, but not for the speed.
     fn skip(&self, _by: u64) {}
 
-    /// How long the task is, in its unit, is known now, or is known better.
+    /// The length of the task, in its unit, is now known or known better.
     fn set_total(&self, _total: u64) {}
 
-    /// The task has another name now.
+    /// The task has a new name.
     fn rename(&self, _name: &str) {}
 
     /// A task below this one has ended.
     fn child_ended(&self) {}
 
-    /// The task is over; how it went, in words, if there is anything to say. Called once, as the last.
+    /// The task is over. `outcome` says how it went; it may be empty. Called once, as the last call.
     fn end(&self, _outcome: &str) {}
 }
 
@@ -51,31 +50,31 @@ pub trait Meter: Send + Sync {
 pub enum Unit {
     /// Bytes.
     Bytes,
-    /// Things that are counted: files, parts.
+    /// Things that are counted, such as files or parts.
     Items,
 }
 
 /// A task that is about to begin.
 ///
-/// | kind | is | unit |
+/// | kind | what it is | unit |
 /// |---|---|---|
-/// | `walk` | the walk of mirror trees | files |
-/// | `read` | the reading of mirror files that the index does not know | files |
-/// | `images` | the work on all images; the images are its children | bytes |
-/// | `image` | the work on one | bytes |
+/// | `walk` | walking mirror trees | files |
+/// | `read` | reading mirror files that the index does not know | files |
+/// | `images` | all images of a run, which are its children | bytes |
+/// | `image` | one image | bytes |
 /// | `parts` | summing the files that should be parts | bytes |
 /// | `check` | asking servers for parts | parts |
 #[derive(Debug, Clone, Copy)]
 pub struct Begin<'a> {
-    /// What is done, in a word that programs can compare.
+    /// What is done, as a word for programs.
     pub kind: &'static str,
-    /// What it is done to, in words for people.
+    /// What it is done to, for people.
     pub name: &'a str,
-    /// What it advances in.
+    /// The unit in which it advances.
     pub unit: Unit,
-    /// How long it is, in its unit, if that is known.
+    /// Its length in its unit, if known.
     pub total: Option<u64>,
-    /// How many tasks there will be below it, if that is known.
+    /// The number of tasks below it, if known.
     pub children: Option<u64>,
     /// Whether it is below another task.
     pub is_child: bool,
@@ -92,18 +91,20 @@ impl<'a> Begin<'a> {
         Self { unit: Unit::Items, ..Self::bytes(kind, name) }
     }
 
-    /// The same task, of a length that is known, in its unit.
+    /// Sets its length, in its unit.
+    #[must_use]
     pub fn total(self, total: u64) -> Self {
         Self { total: Some(total), ..self }
     }
 
-    /// The same task, with this many tasks below it.
+    /// Sets the number of tasks below it.
+    #[must_use]
     pub fn children(self, children: usize) -> Self {
         Self { children: Some(children as u64), ..self }
     }
 }
 
-/// A task at work. It ends when this is dropped.
+/// A running task. It ends when this is dropped.
 pub struct Task<'a> {
     kind: &'static str,
     begun: Instant,
@@ -126,12 +127,13 @@ impl fmt::Debug for Task<'_> {
 }
 
 impl<'a> Task<'a> {
-    /// Begins a task that stands for itself.
+    /// Begins a task without a parent.
     pub fn begin(progress: &'a dyn Progress, task: Begin<'_>) -> Self {
         Self::start(progress, task, None)
     }
 
-    /// Begins a task below this one, which advances by as much as its children do. Both have the same unit.
+    /// Begins a task below this one. This one advances with its children, so both must have the same unit.
+    #[must_use]
     pub fn child(&self, task: Begin<'_>) -> Self {
         Self::start(self.progress, Begin { is_child: true, ..task }, Some(Arc::clone(&self.meter)))
     }
@@ -151,13 +153,13 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The task advanced by this much, in its unit.
+    /// Advances the task by this much, in its unit.
     pub fn advance(&self, by: u64) {
         self.position.fetch_add(by, Ordering::Relaxed);
         self.pass_on(by);
     }
 
-    /// The task has advanced to this position, in its unit. One that it had reached before changes nothing.
+    /// Advances the task to this position, in its unit. Earlier positions have no effect.
     pub fn advance_to(&self, position: u64) {
         let before = self.position.fetch_max(position, Ordering::Relaxed);
         if before < position {
@@ -172,18 +174,18 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Says how long the task is, in its unit.
+    /// Sets the length of the task, in its unit.
     pub fn set_total(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
         self.meter.set_total(total);
     }
 
-    /// Gives the task another name.
+    /// Renames the task.
     pub fn rename(&self, name: &str) {
         self.meter.rename(name);
     }
 
-    /// Ends the task, and says in words how it went.
+    /// Ends the task. `outcome` says how it went; it may be empty.
     pub fn end(mut self, outcome: &str) {
         self.finish(outcome);
     }
@@ -193,7 +195,7 @@ impl<'a> Task<'a> {
             return;
         }
         if let Some(parent) = &self.parent {
-            // What was not done of it is not left for its parent to do.
+            // The parent need not do what this task left undone.
             let total = Some(*self.total.get_mut()).filter(|&total| total != UNKNOWN);
             parent.skip(total.map_or(0, |total| total.saturating_sub(*self.position.get_mut())));
             parent.child_ended();
@@ -210,7 +212,7 @@ impl Drop for Task<'_> {
     }
 }
 
-/// An amount of bytes as people read it: `1.50 MiB`.
+/// A number of bytes for people: `1.50 MiB`.
 #[derive(Debug, Clone, Copy)]
 pub struct Binary(pub u64);
 
@@ -218,7 +220,7 @@ impl fmt::Display for Binary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefixes = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
         let (mut amount, mut prefix) = (self.0 as f64, "");
-        for next in prefixes.into_iter() {
+        for next in prefixes {
             if amount < 1024.0 {
                 break;
             }
@@ -229,11 +231,11 @@ impl fmt::Display for Binary {
     }
 }
 
-/// Listens to nothing.
+/// Ignores everything.
 #[derive(Debug, Clone, Copy)]
 pub struct Silent;
 
-/// Listens to nothing of a task.
+/// Ignores its task.
 impl Meter for () {}
 
 impl Progress for Silent {

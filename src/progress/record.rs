@@ -1,4 +1,4 @@
-//! A listener that keeps what it heard, for tests.
+//! A listener that records everything, for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{Begin, Meter, Progress, Unit};
 
-/// Keeps all tasks and messages.
+/// Records all tasks and messages.
 #[derive(Debug, Default)]
 pub struct Recorder {
     tasks: Mutex<Vec<Arc<Recording>>>,
@@ -15,22 +15,30 @@ pub struct Recorder {
     warnings: Mutex<Vec<String>>,
 }
 
-/// A task as it was when it was asked for.
+/// A snapshot of a task.
 #[derive(Debug, Clone)]
 pub struct Recorded {
+    /// The kind of work, as its beginning named it.
     pub kind: &'static str,
+    /// What it works on.
     pub name: String,
+    /// What it counts.
     pub unit: Unit,
+    /// How much there is to do, in its unit; `None`: not known.
     pub total: Option<u64>,
+    /// Whether it is part of another task.
     pub is_child: bool,
-    /// How far it advanced, and how much of it was skipped, in its unit.
+    /// How much of it was done, and how much was skipped, in its unit.
     pub advanced: u64,
+    /// How much of it was skipped, in its unit.
     pub skipped: u64,
     /// How many of its children have ended.
     pub children: u64,
+    /// Whether it was ended.
     pub is_over: bool,
-    /// How often it was ended: once, if all is right.
+    /// How often it was ended; should be once.
     pub ends: u64,
+    /// What it ended with, in a few words.
     pub outcome: String,
 }
 
@@ -45,12 +53,12 @@ impl Recorder {
         self.tasks().into_iter().filter(|task| task.kind == kind).collect()
     }
 
-    /// The notes, in their order.
+    /// The notes, in order.
     pub fn notes(&self) -> Vec<String> {
         self.notes.lock().clone()
     }
 
-    /// The warnings, in their order.
+    /// The warnings, in order.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.lock().clone()
     }
@@ -112,7 +120,7 @@ impl Meter for Recording {
     }
 
     fn rename(&self, name: &str) {
-        self.seen.lock().name = name.to_owned();
+        name.clone_into(&mut self.seen.lock().name);
     }
 
     fn child_ended(&self) {
@@ -123,6 +131,6 @@ impl Meter for Recording {
         let mut seen = self.seen.lock();
         seen.is_over = true;
         seen.ends += 1;
-        seen.outcome = outcome.to_owned();
+        outcome.clone_into(&mut seen.outcome);
     }
 }

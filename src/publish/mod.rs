@@ -38,6 +38,7 @@ pub struct Options<'a> {
 /// Why nothing could be published.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(transparent)]
     Mirror(#[from] mirror::Error),
@@ -49,6 +50,7 @@ pub enum Error {
 
 /// The result of a run.
 pub struct RunResult {
+    /// What happened to each image.
     pub report: Report,
     /// True if no set exists because no output directory could be written.
     pub nothing_could_be_written: bool,

@@ -31,7 +31,7 @@ impl<'a> Plan<'a> {
         let of = |release: &'a Release| release.images.iter().map(move |image| PlannedImage { release, image });
         let images: Vec<PlannedImage> = releases.iter().flat_map(of).collect();
         let mut mirrors: Vec<&Mirror> = Vec::new();
-        for mirror in images.iter().flat_map(|planned| planned.mirrors()) {
+        for mirror in images.iter().flat_map(PlannedImage::mirrors) {
             if !mirrors.iter().any(|known| is_same_tree(known, mirror)) {
                 mirrors.push(mirror);
             }

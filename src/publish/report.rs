@@ -13,6 +13,7 @@ pub struct Report {
     pub generator: String,
     /// The releases' names.
     pub releases: Vec<String>,
+    /// The mirrors' files.
     pub mirror: MirrorReport,
     /// In the order of the manifests.
     pub images: Vec<ImageReport>,
@@ -48,8 +49,11 @@ pub enum Outcome {
 /// An image and its set. All sizes are in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageReport {
+    /// The image's path.
     pub image: PathBuf,
+    /// The name of its release.
     pub release: String,
+    /// Whether its set was published.
     pub outcome: Outcome,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -59,13 +63,16 @@ pub struct ImageReport {
     /// The set, if there is one.
     #[serde(flatten)]
     pub set: Option<SetReport>,
+    /// Where its set is, or would be.
     pub outputs: Outputs,
 }
 
 /// Where a set is published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outputs {
+    /// The jigdo file's path.
     pub jigdo: PathBuf,
+    /// The template's path.
     pub template: PathBuf,
 }
 

@@ -89,7 +89,7 @@ impl<'a> Run<'a> {
         let unwritten =
             |image: &Mutex<ImageProgress>| matches!(image.lock().state, State::Failed { of_output: true, .. });
         let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
-        let images = self.images.into_iter().map(|image| image.into_inner());
+        let images = self.images.into_iter().map(Mutex::into_inner);
         let reports = self.plan.images.iter().zip(images).map(|(planned, image)| image.into_report(planned));
         (reports.collect(), nothing_could_be_written)
     }

@@ -33,7 +33,7 @@ pub struct ReadySet {
 
 impl State {
     pub fn failed(error: &Error) -> Self {
-        Self::Failed { error: error.to_string(), of_output: error.is_of_output() }
+        Self::Failed { error: error.to_string(), of_output: error.is_output_error() }
     }
 
     /// One line for the log.

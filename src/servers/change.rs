@@ -28,6 +28,7 @@ pub enum Mode {
 /// A change to make in any number of jigdo files.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
+    /// What is done with the servers.
     pub mode: Mode,
     /// Labels and servers, in order.
     pub servers: Vec<(String, Server)>,
@@ -47,6 +48,7 @@ pub struct Change {
 /// Why a file cannot be changed. Lines are counted from 1 in the uncompressed text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum ChangeError {
     #[error("{0}")]
     Text(#[from] jigdo_file::Error),
@@ -508,7 +510,7 @@ mod tests {
         /// Text outside the section stays the same, and making a change twice changes nothing more.
         #[test]
         fn only_the_section_changes_and_only_once(
-            section in prop::collection::vec(r#"(A|B|C) ?=(http://[a-c]/|B:|C:)( --try-last)?( # x)?|#c|"#, 0..8),
+            section in prop::collection::vec(r"(A|B|C) ?=(http://[a-c]/|B:|C:)( --try-last)?( # x)?|#c|", 0..8),
             servers in prop::collection::vec((prop::sample::select(vec!["A", "B", "C"]), "http://[a-e]/", any::<bool>()), 0..6),
             mode in prop::sample::select(vec![Mode::Replace, Mode::Prepend, Mode::Append, Mode::Remove]),
             end in prop::sample::select(vec!["\n", "", "\n\n[Image]\nFilename=a\nTemplate=b\n"]),

@@ -36,13 +36,16 @@ use jigdo::jigdo_file::{BadQuoting, Server, check_label, is_scheme, split_words}
 /// A label with a server, as typed: `Label=URL`, or `Label=URL --try-last`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledServer {
+    /// What comes before `=`.
     pub label: String,
+    /// What comes after it.
     pub server: Server,
 }
 
 /// Why a text is not a label with a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum BadServer {
     #[error("write it as Label=URL, or as 'Label=URL --try-last'")]
     NoUrl,
@@ -74,6 +77,9 @@ impl FromStr for LabelledServer {
 }
 
 /// Parses a label that a jigdo file can hold and that is not a URL scheme.
+///
+/// # Errors
+/// It is neither.
 pub fn parse_label(label: &str) -> Result<String, BadServer> {
     match check_label(label) {
         Ok(()) if !is_scheme(label) => Ok(label.to_owned()),

@@ -10,7 +10,9 @@ use crate::set::{FindError, JigdoFile, find};
 
 /// A published jigdo file, with the change that the manifest asks for.
 pub struct Published {
+    /// The jigdo file.
     pub file: JigdoFile,
+    /// What changes in it.
     pub change: Change,
 }
 

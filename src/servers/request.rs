@@ -10,7 +10,9 @@ use crate::set::JigdoFile;
 /// A jigdo file with the change to make in it.
 #[derive(Debug, Clone)]
 pub struct Update<'a> {
+    /// The file as it is now.
     pub file: JigdoFile,
+    /// What changes in it.
     pub change: &'a Change,
 }
 
@@ -27,6 +29,7 @@ pub struct Options<'a> {
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum UpdateError {
     #[error("{}", first_errors(.0))]
     Files(Vec<(PathBuf, FileError)>),
@@ -36,6 +39,7 @@ pub enum UpdateError {
 
 /// Why a file cannot be changed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum FileError {
     #[error("{0}")]
     Change(#[from] ChangeError),

@@ -26,7 +26,9 @@ pub struct LabelSummary {
 /// A server of a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerSummary {
+    /// The server's URL, as the files have it.
     pub url: String,
+    /// Whether clients are to try it last.
     pub try_last: bool,
     /// How many files have it.
     pub files: u64,
@@ -78,7 +80,7 @@ fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
     }
     for (label, (has_server, parts)) in of_file {
         let summary = labels.entry(label.to_owned()).or_default();
-        summary.label = label.to_owned();
+        label.clone_into(&mut summary.label);
         summary.files += 1;
         summary.parts += parts;
         let is_served = has_server || label.is_empty() || jigdo::jigdo_file::is_scheme(label);

@@ -41,6 +41,7 @@ pub struct Outcome {
 /// A file that changed.
 #[derive(Debug)]
 pub struct Changed {
+    /// The file's path.
     pub path: PathBuf,
     /// The change of the text as a unified diff; only in a dry run.
     pub diff: Option<String>,
@@ -57,7 +58,7 @@ pub fn update(updates: &[Update<'_>], options: &Options<'_>) -> Result<Outcome, 
     if prepared.is_err() && !options.dry_run {
         run.directories.iter().for_each(Directory::forget_staged);
     }
-    run.finish(prepared?)
+    Ok(run.finish(prepared?))
 }
 
 /// The directories of all files, in the order of their paths.
@@ -218,17 +219,17 @@ impl Run<'_> {
     }
 
     /// Commits what is staged, and signs SUMS files.
-    fn finish(self, prepared: AllPrepared) -> Result<Outcome, UpdateError> {
+    fn finish(self, prepared: AllPrepared) -> Outcome {
         let AllPrepared { files, sums } = prepared;
         let mut failures = Vec::new();
         let mut stale_signatures = Vec::new();
-        if !self.options.dry_run {
+        if self.options.dry_run {
+            sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
+        } else {
             failures = self.commit(&files, &sums);
             for sums in &sums {
                 signing::sign(&sums.path, self.options.sign_command, &mut stale_signatures, &mut failures);
             }
-        } else {
-            sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
         }
         let used = self.used.into_inner();
         let given: BTreeSet<&String> = self
@@ -237,7 +238,7 @@ impl Run<'_> {
             .filter(|update| !update.change.is_all)
             .flat_map(|update| update.change.servers.iter().map(|(label, _)| label))
             .collect();
-        Ok(Outcome {
+        Outcome {
             unchanged: self.updates.len() - files.len(),
             unused: given.into_iter().filter(|label| !used.contains(*label)).cloned().collect(),
             changed: files
@@ -247,7 +248,7 @@ impl Run<'_> {
             sums: sums.into_iter().map(|sums| Changed { path: sums.path, diff: sums.diff }).collect(),
             stale_signatures,
             failures,
-        })
+        }
     }
 
     /// Commits each directory's files. Returns what went wrong.

@@ -27,6 +27,7 @@ const START: u64 = 4096;
 pub enum Kind {
     /// A jigdo file, plain or compressed.
     Jigdo,
+    /// A template.
     Template,
     /// A half-assembled image, `image.tmp`.
     Tmp,
@@ -111,6 +112,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
 /// Why jigdo files cannot be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum FindError {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },

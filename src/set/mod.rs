@@ -52,6 +52,7 @@ pub struct Set {
 /// The names of a set's files, each a single path component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
+    /// The image's name; never empty.
     pub image: String,
     /// Empty if `Template=` ends with a slash.
     pub template: String,
@@ -60,6 +61,7 @@ pub struct Names {
 /// Why a set cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -133,11 +135,17 @@ impl Set {
     }
 
     /// Reads the template without its unmatched data.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no template.
     pub fn read_template(&self) -> Result<FileTemplate, Error> {
         read_template(&self.template)
     }
 
     /// Compares the template's sum with the one in the jigdo file, if there is one.
+    ///
+    /// # Errors
+    /// The template cannot be read, or has another sum.
     pub fn check_template_sum(&self) -> Result<(), Error> {
         let Some(expected) = self.image.template_sum else { return Ok(()) };
         let failed = |source| Error::Io { path: self.template.clone(), source };

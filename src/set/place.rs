@@ -18,6 +18,7 @@ pub enum Place {
 /// Why a text is not a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum BadPlace {
     #[error("no server is known for label \"{0}\"")]
     Label(String),

@@ -37,6 +37,7 @@ pub trait Fetch: Sync {
 pub struct Fetched {
     /// Its URL after redirections. Relative URLs in the file are relative to this one.
     pub url: Url,
+    /// The file's content.
     pub bytes: Arc<[u8]>,
 }
 
@@ -72,6 +73,7 @@ pub struct NotIncluded {
     pub section: String,
     /// The URL or path as written there.
     pub url: String,
+    /// Why it could not be included.
     pub reason: String,
 }
 
@@ -194,7 +196,7 @@ impl Reader<'_> {
     fn add(&mut self, jigdo: Jigdo, base: &Place) -> Vec<String> {
         let Jigdo { mut image, parts, servers, includes, .. } = jigdo;
         for (label, mut server) in servers {
-            match self.seen_from_first(&server.url, base) {
+            match Self::seen_from_first(&server.url, base) {
                 Ok(url) => {
                     server.url = url;
                     self.included.jigdo.servers.push((label, server));
@@ -204,14 +206,14 @@ impl Reader<'_> {
         }
         for (sum, location) in parts {
             let text = location.to_string();
-            match self.seen_from_first(&text, base) {
+            match Self::seen_from_first(&text, base) {
                 Ok(url) if url == text => self.included.jigdo.parts.push((sum, location)),
                 Ok(url) => self.included.jigdo.parts.push((sum, Location::parse(&url))),
                 Err(error) => self.leave_out("[Parts]", &text, &error),
             }
         }
         if let Some(named) = &mut image {
-            match self.seen_from_first(&named.template, base) {
+            match Self::seen_from_first(&named.template, base) {
                 Ok(url) => named.template = url,
                 Err(error) => {
                     self.leave_out("[Image] Template", &named.template, &error);
@@ -226,7 +228,7 @@ impl Reader<'_> {
 
     /// Rewrites a text in the file at `base` for the first file, which is on this machine: relative URLs of web files become
     /// absolute.
-    fn seen_from_first(&self, text: &str, base: &Place) -> Result<String, BadPlace> {
+    fn seen_from_first(text: &str, base: &Place) -> Result<String, BadPlace> {
         if matches!(base, Place::File(_)) {
             return Ok(text.to_owned());
         }

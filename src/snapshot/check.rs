@@ -72,7 +72,7 @@ pub fn check(
     let own: Vec<_> = targets.clone().map(|target| Some(look.judge(target, look.own[target]?))).collect();
     let undecided = targets.filter(|&target| !matches!(own[target], Some(Ok(_))));
     look.learn(undecided.flat_map(|target| look.sources[target].iter().map(|(_, file)| *file)), progress);
-    let verdict = |(target, own): (usize, Option<Result<Sums, String>>)| look.verdict(target, own);
+    let verdict = |(target, own): (usize, Option<Result<Sums, String>>)| look.verdict(target, own.as_ref());
     let (verdicts, sums) = own.into_iter().enumerate().map(verdict).unzip();
     look.catalogue.flush()?;
     Ok(Checked { verdicts, sums })
@@ -144,9 +144,9 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn verdict(&self, target: usize, own: Option<Result<Sums, String>>) -> (Verdict, Option<Sums>) {
+    fn verdict(&self, target: usize, own: Option<&Result<Sums, String>>) -> (Verdict, Option<Sums>) {
         let (replaces, mut reason) = match own {
-            Some(Ok(sums)) => return (Verdict::Kept, Some(sums)),
+            Some(Ok(sums)) => return (Verdict::Kept, Some(*sums)),
             Some(Err(_)) => (true, "the snapshot has a wrong file, and the mirror has none".to_owned()),
             None => (false, "there is no such file".to_owned()),
         };

@@ -39,6 +39,7 @@ pub struct Options<'a> {
     pub mirrors: &'a [(String, PathBuf)],
     /// The snapshot's directory for each label: the same for all, or one for each.
     pub into: &'a [PathBuf],
+    /// How files come into the snapshot.
     pub link: Link,
     /// The index that remembers sums. `None`: sums are not checked.
     pub index: Option<&'a Path>,
@@ -64,8 +65,11 @@ pub struct Outcome {
     pub files: u64,
     /// How many of these were already there.
     pub kept: u64,
+    /// How many were linked.
     pub linked: u64,
+    /// How many share their blocks with the mirror's file.
     pub reflinked: u64,
+    /// How many were copied.
     pub copied: u64,
     /// In the order of label and path.
     pub missing: Vec<Missing>,
@@ -75,6 +79,7 @@ pub struct Outcome {
     pub not_included: Vec<String>,
     /// Files that no set needs, if pruning was asked for. Removed unless that was refused.
     pub unneeded: Vec<PathBuf>,
+    /// How many of the unneeded files were removed.
     pub removed: u64,
     /// Why pruning was refused.
     pub prune_refused: Option<String>,
@@ -83,7 +88,9 @@ pub struct Outcome {
 /// A part that is not in the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Missing {
+    /// The part's label.
     pub label: String,
+    /// The part's path in the label's tree.
     pub path: String,
     /// Why it is missing.
     pub reason: String,
@@ -94,6 +101,7 @@ pub struct Missing {
 /// Why a snapshot cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(transparent)]
     Set(#[from] set::Error),

@@ -18,8 +18,11 @@ pub enum Link {
     /// By hard link; where that is not possible, by reflink; where that is not possible either, as a copy.
     #[default]
     Auto,
+    /// By hard link only.
     Hard,
+    /// By reflink only.
     Reflink,
+    /// As a copy.
     Copy,
 }
 
@@ -97,7 +100,7 @@ impl<'a> Placer<'a> {
     ) -> Result<Placed, Error> {
         if !replaces && matches!(self.link, Link::Auto | Link::Hard) {
             match hard_link(source, path) {
-                Ok(()) => return self.linked(path, stamp),
+                Ok(()) => return Self::linked(path, stamp),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Placed::Kept),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if self.link == Link::Auto && is_impossible(&error) => {}
@@ -120,7 +123,7 @@ impl<'a> Placer<'a> {
     fn make(&self, tree: usize, source: &Path, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         if matches!(self.link, Link::Auto | Link::Hard) {
             match hard_link(source, path) {
-                Ok(()) => return self.linked(path, stamp),
+                Ok(()) => return Self::linked(path, stamp),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Placed::Kept),
                 Err(error) if self.link == Link::Auto && is_impossible(&error) => {}
                 Err(error) => return self.refused(source, path, error),
@@ -147,7 +150,7 @@ impl<'a> Placer<'a> {
     }
 
     /// Checks that a new link is to the file that was checked.
-    fn linked(&self, path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
+    fn linked(path: &Path, stamp: Option<&Stamp>) -> Result<Placed, Error> {
         let Some(stamp) = stamp else { return Ok(Placed::Linked(None)) };
         let found = fs::symlink_metadata(path).map_err(|source| output_error(path, source))?;
         if Stamp::of(&found) == *stamp {

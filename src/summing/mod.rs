@@ -36,6 +36,7 @@ struct Shared {
 
 /// Bytes whose sums are wanted.
 pub struct Request {
+    /// Where the bytes are.
     pub source: Source,
     /// The offset of the first byte.
     pub start: u64,

@@ -2,13 +2,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
+use testing::noise;
 
 use super::*;
 use crate::file::Bytes as _;
-
-fn noise(seed: u64, length: u64) -> Vec<u8> {
-    (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
-}
 
 fn file(bytes: &[u8]) -> (tempfile::NamedTempFile, Arc<Mapped>) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -19,7 +16,7 @@ fn file(bytes: &[u8]) -> (tempfile::NamedTempFile, Arc<Mapped>) {
 
 /// An engine, and the pool that works for it.
 fn engine(threads: usize) -> (Engine, Arc<ThreadPool>) {
-    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let engine = Engine::new(threads);
     engine.work_in(&pool);
     (engine, pool)
@@ -40,7 +37,7 @@ fn request(source: Source, start: u64, ends: &[u64], algorithms: &[Algorithm]) -
 
 #[test]
 fn long_files_of_any_lengths_get_the_sums_of_their_bytes_with_any_number_of_threads() {
-    let lengths = (0..20).map(|number| [0, 1, 1000, 65_536, 2_300_001][number as usize % 5] * (number / 5 + 1));
+    let lengths = (0..20).map(|number| [0, 1, 1000, 65_536, 2_300_001][number % 5] * (number / 5 + 1));
     let images: Vec<_> = lengths.enumerate().map(|(seed, length)| noise(seed as u64, length)).collect();
     let files: Vec<_> = images.iter().map(|bytes| file(bytes)).collect();
     for threads in [1, 2, 5] {
@@ -168,7 +165,7 @@ proptest! {
     ) {
         let (engine, _pool) = engine(threads);
         let sum = |seed: usize, algorithm: Algorithm, lengths: &[usize]| {
-            let bytes = noise(seed as u64, lengths.iter().sum::<usize>() as u64);
+            let bytes = noise(seed as u64, lengths.iter().sum::<usize>());
             let stream = engine.stream_of_buffers(algorithm);
             let (mut at, mut requests) = (0, Vec::new());
             for length in lengths {

@@ -1,9 +1,9 @@
-//! Whether what was published is right: sets with the parts that mirrors have, and SUMS files. Images are compared with
-//! their templates by [`crate::assemble::verify_image`].
+//! Checks what was published: sets with the parts on mirrors, and SUMS files. [`crate::assemble::verify_image`]
+//! compares images with their templates.
 
 mod parts;
 mod sets;
 mod sums;
 
-pub use sets::{SetReport, Settings, WrongPart, check_sets};
+pub use sets::{Options, SetReport, WrongPart, check_sets};
 pub use sums::{Entry, State, SumsReport, check_sums};

@@ -1,4 +1,4 @@
-//! Whether parts are where they should be. Their places are summed side by side, each once however many sets need it.
+//! Checks that parts are where they should be. Places are summed in parallel, each once, however many sets need it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -15,19 +15,19 @@ use crate::file::Stamp;
 use crate::progress::{Begin, Progress, Task};
 use crate::summing::{Engine, Request, Source, Ticket};
 
-/// A part, and the places where it should be, the best first.
+/// A part and the places where it should be, the best first.
 pub type Wanted = (Part, Vec<Place>);
 
-/// What was found out about a part.
+/// The result for a part.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// Whether one of its places has it.
+    /// Whether one of the places has it.
     pub is_right: bool,
-    /// The places that have something else.
+    /// The places that do not have it, and why.
     pub refused: Vec<(Place, Reason)>,
 }
 
-/// Looks at the places of each of these parts, until one is right. Returns what was found out, in the order of the parts.
+/// Checks the places of each part until one is right. Returns the results in the order of the parts.
 ///
 /// # Errors
 /// No threads can be started.
@@ -39,7 +39,7 @@ pub fn check(wanted: &[Wanted], threads: usize, progress: &dyn Progress) -> Resu
     let bytes = wanted.iter().map(|(part, _)| part.length).sum();
     let task = Task::begin(progress, Begin::bytes("parts", "parts").total(bytes));
     let mut reader = Reader::new(wanted, threads)?;
-    // The longest are summed first, so they are waited for first.
+    // The longest parts are summed first, so they are waited for first.
     let mut left: Vec<usize> = (0..wanted.len()).collect();
     left.sort_by_key(|&number| Reverse(wanted[number].0.length));
     for tier in 0.. {
@@ -62,18 +62,18 @@ pub fn check(wanted: &[Wanted], threads: usize, progress: &dyn Progress) -> Resu
     Ok(checked)
 }
 
-/// Bytes that may be a part: those of a place, and how many.
+/// Bytes that may be a part: a place and a length.
 type Candidate = (Place, u64);
 
-/// Sums the bytes at places, each once.
+/// Sums the bytes at places, each place once.
 struct Reader {
     engine: Engine,
-    /// The kinds of sums that any part wants of these bytes.
+    /// The kinds of sums that parts need of these bytes.
     checksums: HashMap<Candidate, BTreeSet<Checksum>>,
     readings: HashMap<Candidate, Reading>,
 }
 
-/// The sums of the bytes at a place, which may still be in work.
+/// The sums of the bytes at a place. They may not be ready yet.
 #[derive(Clone)]
 struct Reading {
     checksums: BTreeSet<Checksum>,
@@ -92,7 +92,7 @@ impl Reader {
         Ok(Self { engine, checksums, readings: HashMap::new() })
     }
 
-    /// Begins to read each place that may have a part, unless that has begun before, or it clearly has another file.
+    /// Starts to read each place, unless that has started before, or the place clearly does not have its part.
     fn read<'a>(&mut self, candidates: impl Iterator<Item = (&'a Place, &'a Part)>) -> Vec<Result<Reading, Reason>> {
         let mut requests: HashMap<Candidate, Request> = HashMap::new();
         let mut begin = |(place, part): (&Place, &Part)| {
@@ -113,7 +113,7 @@ impl Reader {
         begun.into_iter().map(|begun| Ok(self.readings[&begun?].clone())).collect()
     }
 
-    /// Waits for a reading, and compares it with what the part's sum should be.
+    /// Waits for a reading and compares it with the part's sum.
     fn compare(&self, part: &Part, reading: &Reading) -> Result<(), Reason> {
         self.engine.wait_idle(std::slice::from_ref(&reading.ticket));
         let sums = match reading.ticket.sums().expect("it was waited for") {
@@ -126,7 +126,7 @@ impl Reader {
     }
 }
 
-/// A request for `length` bytes at a place, unless it is clear without reading that they are not there.
+/// A request for `length` bytes at a place; an error if they cannot be there.
 fn request(place: &Place, length: u64, hashers: Vec<Hasher>) -> Result<Request, Reason> {
     let (source, start) = match place {
         Place::File(path) => (closed(path, Some(length))?, 0),
@@ -139,7 +139,7 @@ fn request(place: &Place, length: u64, hashers: Vec<Hasher>) -> Result<Request, 
     Ok(Request { source, start, ends: vec![start.saturating_add(length)], hashers })
 }
 
-/// The file at `path`, which must have this length if one is named.
+/// The file at `path`, which must have `length` bytes if that is set.
 fn closed(path: &Path, length: Option<u64>) -> Result<Source, Reason> {
     let metadata = fs::metadata(path)?;
     let found = metadata.len();
@@ -154,10 +154,7 @@ fn closed(path: &Path, length: Option<u64>) -> Result<Source, Reason> {
 mod tests {
     use super::*;
     use crate::progress::Silent;
-
-    fn noise(seed: usize, length: usize) -> Vec<u8> {
-        (0..length).map(|at| ((at ^ seed << 33).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()
-    }
+    use testing::noise;
 
     fn part(checksum: Checksum, bytes: &[u8]) -> Part {
         Part { sum: Sum::of(checksum, bytes), length: bytes.len() as u64, first_block: None }

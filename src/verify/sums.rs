@@ -1,4 +1,4 @@
-//! Whether files are what the SUMS files beside them say.
+//! Checks files against the SUMS files beside them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,38 +15,49 @@ use crate::output::sums::{SumsFile, file_name};
 use crate::set::{self, Offline, Set};
 use crate::summing::{Engine, Request, Source, Ticket};
 
-/// A line of a SUMS file, and what was found out about it.
+/// A line of a SUMS file, and the result for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// As the line has it.
+    /// As in the line.
     pub name: String,
+    /// What was found out.
     #[serde(flatten)]
     pub state: State,
 }
 
-/// What was found out about a line of a SUMS file.
+/// The result for a line of a SUMS file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// The file has that sum.
+    /// The file has this sum.
     Right,
     /// The file has another sum, in hexadecimal.
-    Wrong { found: String },
-    /// The file is not there, but the set is whose image it is, and the set does not contradict the sum.
+    Wrong {
+        /// The file's own sum.
+        found: String,
+    },
+    /// The file is missing, but it is the image of a set here, and the set does not contradict the sum.
     ImageOfSet,
-    /// The image is not there, and its set has another sum of it, in hexadecimal.
-    OtherThanSet { found: String },
+    /// The image is missing, and its set names another sum, in hexadecimal.
+    OtherThanSet {
+        /// The set's sum of the image.
+        found: String,
+    },
     /// There is no such file.
     Missing,
     /// The file cannot be read.
-    Unreadable { error: String },
-    /// The line has no sum of this kind.
+    Unreadable {
+        /// Why not.
+        error: String,
+    },
+    /// The line does not have a sum of this kind.
     NoSum,
 }
 
-/// A SUMS file with what was found out about each line.
+/// A SUMS file and the results for its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SumsReport {
+    /// The SUMS file's path.
     pub file: PathBuf,
     /// Ordered by name.
     pub entries: Vec<Entry>,
@@ -59,15 +70,15 @@ impl SumsReport {
     }
 }
 
-/// Checks the SUMS files in `directory` and in all directories below it. Each file that they name is read once. The SUMS
-/// files are returned in the order of their paths.
+/// Checks the SUMS files in `directory` and below. Each file that they name is read once. Returns the SUMS files in the
+/// order of their paths.
 ///
 /// # Errors
 /// A directory or a SUMS file cannot be read, or no threads can be started.
 pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport>> {
     let mut files = Vec::new();
     for (path, algorithm) in find(directory)? {
-        let text = fs::read(&path).map_err(|error| named(&path, error))?;
+        let text = fs::read(&path).map_err(|error| named(&path, &error))?;
         files.push((path, algorithm, SumsFile::parse(&text)));
     }
     let mut wanted: BTreeMap<PathBuf, Vec<Algorithm>> = BTreeMap::new();
@@ -103,7 +114,7 @@ pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport
     Ok(files.into_iter().map(report).collect())
 }
 
-fn named(path: &Path, error: io::Error) -> io::Error {
+fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -113,7 +124,7 @@ fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
     for entry in WalkDir::new(directory) {
         let entry = entry.map_err(|error| {
             let (path, cause) = walk_error(directory, error);
-            named(&path, cause)
+            named(&path, &cause)
         })?;
         let is_named = |algorithm: &Algorithm| *entry.file_name() == *file_name(*algorithm);
         if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)
@@ -135,7 +146,7 @@ fn hex_length(algorithm: Algorithm) -> usize {
     }
 }
 
-/// The state of an image that is not there.
+/// The state of a missing image.
 fn of_image(known: Option<&BTreeMap<Algorithm, String>>, algorithm: Algorithm, sum: &str) -> State {
     match known {
         None => State::Missing,
@@ -146,7 +157,7 @@ fn of_image(known: Option<&BTreeMap<Algorithm, String>>, algorithm: Algorithm, s
     }
 }
 
-/// The images of the sets in a directory, and their sums according to these, in hexadecimal.
+/// The images of the sets in a directory, with their sums according to the sets, in hexadecimal.
 fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, String>> {
     let jigdo_files = set::find_directly_in(directory).unwrap_or_default().files;
     let images = jigdo_files.into_iter().filter_map(|file| {
@@ -164,7 +175,7 @@ fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, Strin
 /// A file's sums, in hexadecimal.
 type Sums = BTreeMap<Algorithm, String>;
 
-/// The sums of files, many side by side.
+/// The sums of many files, computed in parallel.
 ///
 /// # Errors
 /// No threads can be started.
@@ -198,7 +209,7 @@ fn sums_of(
 fn request(path: &Path, algorithms: &[Algorithm]) -> io::Result<Request> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let source = Source::closed(path.to_owned(), Stamp::of(&metadata));
     let hashers = algorithms.iter().map(|&algorithm| Hasher::new(algorithm)).collect();

@@ -47,6 +47,7 @@ impl Default for Options {
 /// Why no request can be made.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum Error {
     #[error(
         "cannot make requests: {0}; check that certificates are installed (ca-certificates), and the proxy in the environment"
@@ -60,6 +61,8 @@ pub enum Error {
     NotBuilt,
 }
 
+type FetchedOnce = OnceLock<Result<Fetched, String>>;
+
 /// The web, as one run sees it: every URL has one content.
 pub struct Web {
     #[cfg_attr(not(feature = "web"), allow(dead_code, reason = "without a client, nobody reads them"))]
@@ -67,7 +70,7 @@ pub struct Web {
     #[cfg(feature = "web")]
     client: OnceLock<Result<Client, Error>>,
     /// Each URL is fetched once, because thousands of sets may include the same file.
-    fetched: Mutex<HashMap<Url, Arc<OnceLock<Result<Fetched, String>>>>>,
+    fetched: Mutex<HashMap<Url, Arc<FetchedOnce>>>,
 }
 
 impl Web {

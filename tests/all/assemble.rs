@@ -358,7 +358,7 @@ fn what_lies_in_the_way_of_a_half_assembled_image_is_not_touched() {
     place.write("out/one.iso.tmp", b"somebody's");
     place.remove("mirror/pool/1.deb");
     let ran = place.assemble(&["sets/some/one.jigdo", "--partial"]).with(1);
-    assert!(ran.err.contains("one.iso.tmp is not the state of a half-assembled image"), "{}", ran.err);
+    assert!(ran.err.contains("one.iso.tmp is not a half-assembled image"), "{}", ran.err);
     assert_eq!(fs::read(place.path("out/one.iso.tmp")).unwrap(), b"somebody's");
 }
 

@@ -372,7 +372,7 @@ fn a_set_that_does_not_fit_its_template_is_reported() {
     assert_eq!(problems(&place, 0), "[] []");
     let with = |from: &str, to: &str| {
         place.write("sets/one.jigdo", &gzip(&text.replace(from, to)).unwrap());
-        problems(&place, if to.contains("http:") { 0 } else { 1 })
+        problems(&place, (!to.contains("http:")).into())
     };
     let line = text.lines().find(|line| line.contains("part 3")).unwrap();
     assert!(with(&format!("{line}\n"), "").contains("its template needs 1 parts that are not in [Parts]"));

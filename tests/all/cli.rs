@@ -1,5 +1,5 @@
 //! What people see on the command line, held by snapshots in `tests/cli`, so that a change of wording shows in review.
-//! After a change that is meant, `INSTA_UPDATE=always cargo test --test all cli::` writes them anew.
+//! After an intended change, `INSTA_UPDATE=always cargo test --test all cli::` updates them.
 
 use std::fs;
 use std::path::Path;
@@ -74,21 +74,25 @@ impl Session {
     }
 }
 
-/// The messages in the order of their texts: images are done in any. What follows a message's first line stays with it.
+/// Log lines with the same time in all of them. Neighbouring notes are sorted, because images are done in any order.
 fn in_order(text: &str) -> String {
-    const START: &str = "jigpress: ";
-    let mut messages: Vec<String> = Vec::new();
-    for line in text.split_inclusive('\n') {
-        match messages.last_mut() {
-            Some(message) if !line.starts_with(START) => message.push_str(line),
-            _ => messages.push(line.to_owned()),
-        }
-    }
-    messages.sort();
-    messages.concat()
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(without_time).collect();
+    let is_note = |line: &String| line.starts_with("[TIME] INFO ");
+    lines.chunk_by_mut(|one, next| is_note(one) && is_note(next)).for_each(<[String]>::sort);
+    lines.concat()
 }
 
-/// The text with the same seconds whatever the machine: they alone have one digit behind the point, in a column of
+/// The line with `[TIME]` for the time with which it begins, if it begins with one.
+fn without_time(line: &str) -> String {
+    const PATTERN: &str = "0000-00-00T00:00:00.000Z";
+    let is_like = |(byte, pattern): (u8, u8)| if pattern == b'0' { byte.is_ascii_digit() } else { byte == pattern };
+    match line.split_at_checked(PATTERN.len()) {
+        Some((time, rest)) if time.bytes().zip(PATTERN.bytes()).all(is_like) => format!("[TIME]{rest}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// The text with the same seconds whatever the machine: they alone have one digit after the point, in a column of
 /// their own or before the letter s.
 fn without_seconds(text: &str) -> String {
     let line = |line: &str| {

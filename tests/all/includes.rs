@@ -295,7 +295,7 @@ fn includes_without_end_are_refused() {
     let scene = Scene::new();
     scene.include("chain/0");
     (0..40).for_each(|number| {
-        drop(scene.place.write(&format!("sets/chain/{number}"), format!("[Include {}]\n", number + 1).as_bytes()))
+        drop(scene.place.write(&format!("sets/chain/{number}"), format!("[Include {}]\n", number + 1).as_bytes()));
     });
     let ran = scene.run(VERIFY, &[]).with(1);
     assert!(ran.out.contains("more than 16 deep"), "{}", ran.out);

@@ -60,7 +60,7 @@ impl Random {
     /// The first bytes of one of `parts`, at least one.
     fn cut(&mut self, parts: &[Vec<u8>]) -> Vec<u8> {
         let part = self.one_of(parts);
-        part[..1 + self.below(part.len())].to_vec()
+        part[..=self.below(part.len())].to_vec()
     }
 
     /// A part that is made of earlier ones or is like them, but for the first ones, which are noise.
@@ -109,7 +109,7 @@ fn generated(seed: u64, kinds: usize) -> Release {
         parts.retain(|part| !part.is_empty());
     }
     for number in 0..4 {
-        let pieces: Vec<_> = (0..1 + random.below(9)).map(|_| random.piece(&parts)).collect();
+        let pieces: Vec<_> = (0..=random.below(9)).map(|_| random.piece(&parts)).collect();
         release.add_image(&format!("{seed}-{number}.img"), &pieces.iter().map(|piece| &piece[..]).collect::<Vec<_>>());
     }
     release

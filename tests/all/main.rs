@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, in one program: it is linked once, and shares its helpers. All tests of one
 //! file: `cargo test --test all matcher::`.
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it skips")]
 
 mod assemble;
 mod check;

@@ -141,7 +141,7 @@ fn jigdo_files_say_what_their_tools_wrote() {
         assert_eq!(sum, Sum::of(sum.checksum(), &template), "{name}");
         let odd = Location { label: "Debian".to_owned(), path: "pool/b/gamma #1 \"quoted\" it's.deb".to_owned() };
         assert!(jigdo.parts.iter().any(|(_, location)| *location == odd), "{name}");
-        let servers = if name.starts_with("libjte") { 0 } else { 1 };
+        let servers = usize::from(!name.starts_with("libjte"));
         assert_eq!(jigdo.servers.len(), servers, "{name}");
         let expected = if name.starts_with("libjte") { "libjte.iso" } else { "plain.img" };
         assert_eq!(image.file_name(), expected, "{name}");

@@ -59,10 +59,10 @@ fn an_image_is_compared_with_its_template() {
         let ran = verify(&["sets/one.jigdo", "--quiet"]).with(1);
         let lines: Vec<&str> = ran.out.lines().collect();
         assert!(lines[0].starts_with("images/one.iso: WRONG, "), "{}", ran.out);
-        assert_eq!(lines[1], "  3000 bytes from offset 0 on are not unmatched data");
-        assert!(lines[2].starts_with("  30000 bytes from offset 3000 on are not part "), "{}", ran.out);
+        assert_eq!(lines[1], "  3000 bytes at offset 0 are not unmatched data");
+        assert!(lines[2].starts_with("  30000 bytes at offset 3000 are not part "), "{}", ran.out);
         assert!(lines[2].ends_with(" https://a.example/debian/pool/0.deb"), "{}", ran.out);
-        assert!(lines[3].starts_with("  100001 bytes from offset 36000 on are not part "), "{}", ran.out);
+        assert!(lines[3].starts_with("  100001 bytes at offset 36000 are not part "), "{}", ran.out);
         let json = verify(&["sets/one.template", "--format", "json"]).with(1).json();
         assert_eq!((&json["is_right"], &json["wrong"][1]["offset"]), (&false.into(), &3000.into()));
     }
@@ -93,7 +93,7 @@ fn sets_are_right_if_every_part_is_where_they_say() {
         assert_eq!(ran.out.matches(": right, 2 parts of ").count(), 2, "{}", ran.out);
         damage(&place, "mirror/pool/1.deb", 70_000);
         let ran = place.run(&SETS).with(1);
-        assert_eq!(ran.out.matches(": WRONG, 1 of 2 parts cannot be had").count(), 2, "{}", ran.out);
+        assert_eq!(ran.out.matches(": WRONG, 1 of 2 parts are missing or wrong").count(), 2, "{}", ran.out);
         assert_eq!(ran.out.matches("mirror/pool/1.deb is not part ").count(), 2, "{}", ran.out);
         // One that was moved cannot be had either: who has the set looks for it where the set says.
         place.write("mirror/pool/1.deb", &part(1));
@@ -135,7 +135,7 @@ fn sets_that_are_not_whole_are_told() {
 fn sums_files_are_compared_with_the_files_beside_them() {
     let place = place("sha256");
     let ran = place.run(&["verify", "--sums", "sets"]).with(0);
-    assert_eq!(ran.out.matches("right, 4 files, 2 images that are only here as sets").count(), 3, "{}", ran.out);
+    assert_eq!(ran.out.matches("right, 4 files, 2 images that exist only as sets").count(), 3, "{}", ran.out);
     // An image that is not there, and whose sum the set knows to be another.
     let sums = fs::read_to_string(place.path("sets/SHA256SUMS")).unwrap();
     let line = |line: &str| match line.split_once("  one.iso") {
@@ -144,7 +144,7 @@ fn sums_files_are_compared_with_the_files_beside_them() {
     };
     place.write("sets/SHA256SUMS", sums.lines().map(line).collect::<String>().as_bytes());
     let ran = place.run(&["verify", "--sums", "sets"]).with(1);
-    assert!(ran.out.contains("  one.iso: it is not there, and its set says another sum, "), "{}", ran.out);
+    assert!(ran.out.contains("  one.iso: it is missing, and its set names another sum, "), "{}", ran.out);
     place.write("sets/SHA256SUMS", sums.as_bytes());
     for name in ["one", "two"] {
         fs::copy(place.path(&format!("images/{name}.iso")), place.path(&format!("sets/{name}.iso"))).unwrap();
@@ -155,13 +155,13 @@ fn sums_files_are_compared_with_the_files_beside_them() {
     fs::remove_file(place.path("sets/one.jigdo")).unwrap();
     let ran = place.run(&["verify", "--sums", "sets"]).with(1);
     assert_eq!(ran.out.matches("WRONG, 2 of 6 lines").count(), 3, "{}", ran.out);
-    assert!(ran.out.contains("  two.iso: it has another sum, ") && ran.out.contains("  one.jigdo: it is not there"));
+    assert!(ran.out.contains("  two.iso: it has another sum, ") && ran.out.contains("  one.jigdo: it is missing"));
     let json = place.run(&["verify", "--sums", "sets", "--format", "json"]).with(1).json();
     assert_eq!(json["sums"][0]["file"], "sets/MD5SUMS");
     assert_eq!(json["sums"][0]["entries"][1]["state"], "missing");
     fs::copy(place.path("images/two.iso"), place.path("sets/two.iso")).unwrap();
     let ran = place.run(&["verify", "--sums", "sets", "--ignore-missing"]).with(0);
-    assert!(ran.out.contains("right, 5 files, 1 not there"), "{}", ran.out);
+    assert!(ran.out.contains("right, 5 files, 1 missing"), "{}", ran.out);
 }
 
 #[test]

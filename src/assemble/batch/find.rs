@@ -1,4 +1,4 @@
-//! Finding the sets below a directory, and where their images go.
+//! Finds the sets below a directory and where their images go.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::set::{self, Fetch, FindError, Set};
 
 /// The sets below a directory.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FoundJobs {
     /// In the order of their paths.
     pub jobs: Vec<Job>,
-    /// Directories and jigdo files that cannot be read, and why.
+    /// Errors for directories and jigdo files that cannot be read.
     pub unreadable: Vec<String>,
 }
 
 /// Finds every jigdo file below `directory`, as [`set::find_in`] does. The image of `some/where/x.jigdo` goes to
-/// `some/where` below `into`. Sets whose images have paths below `into` that the filter refuses, such as
-/// `some/where/x.iso`, are left out. With `templates`, templates may also be in `some/where` below that. `fetch` gets
-/// jigdo files that are included from the web.
+/// `some/where` below `into`. The filter is applied to the image's path below `into`, such as `some/where/x.iso`. With
+/// `templates`, a template may also be in `some/where` below that directory. `fetch` fetches jigdo files that are
+/// included from the web.
 ///
 /// # Errors
 /// `directory` itself cannot be read.
@@ -30,9 +30,9 @@ pub fn find(
     into: &Path,
     filter: &Filter,
     fetch: &dyn Fetch,
-) -> Result<Found, FindError> {
+) -> Result<FoundJobs, FindError> {
     let set::Tree { files, unreadable } = set::find_in(directory)?;
-    let mut found = Found { jobs: Vec::new(), unreadable: unreadable.iter().map(ToString::to_string).collect() };
+    let mut found = FoundJobs { jobs: Vec::new(), unreadable: unreadable.iter().map(ToString::to_string).collect() };
     let names: Vec<_> = files.par_iter().map(|file| Set::names(&file.path, fetch)).collect();
     for (file, name) in files.into_iter().zip(names) {
         let below = file.path.strip_prefix(directory).unwrap_or(&file.path);
@@ -43,7 +43,7 @@ pub fn find(
                 let template = template.filter(|template| template.is_file());
                 found.jobs.push(Job { template, directory: into.join(beside), set: file.path });
             }
-            // It is not wanted, or only there to be included.
+            // The filter refuses it, or it has no image and is only there to be included.
             Ok(_) => {}
             Err(error) => found.unreadable.push(error.to_string()),
         }

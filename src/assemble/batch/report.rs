@@ -1,4 +1,4 @@
-//! What came of each set, for people and for scripts.
+//! The report on each set, for people and for scripts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,38 +9,41 @@ use serde::Serialize;
 use super::super::{Refused, Report};
 use crate::set::Set;
 
-/// How it went with an image.
+/// What happened to an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was assembled.
     Assembled,
-    /// It was there, and not older than its set.
+    /// It existed and was not older than its set.
     Unchanged,
     /// Parts are missing.
     Incomplete,
-    /// Something else is wrong.
+    /// Something else went wrong.
     Failed,
 }
 
-/// What came of a set. Sizes and offsets are in bytes.
+/// The result for a set. Sizes and offsets are in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageReport {
+    /// The jigdo file.
     pub set: PathBuf,
-    /// The image; unknown if the set cannot be read.
+    /// The image; `None` if the set cannot be read.
     pub image: Option<PathBuf>,
+    /// Whether there is an image now.
     pub outcome: Outcome,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Whether the place to write to is at fault.
+    /// Whether the output is at fault, rather than the set or the parts.
     #[serde(skip)]
-    pub is_error_of_output: bool,
+    pub is_output_error: bool,
+    /// What is known of its parts; `None` if they were not looked for.
     #[serde(flatten)]
     pub assembled: Option<Assembled>,
 }
 
-/// What is known of an image whose parts were looked for.
+/// Details of an image whose parts were looked for.
 #[derive(Debug, Clone, Serialize)]
 pub struct Assembled {
     pub bytes: u64,
@@ -50,55 +53,62 @@ pub struct Assembled {
     pub sum: String,
     /// How many areas of the image are parts.
     pub parts: usize,
-    /// How many of these were still needed, and how many of those are there now.
+    /// How many of these were still needed, and how many of those were found.
     pub needed: usize,
     pub found: usize,
-    /// The parts that are nowhere, in the order of the image.
+    /// The parts that were not found, in the order of the image.
     pub missing: Vec<MissingPart>,
-    /// Places where something else was than the part that was looked for.
+    /// Places that did not have the part that was expected there.
     pub refused: Vec<RefusedPlace>,
-    /// Where the half-assembled image is.
+    /// The path of the half-assembled image, if one is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmp: Option<PathBuf>,
-    /// From the beginning of the work on this and some other images to its end.
+    /// The time for this image and those that were assembled together with it.
     pub seconds: f64,
 }
 
-/// A part that is nowhere.
+/// A part that was not found.
 #[derive(Debug, Clone, Serialize)]
 pub struct MissingPart {
     /// `md5` or `sha256`.
     pub algorithm: String,
     /// In hexadecimal.
     pub sum: String,
+    /// The part's length.
     pub bytes: u64,
-    /// Where it belongs in the image.
+    /// Its offsets in the image.
     pub offsets: Vec<u64>,
-    /// Where it can be had, the best first.
+    /// Its URLs, the best first.
     pub urls: Vec<String>,
 }
 
-/// A place where something else was than the part that was looked for.
+/// A place that did not have the part that was expected there.
 #[derive(Debug, Clone, Serialize)]
 pub struct RefusedPlace {
     /// The part's sum, in hexadecimal.
     pub sum: String,
-    /// Where the part belongs in the image.
+    /// The part's offset in the image.
     pub offset: u64,
     /// `None` for the half-assembled image itself.
     pub place: Option<String>,
+    /// Why it was refused.
     pub reason: String,
 }
 
 impl ImageReport {
-    pub(super) fn failed(set: &Path, image: Option<PathBuf>, error: &dyn std::error::Error, of_output: bool) -> Self {
+    pub(super) fn failed(
+        set: &Path,
+        image: Option<PathBuf>,
+        error: &dyn std::error::Error,
+        is_output_error: bool,
+    ) -> Self {
         let (set, error) = (set.to_owned(), Some(error.to_string()));
-        Self { set, image, outcome: Outcome::Failed, error, is_error_of_output: of_output, assembled: None }
+        Self { set, image, outcome: Outcome::Failed, error, is_output_error, assembled: None }
     }
 
     pub(super) fn unchanged(set: &Set, image: PathBuf) -> Self {
         let (set, image) = (set.path.clone(), Some(image));
-        Self { set, image, outcome: Outcome::Unchanged, error: None, is_error_of_output: false, assembled: None }
+        Self { set, image, outcome: Outcome::Unchanged, error: None, is_output_error: false, assembled: None }
     }
 
     pub(super) fn new(set: &Set, image: PathBuf, report: &Report, time: Duration) -> Self {
@@ -116,20 +126,20 @@ impl ImageReport {
             seconds: time.as_secs_f64(),
         };
         let (set, image, assembled) = (set.path.clone(), Some(image), Some(assembled));
-        Self { set, image, outcome, error: None, is_error_of_output: false, assembled }
+        Self { set, image, outcome, error: None, is_output_error: false, assembled }
     }
 
-    /// The parts of this image that are nowhere.
+    /// The parts of this image that were not found.
     pub fn missing(&self) -> &[MissingPart] {
         self.assembled.as_ref().map_or(&[], |assembled| &assembled.missing)
     }
 }
 
 impl MissingPart {
-    /// A part that is nowhere, with its URLs as the set has them.
+    /// A missing part, with its URLs from the set.
     pub fn new(set: &Set, missing: &super::super::Missing) -> Self {
         let sum = &missing.part.sum;
-        // The labels were resolved before, when the parts were looked for.
+        // The labels were already resolved when the parts were looked for.
         let urls = set.urls(sum).unwrap_or_default();
         let (bytes, offsets) = (missing.part.length, missing.offsets.clone());
         let algorithm = Algorithm::from(sum.checksum()).name().to_lowercase();

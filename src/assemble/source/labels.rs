@@ -1,4 +1,4 @@
-//! Parts at the paths that a jigdo file gives, in the trees that its labels stand for.
+//! Parts at the paths that a jigdo file names, in the trees that its labels stand for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -10,26 +10,28 @@ use super::Source;
 use crate::assemble::{Part, Place};
 use crate::set::{self, BadPlace, Set};
 
-/// The directories that labels stand for; the first one of a label that has a part is taken.
+/// The directories that labels stand for. The first directory of a label that has a part is used.
 pub type Trees = BTreeMap<String, Vec<PathBuf>>;
 
-/// The part files that one jigdo file names.
+/// The part files that a jigdo file names.
 #[derive(Debug, Clone, Default)]
 pub struct LabelTrees {
-    /// Every sum's files, in the jigdo file's order.
+    /// The files for each sum, in the jigdo file's order.
     files: HashMap<Sum, Vec<PathBuf>>,
 }
 
-/// A jigdo file names a path that would lead out of its label's tree.
+/// A jigdo file names a path outside its label's tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the path of part {location:?} leads out of its tree; correct or remove its line in [Parts]")]
 pub struct LeavesTree {
+    /// The part's location, as the jigdo file has it.
     pub location: String,
 }
 
 /// Why a jigdo file's parts cannot be looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum LabelError {
     #[error(transparent)]
     LeavesTree(#[from] LeavesTree),
@@ -40,15 +42,15 @@ pub enum LabelError {
 }
 
 impl LabelTrees {
-    /// Looks for the parts of `jigdo` in `trees`, and for a label that has no tree in the local directories that
-    /// `[Servers]` names by absolute paths. Locations of other labels are skipped.
+    /// Looks for the parts of `jigdo` in `trees`. A label without a tree is looked up in the local directories that
+    /// `[Servers]` names by absolute paths. Other locations are skipped.
     ///
     /// # Errors
     ///
-    /// A path that is absolute or has `..` in it, labels that lead to themselves, or a `file:` URL with a host. Symbolic
-    /// links in a tree are followed wherever they lead, as mirror trees need it.
+    /// A path is absolute or has `..` in it, a label leads to itself, or a `file:` URL names another host. Symbolic links
+    /// in a tree are followed wherever they lead, because mirrors use them.
     pub fn new(jigdo: &Jigdo, trees: &Trees) -> Result<Self, LabelError> {
-        Self::beside(jigdo, None, trees)
+        Self::resolve(jigdo, None, trees)
     }
 
     /// As [`LabelTrees::new`], for a set, whose paths may also be relative to its jigdo file.
@@ -57,10 +59,10 @@ impl LabelTrees {
     ///
     /// As for [`LabelTrees::new`].
     pub fn of_set(set: &Set, trees: &Trees) -> Result<Self, LabelError> {
-        Self::beside(&set.jigdo, Some(&set.origin), trees)
+        Self::resolve(&set.jigdo, Some(&set.origin), trees)
     }
 
-    fn beside(jigdo: &Jigdo, origin: Option<&set::Place>, trees: &Trees) -> Result<Self, LabelError> {
+    fn resolve(jigdo: &Jigdo, origin: Option<&set::Place>, trees: &Trees) -> Result<Self, LabelError> {
         let mut files: HashMap<Sum, Vec<PathBuf>> = HashMap::new();
         for (sum, part) in &jigdo.parts {
             let known = files.entry(*sum).or_default();
@@ -82,17 +84,17 @@ impl LabelTrees {
         Ok(Self { files })
     }
 
-    /// The files that should have the content with this sum, in the jigdo file's order. None need exist.
+    /// The files that should have this sum, in the jigdo file's order. They need not exist.
     pub fn files(&self, sum: &Sum) -> &[PathBuf] {
         self.files.get(sum).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Source for LabelTrees {
-    /// The files that exist. One of another length is among them if there is no better one, so that it can be reported.
+    /// The files that exist, those of the right length first. The others are included so that they can be reported.
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         let place = |part: &Part, path: &PathBuf| {
-            let found = std::fs::metadata(path).ok().filter(|found| found.is_file())?;
+            let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
             Some((found.len() != part.length, Place::file(path)))
         };
         let places = |part: &Part| {
@@ -110,7 +112,7 @@ fn local_path(location: &Location, origin: Option<&set::Place>) -> Result<Option
     match set::Place::of(&location.to_string(), origin.unwrap_or(&nowhere)) {
         Ok(set::Place::File(path)) => Ok(Some(path).filter(|path| path.is_absolute() || origin.is_some())),
         Err(error @ BadPlace::OtherHost { .. }) => Err(error),
-        // It is not on this machine, or nobody knows where.
+        // It is not on this machine, or its label cannot be resolved.
         Ok(set::Place::Web(_)) | Err(_) => Ok(None),
     }
 }

@@ -1,5 +1,5 @@
-//! Where parts come from. Sources are asked in the order of their trust and cost: the next one only for what the ones
-//! before do not have.
+//! Where parts come from. Sources are asked in order, the most reliable and cheapest first, and each only for parts
+//! that the ones before it do not have.
 
 mod labels;
 mod moved;
@@ -13,14 +13,14 @@ pub use old::OldImages;
 
 use super::{Part, Place};
 
-/// Knows places where parts may be.
+/// Knows places that may have parts.
 pub trait Source: Sync {
-    /// For each of `parts`, in their order, the places that may have its bytes, the best one first; none if there are
-    /// none. Nothing need have been read there: whoever takes the bytes compares their sum.
+    /// Returns for each of `parts`, in order, the places that may have its bytes, the best first. Their content need
+    /// not have been read: whoever uses the bytes checks their sum.
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>>;
 }
 
-/// What is at hand in memory or in a table, for whoever has no files.
+/// A function as a source, for callers whose parts are in memory or in a table.
 impl<F: Fn(&Part) -> Vec<Place> + Sync> Source for F {
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         parts.iter().map(self).collect()

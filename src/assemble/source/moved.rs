@@ -1,4 +1,4 @@
-//! Parts that are somewhere in the given trees, but not where the jigdo file says: they were renamed or moved.
+//! Parts that are in the given trees but not where the jigdo file says, because they were renamed or moved.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,18 +13,18 @@ use crate::assemble::{Part, Place};
 use crate::mirror::{Catalogue, Error, FileId, Index, Tree};
 use crate::progress::Progress;
 
-/// All files of some trees, whatever their names; the index knows the sums of those that were read before.
+/// All files of some trees, whatever their names. The index has the sums of those that were read before.
 pub struct MovedFiles<'a> {
     index: PathBuf,
     trees: Vec<PathBuf>,
     progress: &'a dyn Progress,
-    /// The trees are walked when the first part is missing. Those that cannot be are not among them.
+    /// Filled when the first part is looked for. Trees that cannot be walked are left out.
     catalogues: OnceLock<Vec<Catalogue>>,
 }
 
 impl<'a> MovedFiles<'a> {
-    /// The files of `trees`, with the index at `index`. Nothing is opened until a part is looked for. What keeps a tree
-    /// from being used is reported as a warning then.
+    /// The files of `trees`, with the index at `index`. Nothing is opened until a part is looked for. Errors are then
+    /// reported as warnings.
     pub fn new(index: PathBuf, trees: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
         Self { index, trees, progress, catalogues: OnceLock::new() }
     }
@@ -32,7 +32,7 @@ impl<'a> MovedFiles<'a> {
     fn catalogues(&self) -> &[Catalogue] {
         self.catalogues.get_or_init(|| {
             let warn = |error: Error| {
-                let what = format!("files that were renamed or moved are not looked for: {error}");
+                let what = format!("cannot look for renamed or moved files: {error}");
                 self.progress.warn(&what);
             };
             let index = match Index::open(&self.index) {
@@ -45,7 +45,8 @@ impl<'a> MovedFiles<'a> {
             let mut catalogues = Vec::new();
             for path in &self.trees {
                 let tree = Tree::new(path.display().to_string(), path.clone());
-                // No heads of files are wanted: of the few that have the length of a missing part, they are read here.
+                // The index need not read the heads of files: those of the few files with the right length are read
+                // here.
                 match index.refresh(&[tree], &[], &Checksum::ALL, self.progress) {
                     Ok(catalogue) => catalogues.push(catalogue),
                     Err(Error::Empty { .. }) => {}
@@ -56,14 +57,14 @@ impl<'a> MovedFiles<'a> {
         })
     }
 
-    /// Whether the file's content may be the part's.
+    /// Whether the file may be the part.
     fn may_be(&self, catalogue: &Catalogue, file: FileId, place: &Place, part: &Part) -> bool {
         let sum = |sums: crate::mirror::Sums| sums.part(part.sum.checksum()).map(|known| known.sum);
         let known = catalogue.known_sums(file).and_then(sum);
         match (known, part.first_block) {
             (Some(known), _) => known == part.sum,
             (None, Some(_)) => begins_like(place, part),
-            // Nothing but the length is known of it, which many a file has: it is read, and remembered.
+            // Only its length is known, and many files may share that. So it is read, and the index remembers its sums.
             (None, None) => {
                 let sums = catalogue.sums(&[file], self.progress).pop().and_then(Result::ok);
                 sums.and_then(sum) == Some(part.sum)
@@ -80,7 +81,7 @@ impl Source for MovedFiles<'_> {
             let mut by_length: HashMap<u64, Vec<FileId>> = parts.iter().map(|part| (part.length, Vec::new())).collect();
             for file in catalogue.files() {
                 if let Some(files) = by_length.get_mut(&catalogue.length(file)) {
-                    // One name of each file is enough.
+                    // One name per file is enough.
                     if files.last().is_none_or(|&last| catalogue.content(last) != catalogue.content(file)) {
                         files.push(file);
                     }
@@ -125,7 +126,7 @@ mod tests {
         let parts = [part(b"the content of two"), part(b"the place of it..."), without_block];
         let found = |path| Place::file(&fs::canonicalize(path).unwrap());
         let expected = [vec![found(path("a/b/c")), found(path("d/e"))], vec![], vec![found(path("d/e"))]];
-        // Both begin alike, and nothing else is known of them yet.
+        // Both begin alike, and nothing else is known about them yet.
         assert_eq!(source.find(&parts), expected);
     }
 

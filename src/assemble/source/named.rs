@@ -1,4 +1,4 @@
-//! Files that are given by name: each may be a part, whatever its name is.
+//! Files that the caller lists. Each may be any part, whatever its name.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,14 +20,14 @@ pub struct NamedFiles {
 }
 
 impl NamedFiles {
-    /// These files. Gives also those that cannot be used: they are missing, cannot be read, or are no regular files.
+    /// Takes these files. Also returns those that are missing, cannot be read, or are not regular files.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> (Self, Vec<(PathBuf, io::Error)>) {
         let mut files = Self::default();
         let mut unusable = Vec::new();
         for path in paths {
             let found = fs::metadata(&path).and_then(|found| match found.is_file() {
                 true => Ok(found.len()),
-                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
             });
             match found {
                 Ok(length) => files.by_length.entry(length).or_default().push(path.into()),
@@ -39,7 +39,7 @@ impl NamedFiles {
 }
 
 impl Source for NamedFiles {
-    /// The files that have the part's length, and the sum of its first block.
+    /// The files that have the part's length and the sum of its first block.
     fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
         let places = |part: &Part| {
             let files = self.by_length.get(&part.length).map_or(&[][..], Vec::as_slice);
@@ -50,8 +50,8 @@ impl Source for NamedFiles {
     }
 }
 
-/// Whether the bytes at `place` begin with the part's first block, as far as its sum tells. `true` where they cannot be
-/// read: whoever takes them will say why.
+/// Whether the bytes at `place` begin with the part's first block, judging by its sum. `true` if they cannot be read:
+/// whoever uses them reports the error.
 pub(super) fn begins_like(place: &Place, part: &Part) -> bool {
     let Some(FirstBlock { rsync64, length }) = part.first_block else { return true };
     let mut block = vec![0; length as usize];

@@ -1,8 +1,8 @@
-//! Parts inside old images, of the same release or another: the matcher looks for their first blocks.
+//! Parts inside old images, found by their first blocks with the matcher.
 //!
-//! No file system need be understood, so nothing need be mounted. A block that is a short pattern repeated, usually
-//! zeros, occurs all over every run of that pattern. In a run the part is assumed where the run begins, and where sectors
-//! begin shortly before its end.
+//! File systems are not parsed, and nothing need be mounted. A block that repeats a short pattern, usually zeros,
+//! occurs at every position of a run of that pattern. Candidates for such a part are the beginning of the run and the
+//! last sectors before its end.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -19,26 +19,27 @@ use crate::file::Mapped;
 use crate::matcher::{Beginning, FirstBlocks, PartId, Signature, SignatureTable};
 use crate::progress::Progress;
 
-/// How much of an image a thread looks at together, in bytes.
-const STRETCH: u64 = 16 << 20;
+/// How much of an image a thread searches at a time, in bytes.
+const SECTION: u64 = 16 << 20;
 
-/// The most places that are returned for a part. Each wrong one costs reading the part there.
+/// The most places that are returned for a part. Each wrong one costs a read of the part.
 const MOST_PLACES: usize = 32;
 
-/// The most candidates in one stretch: an image that consists only of first blocks would have far more.
-const MOST_IN_STRETCH: usize = 1 << 16;
+/// The most candidates in one section: an image that consists only of first blocks would have far more.
+const MOST_IN_SECTION: usize = 1 << 16;
 
 /// The alignments at which file systems and archives place files, in bytes.
 const SECTORS: [u64; 2] = [2048, 512];
 
-/// Images that may have parts inside.
+/// Images that may contain parts.
 pub struct OldImages<'a> {
     images: Vec<PathBuf>,
     progress: &'a dyn Progress,
 }
 
 impl<'a> OldImages<'a> {
-    /// These images. They are read when parts are looked for; an image that cannot be read is then reported as a warning.
+    /// Takes these images. They are read when parts are looked for; one that cannot be read is then reported as a
+    /// warning.
     pub fn new(images: Vec<PathBuf>, progress: &'a dyn Progress) -> Self {
         Self { images, progress }
     }
@@ -67,7 +68,7 @@ impl Source for OldImages<'_> {
                         }
                     }),
                     Err(error) => {
-                        let what = format!("no parts are looked for in {}: {error}", path.display());
+                        let what = format!("cannot look for parts in {}: {error}", path.display());
                         self.progress.warn(&what);
                     }
                 }
@@ -77,39 +78,39 @@ impl Source for OldImages<'_> {
     }
 }
 
-/// A part that may be at an offset of an image. Likelier candidates sort first.
+/// A part that may be at an offset of an image. More likely candidates sort first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    /// Whether it is in a run that continues in the next stretch.
+    /// Whether it is in a run that continues in the next section.
     is_cut: bool,
     offset: u64,
     part: PartId,
 }
 
-/// The parts that may be in the image at `path`, the likeliest places first.
+/// The parts that may be in the image at `path`, the most likely places first.
 fn search(path: &Path, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let image = Mapped::open(path)?;
-    let starts: Vec<u64> = (0..image.length()).step_by(STRETCH as usize).collect();
+    let starts: Vec<u64> = (0..image.length()).step_by(SECTION as usize).collect();
     let found: Vec<Vec<_>> =
-        starts.into_par_iter().map(|start| search_stretch(&image, start, table)).collect::<io::Result<_>>()?;
+        starts.into_par_iter().map(|start| search_section(&image, start, table)).collect::<io::Result<_>>()?;
     image.intact()?;
     let mut found: Vec<Candidate> = found.into_iter().flatten().collect();
     found.sort();
     Ok(found)
 }
 
-/// The same for what begins in the stretch at `start`, in any order.
-fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
+/// The candidates that begin in the section at `start`, in any order.
+fn search_section(image: &Mapped, start: u64, table: &SignatureTable) -> io::Result<Vec<Candidate>> {
     let block = u64::from(table.block_length());
-    // One byte before the stretch tells whether a run begins at its first byte. A block less one byte after it completes
-    // the last block.
-    let range = start.saturating_sub(1)..image.length().min(start + STRETCH + block - 1);
+    // The byte before the section shows whether a run begins at its first byte. The bytes after it complete the last
+    // block.
+    let range = start.saturating_sub(1)..image.length().min(start + SECTION + block - 1);
     let bytes = image.window(range.clone())?;
     let mut found = Vec::new();
     for Beginning { range: at, run_begins, parts } in FirstBlocks::new(table, &bytes, (start - range.start) as usize) {
         let mut add = |offset: u64, is_cut| {
             let fits = |part: &&PartId| table.signature(**part).length <= image.length() - offset;
-            found.extend(parts.iter().filter(fits).take(MOST_IN_STRETCH).map(|&part| Candidate {
+            found.extend(parts.iter().filter(fits).take(MOST_IN_SECTION).map(|&part| Candidate {
                 is_cut,
                 offset,
                 part,
@@ -123,7 +124,7 @@ fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
                 likely(in_image, begins_here, block).into_iter().for_each(|offset| add(offset, is_cut));
             }
         }
-        if found.len() >= MOST_IN_STRETCH {
+        if found.len() >= MOST_IN_SECTION {
             break;
         }
     }
@@ -131,7 +132,7 @@ fn search_stretch(image: &Mapped, start: u64, table: &SignatureTable) -> io::Res
     Ok(found)
 }
 
-/// The likeliest offsets in a run for a part that begins like it.
+/// The most likely offsets in a run for a part that begins with the same pattern.
 fn likely(run: Range<u64>, begins_here: bool, block: u64) -> Vec<u64> {
     let mut offsets = if begins_here { vec![run.start] } else { Vec::new() };
     let last = run.end - block;
@@ -149,13 +150,9 @@ mod tests {
     use super::*;
     use crate::progress::Silent;
     use jigdo::{Checksum, Rsync64, Sum};
+    use testing::noise;
 
     const BLOCK: usize = 256;
-
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let byte = |at: u64| ((seed << 32) + at).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        (0..length as u64).map(|at| (byte(at) ^ byte(byte(at))) as u8).collect()
-    }
 
     fn part(content: &[u8]) -> Part {
         let first_block = Some(FirstBlock { rsync64: Rsync64::of(&content[..BLOCK]), length: BLOCK as u32 });
@@ -177,24 +174,24 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_at_any_offset_and_wherever_stretches_meet() {
+    fn parts_are_found_at_any_offset_and_wherever_sections_meet() {
         let (one, two, three) = (noise(1, 5000), noise(2, 300), noise(3, BLOCK));
-        let mut image = noise(9, 2 * STRETCH as usize + 5000);
+        let mut image = noise(9, 2 * SECTION as usize + 5000);
         let mut put = |at: usize, part: &[u8]| image[at..at + part.len()].copy_from_slice(part);
         put(0, &one);
         put(10_001, &two);
-        put(STRETCH as usize - 100, &one);
-        put(2 * STRETCH as usize - BLOCK + 1, &two);
-        let end = 2 * STRETCH as usize + 5000 - BLOCK;
+        put(SECTION as usize - 100, &one);
+        put(2 * SECTION as usize - BLOCK + 1, &two);
+        let end = 2 * SECTION as usize + 5000 - BLOCK;
         put(end, &three);
         let found = offsets(&image, &[&one, &two, &three, &noise(4, 1000)]);
-        let stretch = STRETCH;
-        let expected = [vec![0, stretch - 100], vec![10_001, 2 * stretch - 255], vec![end as u64], vec![]];
+        let section = SECTION;
+        let expected = [vec![0, section - 100], vec![10_001, 2 * section - 255], vec![end as u64], vec![]];
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn a_part_that_would_end_behind_the_image_is_not_assumed() {
+    fn a_part_that_would_end_after_the_image_is_not_assumed() {
         let part = noise(1, 5000);
         assert!(offsets(&part[..4999], &[&part])[0].is_empty());
     }
@@ -204,7 +201,7 @@ mod tests {
         let part = [vec![0; 3000], noise(1, 5000)].concat();
         let whole = vec![0; 40_000];
         let mut image = noise(9, 200_000);
-        // In an archive, and on a disc behind other zeros.
+        // In an archive, and on a disc after other zeros.
         image[1537..1537 + 8000].copy_from_slice(&part);
         image[20_480..40_960 + 3000].fill(0);
         image[40_960..40_960 + 8000].copy_from_slice(&part);

@@ -91,7 +91,7 @@ impl<'a> Finder<'a> {
     /// All files that these arguments and lists name. A list that is `-` is read from `input` up to its first empty line.
     pub fn find(mut self, arguments: &[OsString], lists: &[PathBuf], input: &mut dyn BufRead) -> Vec<GivenFile> {
         for argument in arguments {
-            self.add(Name::new(argument));
+            self.add(&Name::new(argument));
         }
         self.add_links();
         for list in lists {
@@ -110,7 +110,7 @@ impl<'a> Finder<'a> {
     /// Adds the targets of the links found so far.
     fn add_links(&mut self) {
         while let Some(link) = self.links.pop_front() {
-            self.add(link);
+            self.add(&link);
         }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Finder<'a> {
             match line.strip_suffix(b"\n").unwrap_or(&line) {
                 b"" => return Ok(()),
                 name => {
-                    self.add(Name::new(OsStr::from_bytes(name)));
+                    self.add(&Name::new(OsStr::from_bytes(name)));
                     self.add_links();
                 }
             }
@@ -130,8 +130,8 @@ impl<'a> Finder<'a> {
     }
 
     /// Adds the file with this name, or the files in the directory with this name and below it.
-    fn add(&mut self, name: Name) {
-        if !self.add_object(&name) {
+    fn add(&mut self, name: &Name) {
+        if !self.add_object(name) {
             return;
         }
         let top = name.path();

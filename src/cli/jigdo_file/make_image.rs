@@ -82,7 +82,7 @@ fn print_result(report: &assemble::Report, names: &Names, options: &Options) {
     let assemble::Report { found, needed, .. } = report;
     match (report.is_complete, &report.tmp) {
         (true, _) => {
-            say(format_args!("{image} is complete and its sum is correct; {needed} parts were missing before"))
+            say(format_args!("{image} is complete and its sum is correct; {needed} parts were missing before"));
         }
         (false, Some(tmp)) => {
             let tmp = tmp.display();

@@ -199,7 +199,7 @@ impl Making<'_> {
             template_sum: Some(written.template_sum),
             ..jigdo_file::Image::default()
         };
-        draft.add_image(&image).map_err(|source| self.unwritable(&self.names.image, source))
+        draft.add_image(&image).map_err(|source| unwritable(&self.names.image, source))
     }
 
     /// Adds to the jigdo file the parts that it does not list yet.
@@ -217,18 +217,12 @@ impl Making<'_> {
             let label = labels.label(name.root());
             if self.options.servers_section {
                 let server = labels.server(name.root())?;
-                draft.add_server(&label, &server).map_err(|source| self.unwritable(&path, source))?;
+                draft.add_server(&label, &server).map_err(|source| unwritable(&path, source))?;
             }
             let rest = name.rest().to_str().expect("only portable names are looked for").to_owned();
-            draft
-                .add_part(&part.sum, &Location { label, path: rest })
-                .map_err(|source| self.unwritable(&path, source))?;
+            draft.add_part(&part.sum, &Location { label, path: rest }).map_err(|source| unwritable(&path, source))?;
         }
         Ok(())
-    }
-
-    fn unwritable(&self, path: &Path, source: jigdo_file::WriteError) -> Error {
-        Error::Unwritable { path: path.to_owned(), source }
     }
 
     /// An error if the template does not match the image, or the image or a part has changed since it was read.
@@ -256,4 +250,8 @@ fn leaf(path: &Path) -> Result<String, Error> {
     let leaf = path.file_name().unwrap_or(path.as_os_str());
     let text = OsStr::to_str(leaf).map(str::to_owned);
     text.ok_or_else(|| Error::Usage(format!("{leaf:?} is not UTF-8, so a jigdo file cannot contain it")))
+}
+
+fn unwritable(path: &Path, source: jigdo_file::WriteError) -> Error {
+    Error::Unwritable { path: path.to_owned(), source }
 }

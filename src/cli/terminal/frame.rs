@@ -1,4 +1,4 @@
-//! What the bars look like: a row for each task, in the width and height of the terminal.
+//! How the bars look: a row for each task, within the width and height of the terminal.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use console::{Alignment, pad_str, truncate_str};
 
 use crate::progress::{Binary, Unit};
 
-/// Speed and time left are not known before a task has been at work for this long.
+/// Speed and time left are shown only after a task has run for this long.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// A task, as it is now. Lengths are in its unit.
+/// The current state of a task. Lengths are in its unit.
 pub struct Row {
     pub name: String,
     pub unit: Unit,
@@ -17,16 +17,16 @@ pub struct Row {
     pub done: u64,
     pub skipped: u64,
     pub total: Option<u64>,
-    /// How many of how many tasks below it are over.
+    /// How many of its children have ended, and how many it has.
     pub children: Option<(u64, u64)>,
     pub elapsed: Duration,
 }
 
-/// Columns of a row's parts, in characters.
+/// The widths of a row's columns, in characters.
 struct Columns {
     name: usize,
     bar: usize,
-    /// All that a row may have: the last column stays free, because some terminals go to the next line after it.
+    /// The width of the whole row. The last column stays free, because some terminals wrap after it.
     all: usize,
 }
 
@@ -60,7 +60,7 @@ fn cut(text: &str, width: usize) -> String {
     truncate_str(text.trim_end(), width, "…").into_owned()
 }
 
-/// The end of a name, which tells images of a release apart, if there is no room for all of it.
+/// The name, or its end if there is no room for all of it: images of a release differ in the end.
 fn tail(name: &str, width: usize) -> String {
     match name.chars().count().saturating_sub(width) {
         0 => name.to_owned(),
@@ -71,7 +71,7 @@ fn tail(name: &str, width: usize) -> String {
 impl Row {
     fn line(&self, columns: &Columns) -> String {
         let indent = if self.is_child { "    " } else { "  " };
-        // Children have a name that is shorter by what they are moved to the right.
+        // Children are indented, which leaves less room for their names.
         let room = (columns.name + 2).saturating_sub(indent.len());
         let mut line = format!("{indent}{}", pad_str(&tail(&self.title(), room), room, Alignment::Left, None));
         let bar = self.bar(columns.bar);
@@ -86,7 +86,7 @@ impl Row {
         cut(&line, columns.all)
     }
 
-    /// Its name, or how many of its children are over.
+    /// Its name, or how many of its children have ended.
     fn title(&self) -> String {
         match self.children {
             Some((ended, children)) => format!("{ended} of {children} images"),
@@ -107,7 +107,7 @@ impl Row {
         Some(format!("{}{head}{rest}", "━".repeat(full)))
     }
 
-    /// How much of it is done.
+    /// How much is done.
     fn position(&self) -> Option<String> {
         let done = self.done + self.skipped;
         match (self.unit, self.total) {
@@ -118,14 +118,14 @@ impl Row {
         }
     }
 
-    /// What is done of it in a second. Nothing is once all is read, and what is left is to prove and to publish it.
+    /// How much is done per second. Unknown once everything has been read: proving and publishing have no speed.
     fn speed(&self) -> Option<u64> {
         let is_at_end = self.share().is_some_and(|share| share >= 1.0);
         let is_known = self.elapsed >= SETTLED && self.done > 0 && !is_at_end;
         is_known.then(|| (self.done as f64 / self.elapsed.as_secs_f64()) as u64)
     }
 
-    /// How long the rest will take. Rows of children do not say it: there is one answer for all of them.
+    /// How long the rest will take. Only parents show it, for all their children together.
     fn left(&self) -> Option<Duration> {
         let speed = self.speed().filter(|&speed| speed > 0 && !self.is_child)?;
         let rest = self.total?.saturating_sub(self.done + self.skipped);
@@ -133,7 +133,7 @@ impl Row {
     }
 }
 
-/// A time as people read it.
+/// A duration for people.
 fn time(time: Duration) -> String {
     match time.as_secs() {
         seconds @ ..60 => format!("{seconds}s"),

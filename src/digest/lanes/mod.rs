@@ -148,8 +148,7 @@ pub(super) mod tests {
         start: W,
         oracle: fn(&mut W, &[[u8; BLOCK]]),
     ) {
-        let byte = |at: u64| (seed ^ at).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[1];
-        let bytes: Vec<u8> = (0..(blocks * BLOCK + MOST_LANES) as u64).map(byte).collect();
+        let bytes = testing::noise(seed, blocks * BLOCK + MOST_LANES);
         for streams in 1..=kernel.lanes {
             let data: Vec<&[u8]> = (0..streams).map(|lane| &bytes[lane..][..blocks * BLOCK]).collect();
             let mut expected = vec![start; streams];

@@ -95,12 +95,12 @@ impl Vector for u32 {
         [u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c), u32::from_le_bytes(d)]
     }
     #[inline(always)]
-    #[allow(asm_sub_register, unused_mut)]
+    #[allow(asm_sub_register, unused_mut, reason = "the comment prints no register; elsewhere `self` stays as it is")]
     fn opaque(mut self) -> Self {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         // SAFETY: there is no instruction.
         unsafe {
-            std::arch::asm!("/* {0} */", inout(reg) self, options(pure, nomem, nostack, preserves_flags))
+            std::arch::asm!("/* {0} */", inout(reg) self, options(pure, nomem, nostack, preserves_flags));
         }
         self
     }

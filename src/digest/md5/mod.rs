@@ -1,9 +1,9 @@
 //! MD5 (RFC 1321).
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "kernels are made of intrinsics and of pointers into many streams")]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "kernels are made of intrinsics and of pointers into many streams")]
 mod x86;
 
 use std::sync::LazyLock;
@@ -54,7 +54,7 @@ mod tests {
         fn every_kernel_of_this_machine_takes_blocks_as_the_oracle_does(seed in any::<u64>(), blocks in 0usize..5) {
             for kernel in sets().iter().flatten() {
                 assert_kernel_is_right(kernel, seed, blocks, Md5::START, |state: &mut [u32; 4], data: &[[u8; 64]]| {
-                    ::md5::block_api::compress(state, data)
+                    ::md5::block_api::compress(state, data);
                 });
             }
         }

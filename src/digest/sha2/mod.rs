@@ -3,13 +3,13 @@
 #[cfg(target_arch = "x86_64")]
 mod constants;
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "kernels are made of intrinsics and of pointers into many streams")]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "kernels are made of intrinsics and of pointers into many streams")]
 mod sha_ni;
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "kernels are made of intrinsics and of pointers into many streams")]
 mod x86;
 
 use std::sync::LazyLock;

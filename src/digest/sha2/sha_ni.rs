@@ -10,8 +10,7 @@ use super::constants::K256;
 ///
 /// # Safety
 /// The processor has the features.
-// Loops over indices are inlined in any build, closures are not.
-#[allow(clippy::needless_range_loop)]
+#[allow(clippy::needless_range_loop, reason = "loops over indices are inlined in any build, closures are not")]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 pub(super) unsafe fn run<const N: usize>(states: &mut [[u32; 8]], data: &[&[u8]]) {
     let mut words: [[__m128i; 2]; N] = std::array::from_fn(|lane| load(states.get(lane).unwrap_or(&states[0])));

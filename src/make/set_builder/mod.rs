@@ -32,14 +32,19 @@ pub struct SetBuilder<'a> {
     pub spec: &'a manifest::Image,
     /// The image's mirrors, preferred ones first.
     pub mirrors: &'a [MirrorTree<'a>],
+    /// The files of all mirrors.
     pub catalogue: &'a Catalogue,
+    /// The files that may be parts of the image.
     pub selection: &'a Selection,
+    /// Where the set is staged.
     pub directory: &'a OutputDirectory,
+    /// The threads that do the work.
     pub pool: &'a ThreadPool,
     /// How much of the image is processed at a time, in bytes.
     pub window: u64,
     /// How many pieces of the template are compressed in parallel.
     pub pieces_at_once: usize,
+    /// Is told of the work as it advances.
     pub progress: &'a dyn Progress,
     /// Advances by the bytes of the image that are done.
     pub task: &'a Task<'a>,
@@ -48,7 +53,9 @@ pub struct SetBuilder<'a> {
 /// A mirror, and its tree's index in the catalogue.
 #[derive(Clone, Copy)]
 pub struct MirrorTree<'a> {
+    /// The tree's index in the catalogue.
     pub tree: usize,
+    /// The mirror's entry in the release.
     pub mirror: &'a manifest::Mirror,
 }
 
@@ -58,6 +65,7 @@ pub struct StagedSet {
     pub template: Stamp,
     /// The jigdo file's stamp.
     pub jigdo: Stamp,
+    /// What making it came to.
     pub report: SetReport,
     /// What is known of the image from now on.
     pub image: ImageFacts,

@@ -6,7 +6,7 @@
 
 mod known;
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "a kernel is made of intrinsics")]
 mod x86;
 
 use std::num::NonZeroU32;
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn noise_has_about_as_many_anchors_as_promised() {
-        let bytes: Vec<u8> = (0..1u64 << 20).map(|at| (at.wrapping_mul(KEY_SPREAD) >> 29) as u8 ^ at as u8).collect();
+        let bytes = testing::noise(1, 1 << 20);
         for (block_length, rate) in [(256, 16), (1024, 64), (4096, 256), (1 << 24, 256)] {
             let count = places_of(portable, Anchors::new(block_length), &bytes).len();
             assert!(count.abs_diff(bytes.len() / rate) < bytes.len() / rate / 4, "{block_length}: {count}");

@@ -111,15 +111,12 @@ impl Asking<'_> {
         let whole = |text: &str| text.rsplit_once('/').and_then(|(_, length)| length.parse().ok());
         let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
         match response.status() {
-            StatusCode::PARTIAL_CONTENT => {
+            // Of an empty file there is no first byte: its range is not satisfiable.
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 Attempt::Done(Answer::There { length: range.and_then(whole), sums: Vec::new(), latency })
             }
             StatusCode::OK => {
                 Attempt::Done(Answer::There { length: content_length(response.headers()), sums: Vec::new(), latency })
-            }
-            // An empty file has no first byte.
-            StatusCode::RANGE_NOT_SATISFIABLE => {
-                Attempt::Done(Answer::There { length: range.and_then(whole), sums: Vec::new(), latency })
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => Attempt::Done(Answer::Missing),
             status if is_temporary(status) => {

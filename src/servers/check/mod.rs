@@ -43,6 +43,7 @@ pub struct Options {
     pub sample: Option<usize>,
     /// Fetch parts and compare their sums.
     pub deep: bool,
+    /// How web servers are asked.
     pub web: web::Options,
 }
 

@@ -15,6 +15,7 @@ use super::set::Set;
 /// The report on a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
+    /// The jigdo files that were checked.
     pub sets: Vec<SetReport>,
     /// How many parts were checked, each once for all sets that need it.
     pub parts: u64,
@@ -29,6 +30,7 @@ pub struct Report {
 /// A jigdo file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetReport {
+    /// The jigdo file's path.
     pub path: PathBuf,
     /// What is wrong with the set itself.
     pub problems: Vec<String>,
@@ -41,12 +43,19 @@ pub struct SetReport {
 pub struct ServerReport {
     /// Empty for parts with URLs or paths of their own.
     pub label: String,
+    /// The server's URL, as the jigdo files have it.
     pub url: String,
+    /// Whether clients are to try it last.
     pub try_last: bool,
+    /// How many parts it was asked for.
     pub parts: u64,
+    /// How many of them it has.
     pub found: u64,
+    /// How many of them it does not have.
     pub missing: u64,
+    /// How many files have another length than their part.
     pub wrong_length: u64,
+    /// How many files have another sum than their part.
     pub wrong_sum: u64,
     /// How many may or may not be there.
     pub failed: u64,
@@ -59,19 +68,24 @@ pub struct ServerReport {
 /// A part that is missing from some server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartReport {
+    /// The part's location, as in jigdo files: `Label:path`.
     pub location: String,
     /// In base64, as in jigdo files.
     pub sum: String,
     /// Whether another server has it.
     pub has_server: bool,
+    /// The servers that lack it.
     pub lacking: Vec<Lacking>,
+    /// The jigdo files that need it.
     pub sets: Vec<PathBuf>,
 }
 
 /// A server that lacks a part.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lacking {
+    /// The part's URL on the server.
     pub url: String,
+    /// What the server answered, in a few words.
     pub why: String,
 }
 

@@ -188,7 +188,7 @@ pub fn generated(place: &Path, seed: u64) {
     }
     for image in 0..3 {
         let mut bytes = Vec::new();
-        for piece in 0..1 + below(15) {
+        for piece in 0..=below(15) {
             let part = &parts[below(parts.len())];
             let length = if below(4) == 0 { 1 + below(part.len()) } else { part.len() };
             bytes.extend_from_slice(&part[..length]);

@@ -323,7 +323,7 @@ impl Set<'_> {
 
     pub fn check_that_jigpress_rebuilds(&self) {
         let rebuilt = self.template.with_extension("by-jigpress");
-        std::fs::create_dir_all(&rebuilt).unwrap();
+        fs::create_dir_all(&rebuilt).unwrap();
         let mut command = jigpress();
         command.arg("assemble").arg("--quiet").arg(&self.jigdo).arg("--template").arg(&self.template);
         command.arg("--index").arg(self.release.scratch("index")).arg("--into").arg(&rebuilt);

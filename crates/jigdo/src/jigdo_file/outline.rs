@@ -327,8 +327,8 @@ mod tests {
         let value = r#"(A|B|'A'|Longer|http)?:?[a-z/]{0,3}[ #"'\\=a-z\t\r]{0,2}"#;
         let line = prop_oneof![
             6 => (sum, value).prop_map(|(sum, value)| format!("{sum}={value}")),
-            2 => r#"[AB] ?=(http://x/|B:|A:y/)( --try-last)?"#,
-            1 => r#"\[(Image|Parts|Servers|Jigdo|Include x|Comment)\]"#,
+            2 => r"[AB] ?=(http://x/|B:|A:y/)( --try-last)?",
+            1 => r"\[(Image|Parts|Servers|Jigdo|Include x|Comment)\]",
             1 => "(Generator=(libjte|jigpress)|#? ?|Filename=x|Template=y)",
         ];
         prop::collection::vec(line, 0..8).prop_map(|lines| format!("[Parts]\n{}", lines.join("\n")))

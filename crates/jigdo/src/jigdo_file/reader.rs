@@ -367,7 +367,7 @@ mod tests {
     fn what_is_malformed_is_refused_with_its_line() {
         let image = "[Image]\nFilename=a\nTemplate=b\n";
         for (text, message) in [
-            ("".to_owned(), "no sections"),
+            (String::new(), "no sections"),
             ("\x7fELF something".to_owned(), "no sections"),
             ("\n[Parts\n".to_owned(), "line 2: the name of the section has no closing ]"),
             ("[Parts] x\n".to_owned(), "line 1: \"x\" follows"),

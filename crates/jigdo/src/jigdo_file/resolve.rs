@@ -96,9 +96,9 @@ impl Walk<'_> {
             return Err(ResolveError::TooMany(self.start()));
         }
         if try_last {
-            self.last.push(location)
+            self.last.push(location);
         } else {
-            self.first.push(location)
+            self.first.push(location);
         }
         Ok(())
     }

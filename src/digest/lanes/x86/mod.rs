@@ -93,6 +93,7 @@ macro_rules! operations {
 macro_rules! moves {
     ($($name:ident $operation:ident $count:ident;)*) => {
         $(#[inline(always)]
+        #[allow(clippy::cast_lossless, reason = "`$count` takes an i32 or an i64")]
         fn $name(self, by: u32) -> Self {
             // SAFETY: the processor has the features.
             Self(unsafe { $operation(self.0, $count(by as _)) })

@@ -3,6 +3,7 @@ use super::*;
 use crate::template::Template;
 use proptest::prelude::*;
 use std::io::{Cursor, Read as _};
+use testing::noise;
 
 fn image_entry(checksum: Checksum, length: u64) -> ImageEntry {
     ImageEntry { length, sum: Sum::of(checksum, b"not checked here"), block_length: Some(1024) }
@@ -23,26 +24,13 @@ fn unmatched_of(template: Vec<u8>) -> Vec<u8> {
     Template::read(Cursor::new(template)).unwrap().unmatched().read_to_end(&mut data).unwrap();
     data
 }
-
-/// Bytes that no compressor makes shorter.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(&mut next).take(length).collect()
-}
-
 fn text(length: usize) -> Vec<u8> {
     (0u32..).flat_map(|line| format!("line {line} of many\n").into_bytes()).take(length).collect()
 }
 
 #[test]
 fn every_compression_and_level_gives_the_data_back() {
-    let data = [text(2_100_000), noise(300_000)].concat();
+    let data = [text(2_100_000), noise(1, 300_000)].concat();
     for compression in [Compression::Gzip, Compression::Bzip2] {
         for level in [0, 1, 6, 9] {
             let options = Options { compression, level, ..Options::new(Checksum::Sha256, "test/1.0") };
@@ -66,7 +54,7 @@ fn the_cut_of_the_calls_and_the_number_of_threads_change_nothing() {
 
 #[test]
 fn data_that_do_not_compress_are_stored() {
-    let data = noise(3 << 20);
+    let data = noise(1, 3 << 20);
     for compression in [Compression::Gzip, Compression::Bzip2] {
         let options = Options { compression, ..Options::new(Checksum::Sha256, "test/1.0") };
         let template = template_of(&data, data.len(), options);
@@ -82,7 +70,7 @@ fn data_that_do_not_compress_are_stored() {
 
 #[test]
 fn a_little_text_in_a_piece_of_noise_is_squeezed() {
-    let mut data = noise(GZIP_PIECE);
+    let mut data = noise(1, GZIP_PIECE);
     data[500_000..540_000].copy_from_slice(&text(40_000));
     let template = template_of(&data, data.len(), Options::new(Checksum::Sha256, "test/1.0"));
     assert!(template.len() < GZIP_PIECE - 30_000);

@@ -1,8 +1,8 @@
-//! Parts whose bytes an image shares with their files, where the file system can do that: they take neither time to
-//! write nor room on the disk.
+//! Parts whose blocks an image shares with their files (reflinks), where the file system supports that. They take
+//! neither time to write nor space on the disk.
 //!
-//! They are read for their sums all the same. When these are known to be right, the file system is asked to share the
-//! blocks, provided that the file is still what was read.
+//! They are still read for their sums. Once the sums are known to be right, the file system is asked to share the
+//! blocks, and the file must still be the one that was read.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -20,13 +20,13 @@ use crate::assemble::window::BLOCK;
 use crate::file;
 use crate::file::Stamp;
 
-/// Parts with fewer bytes in whole blocks than this are written.
+/// Parts with fewer bytes in whole blocks than this are written instead.
 const SHORTEST: u64 = 16 << 10;
 
 /// How many bytes are copied at a time where blocks cannot be shared after all.
 const PIECE: usize = 1 << 20;
 
-/// The parts of one image that are to be shared.
+/// The parts of one image whose blocks are to be shared.
 pub struct Clones {
     /// The file that becomes the image.
     path: PathBuf,
@@ -36,13 +36,13 @@ pub struct Clones {
 
 #[derive(Default)]
 struct State {
-    /// For each device that parts are on whether its files can share blocks with the image.
+    /// For each device with parts, whether its files can share blocks with the image.
     can_share: HashMap<u64, bool>,
     /// In the order of the image.
     planned: Vec<Clone>,
 }
 
-/// Whole blocks of the image that are a part's.
+/// Whole blocks of the image that belong to one part.
 struct Clone {
     area: usize,
     blocks: Range<u64>,
@@ -53,17 +53,18 @@ struct Clone {
 }
 
 impl Clones {
-    /// No parts yet, for the image at `path`.
+    /// Starts with no parts, for the image at `path`.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), is_asked: true, state: Mutex::default() }
     }
 
-    /// No parts at all.
+    /// Never shares any blocks.
     pub fn none(path: &Path) -> Self {
         Self { is_asked: false, ..Self::new(path) }
     }
 
-    /// Plans to share those blocks of an area, which begins at `offset` of the image, that can be. Areas come in order.
+    /// Plans to share the blocks of the area at `offset` of the image, if they can be. Call it in the order of the
+    /// areas.
     pub fn plan(&self, area: usize, offset: u64, length: u64, from: &OpenedFile) {
         let block = BLOCK as u64;
         let blocks = offset.next_multiple_of(block)..(offset + length) / block * block;
@@ -75,7 +76,8 @@ impl Clones {
         self.lock().planned.push(Clone { area, blocks, file: Arc::clone(&from.path), stamp: from.stamp, start });
     }
 
-    /// Whether files on the device of this one can share blocks with the image. The first is shared whole, to see.
+    /// Whether files on the device of this one can share blocks with the image. Tries it with the first file of each
+    /// device.
     fn can_share(&self, from: &OpenedFile) -> bool {
         let mut state = self.lock();
         *state.can_share.entry(from.stamp.device).or_insert_with(|| {
@@ -87,7 +89,7 @@ impl Clones {
         })
     }
 
-    /// The blocks among `length` bytes of the image from `offset` on that need not be written; counted from there.
+    /// The blocks that need not be written among `length` bytes of the image at `offset`, relative to `offset`.
     pub fn in_range(&self, offset: u64, length: usize) -> Vec<Range<usize>> {
         let state = self.lock();
         let end = offset + length as u64;
@@ -97,13 +99,13 @@ impl Clones {
         inside.map(|Clone { blocks, .. }| relative(blocks.start)..relative(blocks.end)).collect()
     }
 
-    /// Shares all planned blocks with `image`, but those of areas that were wrong.
-    pub fn carry_out(&self, image: &File, wrong: &[usize]) -> Result<(), Error> {
+    /// Shares all planned blocks with `image`, except those of areas that were wrong.
+    pub fn share_blocks(&self, image: &File, wrong: &[usize]) -> Result<(), Error> {
         let planned = std::mem::take(&mut self.lock().planned);
         for clone in planned.into_iter().filter(|clone| !wrong.contains(&clone.area)) {
             let offset = clone.blocks.start;
             let failed = |source| Error::Write { path: self.path.clone(), offset, source };
-            clone.carry_out(image).map_err(failed)?;
+            clone.share(image).map_err(failed)?;
         }
         Ok(())
     }
@@ -114,7 +116,7 @@ impl Clones {
 }
 
 impl Clone {
-    fn carry_out(&self, image: &File) -> io::Result<()> {
+    fn share(&self, image: &File) -> io::Result<()> {
         let file = file::open(&self.file)?;
         let (mut from, mut to) = (self.start, self.blocks.start);
         while to < self.blocks.end {
@@ -128,11 +130,12 @@ impl Clone {
                 }
             }
         }
-        // The sum was that of the bytes that were read.
+        // The sum is that of the bytes that were read then.
         if Stamp::of(&file.metadata()?) == self.stamp {
             Ok(())
         } else {
-            let what = format!("{} changed while it was read; run again once it is at rest", self.file.display());
+            let what =
+                format!("{} changed while it was read; run again when it no longer changes", self.file.display());
             Err(io::Error::other(what))
         }
     }
@@ -152,7 +155,7 @@ fn copy(from: &File, start: u64, image: &File, blocks: Range<u64>) -> io::Result
 mod tests {
     use super::*;
 
-    /// Clones that take it for granted that blocks can be shared: where they cannot, the file system copies.
+    /// Clones that assume that blocks can be shared. Where they cannot, they are copied.
     fn plan(directory: &Path, content: &[u8]) -> (Clones, OpenedFile) {
         let path = directory.join("part");
         fs::write(&path, content).unwrap();
@@ -163,14 +166,10 @@ mod tests {
         (clones, OpenedFile { path: path.into(), file, start: 0, stamp })
     }
 
-    fn noise(length: usize) -> Vec<u8> {
-        (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
-    }
-
     #[test]
     fn whole_blocks_of_parts_that_begin_with_a_block_are_shared() {
         let directory = tempfile::tempdir().unwrap();
-        let content = noise(10 * BLOCK + 77);
+        let content = testing::noise(1, 10 * BLOCK + 77);
         let (clones, part) = plan(directory.path(), &content);
         let block = BLOCK as u64;
         clones.plan(0, 3 * block, content.len() as u64, &part);
@@ -181,7 +180,7 @@ mod tests {
         assert_eq!(clones.in_range(5 * block, 36 * BLOCK), [0..8 * BLOCK, 35 * BLOCK..36 * BLOCK]);
         let image =
             File::options().read(true).write(true).create_new(true).open(directory.path().join("image")).unwrap();
-        clones.carry_out(&image, &[2]).unwrap();
+        clones.share_blocks(&image, &[2]).unwrap();
         let mut written = vec![0; 10 * BLOCK];
         image.read_exact_at(&mut written, 3 * block).unwrap();
         assert!(written == content[..10 * BLOCK]);
@@ -191,19 +190,19 @@ mod tests {
     #[test]
     fn a_part_that_has_changed_since_it_was_read_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
-        let content = noise(10 * BLOCK);
+        let content = testing::noise(1, 10 * BLOCK);
         let (clones, part) = plan(directory.path(), &content);
         clones.plan(0, 0, content.len() as u64, &part);
-        fs::write(directory.path().join("part"), noise(11 * BLOCK)).unwrap();
+        fs::write(directory.path().join("part"), testing::noise(1, 11 * BLOCK)).unwrap();
         let image = File::options().write(true).create_new(true).open(directory.path().join("image")).unwrap();
-        let error = clones.carry_out(&image, &[]).unwrap_err().to_string();
+        let error = clones.share_blocks(&image, &[]).unwrap_err().to_string();
         assert!(error.contains("changed"), "{error}");
     }
 
     #[test]
     fn files_of_a_file_system_that_cannot_share_are_written() {
         let directory = tempfile::tempdir().unwrap();
-        let content = noise(10 * BLOCK);
+        let content = testing::noise(1, 10 * BLOCK);
         let (clones, part) = plan(directory.path(), &content);
         clones.lock().can_share.insert(part.stamp.device, false);
         clones.plan(0, 0, content.len() as u64, &part);

@@ -1,14 +1,14 @@
-//! Holes: runs of zeros that need no room on the disk.
+//! Holes: runs of zeros that take no space on the disk.
 
 use std::ops::Range;
 
 use crate::assemble::window::BLOCK;
 
-/// The shortest run of zeros that becomes a hole, in bytes: shorter ones would cut files into pieces for little room.
+/// The shortest run of zeros that becomes a hole, in bytes. Shorter ones would fragment files and save little space.
 const SHORTEST: usize = 64 << 10;
 
-/// The ranges of `bytes`, whole blocks, that must be written where all else may become holes; in order, with ends at the
-/// ends of blocks.
+/// The ranges of `bytes` that must be written; everything else may become holes. `bytes` are whole blocks, and so are
+/// the ranges. They ascend.
 pub(super) fn data(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (number, block) in bytes.chunks(BLOCK).enumerate() {
@@ -24,14 +24,14 @@ pub(super) fn data(bytes: &[u8]) -> Vec<Range<usize>> {
     ranges
 }
 
-/// What is left of `ranges` without `others`; both ascend.
+/// Returns `ranges` without the bytes of `others`. Both ascend.
 pub(super) fn without(ranges: Vec<Range<usize>>, others: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut left = ranges;
     for other in others {
         let cut = |range: Range<usize>| {
             let before = range.start..range.end.min(other.start);
-            let behind = range.start.max(other.end)..range.end;
-            [before, behind].into_iter().filter(|piece| !piece.is_empty())
+            let after = range.start.max(other.end)..range.end;
+            [before, after].into_iter().filter(|piece| !piece.is_empty())
         };
         left = left.into_iter().flat_map(cut).collect();
     }

@@ -1,4 +1,4 @@
-//! The file that becomes an image. It is at work under another name, and gets the image's when it is complete.
+//! The file that becomes an image. It is written under a temporary name and renamed when it is complete.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -16,32 +16,32 @@ use crate::assemble::window::{Origin, Window};
 
 /// A file that becomes an image.
 ///
-/// A new file is written window by window, past the page cache where the file system lets it: the image is on the disk
-/// when it is done, which it must be before it gets its name, and pushes nothing out of memory. Into a file that has a
-/// part of the image already, only what is new is written.
+/// A new file is written window by window, with direct I/O where the file system supports it: the image must be on the
+/// disk before it gets its name, and other data stay in the page cache. If the file already has some of the image, only
+/// new bytes are written.
 pub struct ImageFile {
     /// The image's name.
     image: PathBuf,
-    /// The name under which the file is at work.
+    /// The temporary name under which the file is written.
     working: PathBuf,
     pub file: File,
-    /// The same file, written past the page cache.
+    /// The same file, opened for direct I/O.
     direct: Option<File>,
     is_direct: AtomicBool,
-    /// Whether nothing of the image is in it yet.
+    /// Whether it has nothing of the image yet.
     is_new: bool,
     is_sparse: bool,
     clones: Clones,
-    /// Whether the file is to stay where it is.
+    /// Whether the file stays when this is dropped.
     stays: bool,
 }
 
 impl ImageFile {
-    /// A new file that becomes the image at `path`. With `is_sparse`, long runs of zeros become holes.
+    /// Creates a file that becomes the image at `path`. With `is_sparse`, long runs of zeros become holes.
     pub fn create(path: &Path, is_sparse: bool) -> Result<Self, Error> {
-        let working = beside(path, ".", ".jigpress");
+        let working = with_affixes(path, ".", ".jigpress");
         let file = lock(&working, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
-        // What a run that was killed has left is of no use.
+        // What a killed run left is of no use.
         file.set_len(0).map_err(|source| Error::Output { path: working.clone(), source })?;
         let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&working).ok();
         Ok(Self {
@@ -57,11 +57,11 @@ impl ImageFile {
         })
     }
 
-    /// The half-assembled image that an earlier run, or jigdo-file, left beside the name of the image at `path`, with
-    /// what it says of its state; `None` if there is none.
+    /// Opens the half-assembled image that an earlier run or jigdo-file left beside `path`, and reads its state; `None`
+    /// if there is none.
     ///
     /// # Errors
-    /// It is something else, or the state of another image than the one that `template` describes.
+    /// The file is not a half-assembled image, or not one of the image that `template` describes.
     pub fn resume(path: &Path, template: &Description) -> Result<Option<(Self, Tmp)>, Error> {
         let working = tmp_path(path);
         let file = match lock(&working, OpenOptions::new().read(true).write(true)) {
@@ -89,22 +89,22 @@ impl ImageFile {
         Ok(Some((file, tmp)))
     }
 
-    /// The name under which the file is at work.
+    /// The temporary name under which the file is written.
     pub fn path(&self) -> &Path {
         &self.working
     }
 
-    /// Whether an earlier run left it half-assembled.
+    /// Whether it is a half-assembled image of an earlier run.
     pub fn is_resumed(&self) -> bool {
         self.stays
     }
 
-    /// The parts whose bytes may be shared with their files instead of being written.
+    /// The parts whose blocks may be shared with their files instead of being written.
     pub fn clones(&self) -> &Clones {
         &self.clones
     }
 
-    /// Writes what is new in a window.
+    /// Writes the new bytes of a window.
     pub fn write(&self, window: &Window) -> Result<(), Error> {
         if self.is_new { self.write_whole(window) } else { self.write_new(window) }
     }
@@ -127,7 +127,7 @@ impl ImageFile {
     fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
         if let Some(direct) = self.direct.as_ref().filter(|_| self.is_direct.load(Ordering::Relaxed)) {
             match direct.write_all_at(blocks, offset) {
-                // Not every file system that opens a file so also writes it so, or with blocks of this length.
+                // A file system may open files for direct I/O and yet refuse to write, or refuse this block length.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     self.is_direct.store(false, Ordering::Relaxed);
                 }
@@ -150,29 +150,29 @@ impl ImageFile {
         Ok(())
     }
 
-    /// Ends a pass over the image: what follows is written into what is there. `wrong` has the places of areas whose
-    /// bytes were not right.
+    /// Ends a pass over the image. Later passes write only new bytes. `wrong` has the indices of the areas whose bytes
+    /// were wrong.
     pub fn end_pass(&mut self, length: u64, wrong: &[usize]) -> Result<(), Error> {
         if self.is_new {
             let failed = |source| Error::Output { path: self.working.clone(), source };
-            self.clones.carry_out(&self.file, wrong)?;
+            self.clones.share_blocks(&self.file, wrong)?;
             self.file.set_len(length).map_err(failed)?;
             self.is_new = false;
         }
         Ok(())
     }
 
-    /// Gives the file the image's name, now that all of it is there.
+    /// Gives the complete file the image's name.
     pub fn finish(&mut self, length: u64) -> Result<(), Error> {
         let failed = |source| Error::Output { path: self.working.clone(), source };
         self.file.set_len(length).and_then(|()| self.file.sync_all()).map_err(failed)?;
         self.rename_to(&self.image.clone())
     }
 
-    /// Leaves the file as the state of a half-assembled image, and says where.
+    /// Keeps the file as a half-assembled image and returns its path.
     pub fn leave(&mut self, tmp: &Tmp) -> Result<PathBuf, Error> {
         let failed = |source| Error::Output { path: self.working.clone(), source };
-        // What is marked as written must be on the disk before the marks are.
+        // Parts must be on the disk before the state that marks them as written.
         self.file.sync_all().map_err(failed)?;
         let length = tmp.description.image.length;
         let bytes = tmp.to_bytes();
@@ -202,24 +202,24 @@ impl ImageFile {
 impl Drop for ImageFile {
     fn drop(&mut self) {
         if !self.stays {
-            // What cannot be removed now will be used again by the next run.
+            // A file that cannot be removed now is reused by the next run.
             let _ = fs::remove_file(&self.working);
         }
     }
 }
 
-/// Where the state of a half-assembled image is kept, for the image at `path`.
+/// The path of the half-assembled image for the image at `path`.
 pub fn tmp_path(path: &Path) -> PathBuf {
-    beside(path, "", ".tmp")
+    with_affixes(path, "", ".tmp")
 }
 
-/// The path with something before and behind its last component.
-fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
-    let name = [OsStr::new(before), path.file_name().unwrap_or_default(), OsStr::new(behind)];
+/// The path with text before and after its last component.
+fn with_affixes(path: &Path, before: &str, after: &str) -> PathBuf {
+    let name = [OsStr::new(before), path.file_name().unwrap_or_default(), OsStr::new(after)];
     path.with_file_name(name.into_iter().collect::<OsString>())
 }
 
-/// Opens a file that no other run may be at work on.
+/// Opens a file and locks it against other runs.
 fn lock(path: &Path, options: &OpenOptions) -> Result<File, Error> {
     let failed = |source| Error::Output { path: path.to_owned(), source };
     loop {
@@ -229,7 +229,7 @@ fn lock(path: &Path, options: &OpenOptions) -> Result<File, Error> {
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        // The run that had it may have renamed or removed it between the two calls.
+        // The run that held the lock may have renamed or removed the file between the two calls.
         let inode = file.metadata().map_err(failed)?.ino();
         if fs::metadata(path).is_ok_and(|found| found.ino() == inode) {
             return Ok(file);

@@ -1,4 +1,4 @@
-//! Where the bytes of an image go.
+//! Where the bytes of an image are written.
 
 mod clones;
 mod file;
@@ -16,13 +16,13 @@ use parking_lot::Mutex;
 use super::Error;
 use super::window::Window;
 
-/// Where the bytes of an image go.
+/// Where the bytes of an image are written.
 pub(super) enum Output<'a> {
-    /// Nowhere: they are only looked at.
+    /// Nowhere: the bytes are only checked.
     Nowhere,
     File(ImageFile),
     Stream(Mutex<&'a mut (dyn Write + Send)>),
-    /// The image is there already, and only read.
+    /// An existing image, which is only read.
     Image {
         path: PathBuf,
         file: File,
@@ -30,7 +30,7 @@ pub(super) enum Output<'a> {
 }
 
 impl Output<'_> {
-    /// Writes what is new in a window.
+    /// Writes the new bytes of a window.
     pub fn write(&self, window: &Window) -> Result<(), Error> {
         match self {
             Self::Nowhere | Self::Image { .. } => Ok(()),
@@ -42,7 +42,7 @@ impl Output<'_> {
         }
     }
 
-    /// Reads what is there from `offset` on.
+    /// Reads back what is at `offset`.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
         let (file, path) = match self {
             Self::File(file) => (&file.file, file.path()),
