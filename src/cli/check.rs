@@ -12,7 +12,7 @@ use crate::servers::LabelledServer;
 use crate::servers::check::{self, Options, PartReport, Report, ServerReport};
 use crate::web;
 
-/// Checks that every server of a label has every part of that label.
+/// Checks whether servers have the parts of sets: every part at every server of its label.
 ///
 /// Local servers are looked up on disk, web servers are asked with HEAD, and lengths are compared with those in the
 /// template. A set's template is checked too, if it is there: its sum, and whether it has the same parts as the jigdo
@@ -50,7 +50,7 @@ pub struct Args {
     /// Give up on a server whose Retry-After is longer than this, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0, value_parser = parse_positive)]
     longest_wait: f64,
-    /// Print a [Servers] section, the most complete and fastest servers first; the result goes to standard error.
+    /// Print a [Servers] section, the most complete and fastest servers first. The report goes to standard error.
     #[arg(long)]
     suggest: bool,
     /// How to print the result.

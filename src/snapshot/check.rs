@@ -147,7 +147,7 @@ impl<'a> Look<'a> {
     fn verdict(&self, target: usize, own: Option<&Result<Sums, String>>) -> (Verdict, Option<Sums>) {
         let (replaces, mut reason) = match own {
             Some(Ok(sums)) => return (Verdict::Kept, Some(*sums)),
-            Some(Err(_)) => (true, "the file in the snapshot is wrong, and the mirror has none".to_owned()),
+            Some(Err(_)) => (true, "the snapshot has a wrong file, and the mirror has none".to_owned()),
             None => (false, "there is no such file".to_owned()),
         };
         for &(label, file) in &self.sources[target] {
