@@ -39,7 +39,7 @@ pub enum Destination<'a> {
     /// Into a file, which gets this name only when it is complete, and then replaces another one. A half-assembled image
     /// beside it, of the same name and `.tmp`, is resumed, whether we or jigdo-file left it.
     File {
-        /// The image's name in the end.
+        /// The path of the finished image.
         path: PathBuf,
         /// Whether long runs of zeros become holes.
         is_sparse: bool,

@@ -23,7 +23,7 @@ const PIECE: u64 = 1 << 20;
 pub struct Verified {
     /// What the template says of the image: its length in bytes, and its sum.
     pub length: u64,
-    /// The sum that the template says.
+    /// The sum of the image according to the template.
     pub sum: Sum,
     /// The image's own length in bytes.
     pub found_length: u64,

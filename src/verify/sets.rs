@@ -25,7 +25,7 @@ pub struct Settings<'a> {
     pub fetch: &'a dyn Fetch,
     /// How many threads work.
     pub threads: usize,
-    /// Is told of the work as it advances.
+    /// Receives progress reports.
     pub progress: &'a dyn Progress,
 }
 

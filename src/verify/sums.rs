@@ -33,14 +33,14 @@ pub enum State {
     Right,
     /// The file has another sum, in hexadecimal.
     Wrong {
-        /// The file's own sum.
+        /// The file's sum.
         found: String,
     },
     /// The file is not there, but the set is whose image it is, and the set does not contradict the sum.
     ImageOfSet,
     /// The image is not there, and its set has another sum of it, in hexadecimal.
     OtherThanSet {
-        /// The set's sum of the image.
+        /// The image's sum according to its set.
         found: String,
     },
     /// There is no such file.

@@ -51,7 +51,7 @@ pub struct Settings<'a> {
     pub threads: usize,
     /// Gets jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
-    /// Is told of the work as it advances.
+    /// Receives progress reports.
     pub progress: &'a dyn Progress,
 }
 
