@@ -39,7 +39,7 @@ pub enum Destination<'a> {
     /// To a file, which gets this name only when it is complete and then replaces an existing file. A half-assembled
     /// image beside it, with `.tmp` after the same name, is resumed, whether jigpress or jigdo-file left it.
     File {
-        /// The image's name in the end.
+        /// The path of the finished image.
         path: PathBuf,
         /// Whether long runs of zeros become holes.
         is_sparse: bool,

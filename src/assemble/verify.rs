@@ -23,7 +23,7 @@ const PIECE: u64 = 1 << 20;
 pub struct Verified {
     /// The length in bytes and the sum of the image that the template describes.
     pub length: u64,
-    /// The sum that the template says.
+    /// The sum of the image according to the template.
     pub sum: Sum,
     /// The image's own length in bytes.
     pub found_length: u64,

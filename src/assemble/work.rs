@@ -26,7 +26,7 @@ pub struct Report {
     pub is_complete: bool,
     /// The image's length.
     pub length: u64,
-    /// The image's sum, as the template says.
+    /// The image's sum according to the template.
     pub sum: Sum,
     /// How much of the image comes from its template.
     pub unmatched: u64,
@@ -48,7 +48,7 @@ pub struct Report {
 /// A part that was not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// The part, by its sum.
+    /// The part that is missing.
     pub part: Part,
     /// Its offsets in the image, in bytes, ascending.
     pub offsets: Vec<u64>,

@@ -1,5 +1,9 @@
 //! The command line: one file per command.
-#![allow(clippy::doc_markdown, reason = "these comments are the text of --help, which has no markup")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are the text of --help, which has no markup"
+)]
 
 mod assemble;
 mod check;

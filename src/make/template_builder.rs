@@ -48,7 +48,7 @@ pub struct TemplateBuilder<'a> {
     pub template_path: &'a Path,
     /// The threads that do the work.
     pub pool: &'a ThreadPool,
-    /// Receives the progress of the work.
+    /// Receives progress reports.
     pub progress: &'a dyn Progress,
     /// Advances by the bytes of the image that are done.
     pub task: &'a Task<'a>,

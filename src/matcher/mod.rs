@@ -51,7 +51,7 @@ pub struct PartId(pub u32);
 pub struct Signature {
     /// In bytes; at least the block length.
     pub length: u64,
-    /// By these, the scan finds it.
+    /// What the scan looks for.
     pub features: Features,
 }
 

@@ -18,11 +18,11 @@ pub struct Recorder {
 /// A snapshot of a task.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// The kind of work, as its beginning named it.
+    /// The kind of work; see [`Begin`].
     pub kind: &'static str,
     /// What it works on.
     pub name: String,
-    /// What it counts.
+    /// The unit in which it advances.
     pub unit: Unit,
     /// How much there is to do, in its unit; `None`: not known.
     pub total: Option<u64>,
@@ -38,7 +38,7 @@ pub struct Recorded {
     pub is_over: bool,
     /// How often it was ended; should be once.
     pub ends: u64,
-    /// What it ended with, in a few words.
+    /// Its outcome in words; empty until it ends.
     pub outcome: String,
 }
 

@@ -28,7 +28,7 @@ pub struct LabelSummary {
 pub struct ServerSummary {
     /// The server's URL, as the files have it.
     pub url: String,
-    /// Whether clients are to try it last.
+    /// Whether clients should try it last.
     pub try_last: bool,
     /// How many files have it.
     pub files: u64,

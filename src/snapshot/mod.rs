@@ -65,9 +65,9 @@ pub struct Outcome {
     pub files: u64,
     /// How many of these were already there.
     pub kept: u64,
-    /// How many were linked.
+    /// How many were hard-linked.
     pub linked: u64,
-    /// How many share their blocks with the mirror's file.
+    /// How many were copied by reflink: they share their blocks with the mirror's file.
     pub reflinked: u64,
     /// How many were copied.
     pub copied: u64,

@@ -33,14 +33,14 @@ pub enum State {
     Right,
     /// The file has another sum, in hexadecimal.
     Wrong {
-        /// The file's own sum.
+        /// The file's sum.
         found: String,
     },
     /// The file is missing, but it is the image of a set here, and the set does not contradict the sum.
     ImageOfSet,
     /// The image is missing, and its set names another sum, in hexadecimal.
     OtherThanSet {
-        /// The set's sum of the image.
+        /// The image's sum according to its set.
         found: String,
     },
     /// There is no such file.

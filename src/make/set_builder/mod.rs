@@ -44,7 +44,7 @@ pub struct SetBuilder<'a> {
     pub window: u64,
     /// How many pieces of the template are compressed in parallel.
     pub pieces_at_once: usize,
-    /// Receives the progress of the work.
+    /// Receives progress reports.
     pub progress: &'a dyn Progress,
     /// Advances by the bytes of the image that are done.
     pub task: &'a Task<'a>,
@@ -65,7 +65,7 @@ pub struct StagedSet {
     pub template: Stamp,
     /// The jigdo file's stamp.
     pub jigdo: Stamp,
-    /// What making it came to.
+    /// Sizes, sums and times.
     pub report: SetReport,
     /// What is known of the image from now on.
     pub image: ImageFacts,

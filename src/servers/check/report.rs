@@ -45,7 +45,7 @@ pub struct ServerReport {
     pub label: String,
     /// The server's URL, as the jigdo files have it.
     pub url: String,
-    /// Whether clients are to try it last.
+    /// Whether clients should try it last.
     pub try_last: bool,
     /// How many parts it was asked for.
     pub parts: u64,
@@ -85,7 +85,7 @@ pub struct PartReport {
 pub struct Lacking {
     /// The part's URL on the server.
     pub url: String,
-    /// What the server answered, in a few words.
+    /// What is wrong there, in a few words.
     pub why: String,
 }
 
