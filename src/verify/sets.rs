@@ -1,4 +1,4 @@
-//! Whether sets are right, and whether mirrors have all of their parts where the sets say.
+//! Checks that sets are right and that mirrors have all their parts where the sets say.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,12 +16,12 @@ use crate::progress::Progress;
 use crate::set::{self, Fetch, Set};
 
 /// How sets are to be checked.
-pub struct Settings<'a> {
+pub struct Options<'a> {
     /// The directories that labels stand for. Labels without one are resolved through their `file:` servers.
     pub trees: Trees,
-    /// Whether parts are checked too, and not only the sets themselves.
+    /// Whether to check the parts as well as the sets.
     pub with_parts: bool,
-    /// Gets jigdo files that sets include from the web.
+    /// Fetches jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
     /// How many threads work.
     pub threads: usize,
@@ -34,15 +34,15 @@ pub struct Settings<'a> {
 pub struct SetReport {
     /// The jigdo file's path.
     pub set: PathBuf,
-    /// Whether nothing of it is wrong.
+    /// Whether nothing is wrong with it.
     pub is_right: bool,
     /// What is wrong with the set itself.
     pub problems: Vec<String>,
-    /// How many different parts it has, and how long these are together, in bytes.
+    /// The number of different parts, and their total length in bytes.
     pub parts: usize,
     /// How long the parts are together, in bytes.
     pub bytes: u64,
-    /// The parts that are missing or wrong where the set says that they are; in the order of the image.
+    /// The parts that are missing or wrong where the set says, in the order of the image.
     pub missing: Vec<MissingPart>,
     /// The files that are not the parts that they should be.
     pub wrong: Vec<WrongPart>,
@@ -59,12 +59,12 @@ pub struct WrongPart {
     pub reason: String,
 }
 
-/// A set after reading.
+/// A set that has been read.
 struct Read {
     path: PathBuf,
     problems: Vec<String>,
     set: Option<Set>,
-    /// Each part once, and where it should be.
+    /// Each part once, with the places where it should be.
     parts: Vec<(Missing, Vec<Place>)>,
 }
 
@@ -72,8 +72,8 @@ struct Read {
 ///
 /// # Errors
 /// No threads can be started.
-pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetReport>, assemble::Error> {
-    let sets: Vec<Read> = paths.par_iter().map(|path| read(path, settings)).collect();
+pub fn check_sets(paths: &[PathBuf], options: &Options<'_>) -> Result<Vec<SetReport>, assemble::Error> {
+    let sets: Vec<Read> = paths.par_iter().map(|path| read(path, options)).collect();
     let mut numbers: HashMap<Wanted, usize> = HashMap::new();
     let mut wanted: Vec<Wanted> = Vec::new();
     for (missing, places) in sets.iter().flat_map(|set| &set.parts).filter(|(_, places)| !places.is_empty()) {
@@ -82,18 +82,18 @@ pub fn check_sets(paths: &[PathBuf], settings: &Settings<'_>) -> Result<Vec<SetR
             wanted.len() - 1
         });
     }
-    let checked = check(&wanted, settings.threads, settings.progress)?;
+    let checked = check(&wanted, options.threads, options.progress)?;
     let of = |part: Part, places: &[Place]| {
         let number = numbers.get(&(part, places.to_vec()))?;
         Some(&checked[*number])
     };
-    Ok(sets.into_iter().map(|set| report(set, settings.with_parts, of)).collect())
+    Ok(sets.into_iter().map(|set| report(set, options.with_parts, of)).collect())
 }
 
-/// Reads a set and its template's unmatched data, and finds out where its parts should be.
-fn read(path: &Path, settings: &Settings<'_>) -> Read {
+/// Reads a set and its template's unmatched data, and finds where its parts should be.
+fn read(path: &Path, options: &Options<'_>) -> Read {
     let mut read = Read { path: path.to_owned(), problems: Vec::new(), set: None, parts: Vec::new() };
-    let set = match Set::open(path, None, settings.fetch) {
+    let set = match Set::open(path, None, options.fetch) {
         Ok(set) => set,
         Err(error) => {
             read.problems.push(error.to_string());
@@ -104,7 +104,7 @@ fn read(path: &Path, settings: &Settings<'_>) -> Read {
     let (description, sum) = rayon::join(|| read_through(&set), || set.check_template_sum());
     read.problems.extend(sum.err().map(|error| error.to_string()));
     match description {
-        Ok(description) => match places(&set, &description, settings) {
+        Ok(description) => match places(&set, &description, options) {
             Ok(parts) => read.parts = parts,
             Err(error) => read.problems.push(format!("{}: {error}", path.display())),
         },
@@ -115,7 +115,7 @@ fn read(path: &Path, settings: &Settings<'_>) -> Read {
     read
 }
 
-/// The template's description, if its unmatched data can be read to their end.
+/// The template's description. Its unmatched data are read to the end.
 fn read_through(set: &Set) -> Result<Description, set::Error> {
     let mut template = set.read_template()?;
     let failed = |source| set::Error::Io { path: set.template.clone(), source };
@@ -123,13 +123,13 @@ fn read_through(set: &Set) -> Result<Description, set::Error> {
     Ok(template.description)
 }
 
-/// Each part of a template once, with its offsets and where it should be.
+/// Each part of a template once, with its offsets and the places where it should be.
 fn places(
     set: &Set,
     description: &Description,
-    settings: &Settings<'_>,
+    options: &Options<'_>,
 ) -> Result<Vec<(Missing, Vec<Place>)>, LabelError> {
-    let labels = LabelTrees::of_set(set, &settings.trees)?;
+    let labels = LabelTrees::of_set(set, &options.trees)?;
     let mut numbers = HashMap::new();
     let mut parts: Vec<Missing> = Vec::new();
     for (offset, area) in description.with_offsets() {
@@ -142,11 +142,11 @@ fn places(
         }
     }
     let wanted: Vec<Part> = parts.iter().map(|missing| missing.part).collect();
-    let places = if settings.with_parts { labels.find(&wanted) } else { vec![Vec::new(); wanted.len()] };
+    let places = if options.with_parts { labels.find(&wanted) } else { vec![Vec::new(); wanted.len()] };
     Ok(parts.into_iter().zip(places).collect())
 }
 
-/// A problem if parts are not in `[Parts]`: they cannot be found.
+/// A problem if `[Parts]` lacks parts of the template: they cannot be found.
 fn unnamed(set: &Set, parts: &[(Missing, Vec<Place>)]) -> Option<String> {
     let named: std::collections::HashSet<_> = set.jigdo.parts.iter().map(|(sum, _)| sum).collect();
     let mut unnamed = parts.iter().map(|(missing, _)| missing.part.sum).filter(|sum| !named.contains(sum));

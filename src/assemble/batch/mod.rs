@@ -1,9 +1,9 @@
-//! Many sets at once: each one's image into a directory, where that is missing or older than its set.
+//! Many sets at once: assembles each image that is missing or older than its set.
 
 mod find;
 mod report;
 
-pub use find::{Found, find};
+pub use find::{FoundJobs, find};
 pub use report::{ImageReport, MissingPart, Outcome, RefusedPlace};
 
 use std::collections::HashMap;
@@ -19,7 +19,8 @@ use super::{Destination, Incomplete, Order, assemble_all};
 use crate::progress::Progress;
 use crate::set::{self, Fetch, FileTemplate, Set};
 
-/// How many sets are looked at together: enough for all lanes, and for one walk of the trees or one search of old images.
+/// How many sets are assembled together: enough to fill all lanes, and to share a walk of the trees and a search of old
+/// images.
 const TOGETHER: usize = 64;
 
 /// A set and where its image goes.
@@ -29,15 +30,15 @@ pub struct Job {
     pub set: PathBuf,
     /// The template, if it is not where the jigdo file says.
     pub template: Option<PathBuf>,
-    /// The directory that the image goes to; created if it is missing.
+    /// The directory for the image, which is created if it is missing.
     pub directory: PathBuf,
 }
 
 /// How the images are to be assembled.
-pub struct Settings<'a> {
+pub struct Options<'a> {
     /// The directories that labels stand for.
     pub trees: Trees,
-    /// Images that may have parts inside.
+    /// Old images that may contain parts.
     pub old_images: Vec<PathBuf>,
     /// The index of files in the trees.
     pub index: PathBuf,
@@ -45,11 +46,11 @@ pub struct Settings<'a> {
     pub is_sparse: bool,
     /// What is done about images whose parts are not all there.
     pub incomplete: Incomplete,
-    /// Whether images are assembled that are there and not older than their sets.
+    /// Whether to assemble images that exist and are not older than their sets too.
     pub rebuilds_all: bool,
-    /// How many threads work.
+    /// How many threads compute sums.
     pub threads: usize,
-    /// Gets jigdo files that sets include from the web.
+    /// Fetches jigdo files that sets include from the web.
     pub fetch: &'a dyn Fetch,
     /// Receives progress reports.
     pub progress: &'a dyn Progress,
@@ -65,7 +66,7 @@ enum Error {
     #[error("{path}: {source}; check the directory and its permissions", path = .path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error(
-        "{path}: {other} makes {image} too; assemble one of them somewhere else",
+        "{path}: {other} makes {image} too; assemble one of them elsewhere",
         path = .path.display(), other = .other.display(), image = .image.display()
     )]
     SameImage { path: PathBuf, other: PathBuf, image: PathBuf },
@@ -73,20 +74,20 @@ enum Error {
     Assemble { image: PathBuf, source: super::Error },
 }
 
-/// Assembles the images of some sets. Gives what came of each, in the order of `jobs`.
-pub fn assemble_sets(jobs: &[Job], settings: &Settings<'_>) -> Vec<ImageReport> {
-    let trees: Vec<PathBuf> = settings.trees.values().flatten().cloned().collect();
-    let moved = MovedFiles::new(settings.index.clone(), trees.clone(), settings.progress);
-    let old = OldImages::new(settings.old_images.clone(), settings.progress);
+/// Assembles the images of some sets. Returns a report for each, in the order of `jobs`.
+pub fn assemble_sets(jobs: &[Job], options: &Options<'_>) -> Vec<ImageReport> {
+    let trees: Vec<PathBuf> = options.trees.values().flatten().cloned().collect();
+    let moved = MovedFiles::new(options.index.clone(), trees.clone(), options.progress);
+    let old = OldImages::new(options.old_images.clone(), options.progress);
     let mut shared: Vec<&dyn Source> = Vec::new();
     if !trees.is_empty() {
         shared.push(&moved);
     }
-    if !settings.old_images.is_empty() {
+    if !options.old_images.is_empty() {
         shared.push(&old);
     }
     let mut made_by = HashMap::new();
-    let assemble = |jobs: &[Job]| assemble_together(jobs, settings, &shared, &mut made_by);
+    let assemble = |jobs: &[Job]| assemble_together(jobs, options, &shared, &mut made_by);
     jobs.chunks(TOGETHER).flat_map(assemble).collect()
 }
 
@@ -96,100 +97,100 @@ struct Prepared<'a> {
     image: PathBuf,
     template: FileTemplate,
     labels: LabelTrees,
-    /// The image that is there already, from an earlier state of the set.
+    /// The existing image, made from an earlier version of the set.
     earlier: Option<OldImages<'a>>,
 }
 
-/// What a look at a set has shown.
-enum Looked<'a> {
-    /// Its image is there and not older than the set.
+/// A set after a first look at it.
+enum Examined<'a> {
+    /// Its image exists and is not older than the set.
     Unchanged(Box<Set>, PathBuf),
     ToDo(Box<Prepared<'a>>),
 }
 
 fn assemble_together(
     jobs: &[Job],
-    settings: &Settings<'_>,
+    options: &Options<'_>,
     shared: &[&dyn Source],
     made_by: &mut HashMap<PathBuf, PathBuf>,
 ) -> Vec<ImageReport> {
     let start = Instant::now();
-    let looked: Vec<Result<Looked<'_>, Error>> = jobs.par_iter().map(|job| look_at(job, settings)).collect();
+    let examined: Vec<Result<Examined<'_>, Error>> = jobs.par_iter().map(|job| examine(job, options)).collect();
     let mut reports: Vec<Option<ImageReport>> = Vec::new();
     let mut prepared = Vec::new();
-    for (number, (job, looked)) in jobs.iter().zip(looked).enumerate() {
-        let looked = looked.and_then(|looked| alone(looked, made_by));
-        reports.push(match looked {
-            Ok(Looked::Unchanged(set, image)) => Some(ImageReport::unchanged(&set, image)),
-            Ok(Looked::ToDo(to_do)) => {
+    for (number, (job, examined)) in jobs.iter().zip(examined).enumerate() {
+        let examined = examined.and_then(|examined| ensure_unique(examined, made_by));
+        reports.push(match examined {
+            Ok(Examined::Unchanged(set, image)) => Some(ImageReport::unchanged(&set, image)),
+            Ok(Examined::ToDo(to_do)) => {
                 prepared.push((number, *to_do));
                 None
             }
             Err(error) => {
-                let of_output = matches!(error, Error::Directory { .. });
-                Some(ImageReport::failed(&job.set, None, &error, of_output))
+                let is_output_error = matches!(error, Error::Directory { .. });
+                Some(ImageReport::failed(&job.set, None, &error, is_output_error))
             }
         });
     }
-    let orders = prepared.iter_mut().map(|(_, prepared)| order(prepared, settings)).collect();
-    let results = assemble_all(orders, shared, settings.threads, settings.progress);
+    let orders = prepared.iter_mut().map(|(_, prepared)| order(prepared, options)).collect();
+    let results = assemble_all(orders, shared, options.threads, options.progress);
     for ((number, prepared), result) in prepared.into_iter().zip(results) {
         let Prepared { set, image, .. } = prepared;
         reports[number] = Some(match result {
             Ok(report) => {
                 if report.is_complete {
-                    keep_younger(&set, &image);
+                    advance_modified(&set, &image);
                 }
                 ImageReport::new(&set, image, &report, start.elapsed())
             }
             Err(error) => {
-                let of_output = error.is_of_output();
+                let is_output_error = error.is_output_error();
                 let error = Error::Assemble { image: image.clone(), source: error };
-                ImageReport::failed(&set.path, Some(image), &error, of_output)
+                ImageReport::failed(&set.path, Some(image), &error, is_output_error)
             }
         });
     }
     reports.into_iter().map(|report| report.expect("every set has its report")).collect()
 }
 
-/// Reads a set, unless its image is there and not older.
-fn look_at<'a>(job: &Job, settings: &Settings<'a>) -> Result<Looked<'a>, Error> {
-    let set = Set::open(&job.set, job.template.as_deref(), settings.fetch)?;
+/// Opens a set and reads its template, unless its image exists and is not older.
+fn examine<'a>(job: &Job, options: &Options<'a>) -> Result<Examined<'a>, Error> {
+    let set = Set::open(&job.set, job.template.as_deref(), options.fetch)?;
     for left_out in &set.not_included {
         let what = format!("{}: {left_out}", set.path.display());
-        settings.progress.warn(&what);
+        options.progress.warn(&what);
     }
     let image = job.directory.join(&set.image_name);
     let found = fs::metadata(&image).ok();
-    if !settings.rebuilds_all && found.as_ref().is_some_and(|found| !is_older(found, &set)) {
+    if !options.rebuilds_all && found.as_ref().is_some_and(|found| !is_older(found, &set)) {
         tracing::debug!(image = %image.display(), "unchanged: it is not older than its set");
-        return Ok(Looked::Unchanged(Box::new(set), image));
+        return Ok(Examined::Unchanged(Box::new(set), image));
     }
     let failed = |source| Error::Labels { path: set.path.clone(), source };
-    let labels = LabelTrees::of_set(&set, &settings.trees).map_err(failed)?;
+    let labels = LabelTrees::of_set(&set, &options.trees).map_err(failed)?;
     let (template, sum) = rayon::join(|| set.read_template(), || set.check_template_sum());
     let template = template?;
     sum?;
     let failed = |source| Error::Directory { path: job.directory.clone(), source };
     fs::create_dir_all(&job.directory).map_err(failed)?;
     let is_there = found.is_some_and(|found| found.is_file() && found.len() > 0);
-    let earlier = is_there.then(|| OldImages::new(vec![image.clone()], settings.progress));
-    Ok(Looked::ToDo(Box::new(Prepared { set, image, template, labels, earlier })))
+    let earlier = is_there.then(|| OldImages::new(vec![image.clone()], options.progress));
+    Ok(Examined::ToDo(Box::new(Prepared { set, image, template, labels, earlier })))
 }
 
-/// The same, if no other set makes the same image.
-fn alone<'a>(looked: Looked<'a>, made_by: &mut HashMap<PathBuf, PathBuf>) -> Result<Looked<'a>, Error> {
-    let (set, image) = match &looked {
-        Looked::Unchanged(set, image) => (&**set, image),
-        Looked::ToDo(prepared) => (&prepared.set, &prepared.image),
+/// Checks that no other set makes the same image.
+fn ensure_unique<'a>(examined: Examined<'a>, made_by: &mut HashMap<PathBuf, PathBuf>) -> Result<Examined<'a>, Error> {
+    let (set, image) = match &examined {
+        Examined::Unchanged(set, image) => (&**set, image),
+        Examined::ToDo(prepared) => (&prepared.set, &prepared.image),
     };
     match made_by.insert(image.clone(), set.path.clone()) {
-        None => Ok(looked),
+        None => Ok(examined),
         Some(other) => Err(Error::SameImage { path: set.path.clone(), other, image: image.clone() }),
     }
 }
 
-fn order<'a>(prepared: &'a mut Prepared<'_>, settings: &Settings<'_>) -> Order<'a, io::BufReader<File>> {
+fn order<'a>(prepared: &'a mut Prepared<'_>, options: &Options<'_>) -> Order<'a, io::BufReader<File>> {
     let Prepared { image, template, labels, earlier, .. } = prepared;
     let earlier = earlier.as_ref().map(|earlier| earlier as &dyn Source);
     Order {
@@ -198,13 +199,13 @@ fn order<'a>(prepared: &'a mut Prepared<'_>, settings: &Settings<'_>) -> Order<'
         sources: [labels as &dyn Source].into_iter().chain(earlier).collect(),
         destination: Destination::File {
             path: image.clone(),
-            is_sparse: settings.is_sparse,
-            incomplete: settings.incomplete,
+            is_sparse: options.is_sparse,
+            incomplete: options.incomplete,
         },
     }
 }
 
-/// When a set was last changed.
+/// When the set was last modified.
 fn changed(set: &Set) -> Option<SystemTime> {
     let modified = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
     modified(&set.path).max(modified(&set.template))
@@ -217,11 +218,11 @@ fn is_older(image: &Metadata, set: &Set) -> bool {
     }
 }
 
-/// Sees to it that an image is not older than its set: the clock of the machine that made the set may be ahead.
-fn keep_younger(set: &Set, image: &Path) {
+/// Makes an image at least as new as its set: the clock of the machine that made the set may be ahead.
+fn advance_modified(set: &Set, image: &Path) {
     let Some(changed) = changed(set) else { return };
     if fs::metadata(image).is_ok_and(|found| is_older(&found, set)) {
-        // Then it is assembled again the next time.
+        // If this fails, the image is only assembled again the next time.
         let _ = File::options().write(true).open(image).and_then(|image| image.set_modified(changed));
     }
 }
