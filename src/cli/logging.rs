@@ -208,6 +208,10 @@ fn render(
     for (key, value) in fields {
         // Writing to a String cannot fail.
         let _ = match value {
+            // Quoted where it would not end where it should.
+            Value::String(value) if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"') => {
+                write!(text, " {key}={value:?}")
+            }
             Value::String(value) => write!(text, " {key}={value}"),
             value => write!(text, " {key}={value}"),
         };
@@ -381,7 +385,7 @@ mod tests {
         assert_eq!(short(Level::WARN), "warning: text\n");
         assert_eq!(short(Level::ERROR), "jigpress: text\n");
         let log = |message| render(Form::Log, at(0), Level::WARN, "jigpress::set", message, fields());
-        assert_eq!(log("text"), "1970-01-01T00:00:00.007Z WARN  jigpress::set: text files=3 path=a b\n");
+        assert_eq!(log("text"), "1970-01-01T00:00:00.007Z WARN  jigpress::set: text files=3 path=\"a b\"\n");
         assert_eq!(
             log("one\ntwo").lines().filter(|line| line.starts_with("1970-01-01T00:00:00.007Z WARN ")).count(),
             2
