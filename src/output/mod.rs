@@ -1,6 +1,7 @@
 //! Output directories: files are staged in them, published all together or not at all, and listed in SUMS files.
 
 mod directory;
+pub mod signing;
 mod staged_file;
 pub mod sums;
 

@@ -9,7 +9,6 @@
 //! | `task` | what is asked of files, and why it cannot be done |
 //! | `directory` | a directory in which files change, and the sums in it |
 //! | `set`, `prepare` | make changes in many files, with the sums beside them |
-//! | `signing` | signatures of these sums |
 //! | [`check`] | whether servers have the parts |
 
 mod change;
@@ -20,7 +19,6 @@ mod prepare;
 mod release;
 mod set;
 mod show;
-mod signing;
 mod task;
 
 pub use change::{Change, ChangeError, Mode};

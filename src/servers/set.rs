@@ -16,10 +16,10 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::directory::Directory;
 use super::prepare::{self, Prepared, PreparedSums};
-use super::signing;
 use super::task::{FileError, Options, SetError, Task};
 use crate::file::Stamp;
 use crate::output;
+use crate::output::signing;
 
 /// What came of the changes.
 #[derive(Debug, Default)]
