@@ -7,7 +7,7 @@
 //! | the command line | `cli` |
 //! | commands | [`publish`], [`assemble`], [`verify`] (uses `assemble`), [`servers`], [`snapshot`] (uses `servers`) |
 //! | one image, one set | [`make`]: an image becomes a proven template; [`set`]: the one reader and finder of published sets |
-//! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames and SUMS files |
+//! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames, SUMS files and their signatures |
 //! | the web | [`web`]: the HTTP client |
 //! | mirrors | [`mirror`]: trees of files, and the index that remembers their sums |
 //! | the search | [`matcher`]: where in an image the parts are |

@@ -13,6 +13,7 @@ mod man;
 mod publish;
 pub mod schema;
 mod servers;
+mod signing;
 mod snapshot;
 mod terminal;
 mod trees;

@@ -15,7 +15,7 @@ use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
 use crate::assemble::{Verified, verify_image};
 use crate::progress::Progress;
 use crate::set::{self, Fetch, FileTemplate, Kind, Set};
-use crate::verify::{self, SetReport, State, SumsReport};
+use crate::verify::{self, Entry, SetReport, State, SumsReport};
 
 /// Verifies an image, sets, or SUMS files.
 ///
@@ -23,7 +23,8 @@ use crate::verify::{self, SetReport, State, SumsReport};
 /// jigdo file may be named, then files are named too. `verify SET.jigdo... --mirror Debian=DIR` says whether each set is
 /// whole, its template is the one that it names, and every part is where the set says and right; without a mirror, the
 /// sets alone are looked at. `verify --sums DIR...` compares all files with the MD5SUMS, SHA1SUMS, SHA256SUMS and
-/// SHA512SUMS files beside them, in DIR and below.
+/// SHA512SUMS files beside them, in DIR and below; a line that cannot be read, or a file without a line that could be
+/// checked, is wrong.
 ///
 /// Exit codes: 0 all is right; 1 something is wrong; 2 the command line is wrong; 3 something could not be read.
 #[derive(Debug, Clone, clap::Args)]
@@ -222,7 +223,7 @@ fn sums(args: &Args) -> Result<Outcome, Failure> {
     #[derive(Serialize)]
     struct View<'a> {
         is_right: bool,
-        sums: &'a [SumsReport],
+        sums: Vec<&'a SumsReport>,
     }
     let mut reports = Vec::new();
     for directory in &args.sums {
@@ -233,34 +234,82 @@ fn sums(args: &Args) -> Result<Outcome, Failure> {
         }
         reports.extend(found);
     }
-    let is_ignored = |state: &State| args.ignore_missing && *state == State::Missing;
-    let wrong = |report: &SumsReport| report.wrong().filter(|entry| !is_ignored(&entry.state)).count();
-    let is_right = reports.iter().all(|report| wrong(report) == 0);
-    let mut text = Vec::new();
-    for report in &reports {
-        let count = |state: &State| report.entries.iter().filter(|entry| entry.state == *state).count();
-        let mut line = format!("{}: ", report.file.display());
-        line += &match wrong(report) {
-            0 => format!("right, {} files", count(&State::Right)),
-            wrong => format!("WRONG, {wrong} of {} lines", report.entries.len()),
+    let reports: Vec<_> = reports.into_iter().map(|report| SumsView { report, args }).collect();
+    let is_right = reports.iter().all(SumsView::is_right);
+    let text = reports.iter().flat_map(SumsView::told).collect();
+    let sums: Vec<&SumsReport> = reports.iter().map(|view| &view.report).collect();
+    Ok(Outcome { is_right, json: json(&View { is_right, sums }), text })
+}
+
+/// A SUMS file as it is printed.
+struct SumsView<'a> {
+    report: SumsReport,
+    args: &'a Args,
+}
+
+/// How many of the lines that cannot be read are printed: a web page has many.
+const MALFORMED_SHOWN: usize = 5;
+
+impl SumsView<'_> {
+    /// The lines that are wrong.
+    fn wrong(&self) -> Vec<&Entry> {
+        let is_ignored = |entry: &&Entry| self.args.ignore_missing && entry.state == State::Missing;
+        self.report.wrong().filter(|entry| !is_ignored(entry)).collect()
+    }
+
+    fn is_right(&self) -> bool {
+        self.wrong().is_empty() && !self.report.is_unchecked()
+    }
+
+    fn count(&self, is_counted: impl Fn(&State) -> bool) -> usize {
+        self.report.entries.iter().filter(|entry| is_counted(&entry.state)).count()
+    }
+
+    /// Its lines, with whether each is about what is right.
+    fn told(&self) -> Vec<(bool, String)> {
+        let wrong = self.wrong();
+        let file = self.report.file.display();
+        let mut line = match wrong.len() {
+            0 if self.report.is_unchecked() => format!("{file}: WRONG, it has no line that could be checked"),
+            0 => format!("{file}: right, {} files", self.count(|state| *state == State::Right)),
+            wrong => format!("{file}: WRONG, {wrong} of {} lines", self.report.entries.len()),
         };
-        for (state, what) in [(State::ImageOfSet, "images that are only here as sets"), (State::Missing, "not there")] {
-            if count(&state) > 0 && (state != State::Missing || args.ignore_missing) {
-                line += &format!(", {} {what}", count(&state));
+        let images = self.count(|state| matches!(state, State::ImageOfSet | State::ImageUnchecked));
+        let missing = self.count(|state| self.args.ignore_missing && *state == State::Missing);
+        for (count, what) in [(images, "images that are only here as sets"), (missing, "not there")] {
+            if count > 0 {
+                line += &format!(", {count} {what}");
             }
         }
-        text.push((wrong(report) == 0, line));
-        for entry in report.wrong().filter(|entry| !is_ignored(&entry.state)) {
-            let why = match &entry.state {
-                State::Wrong { found } => format!("it has another sum, {found}"),
-                State::OtherThanSet { found } => format!("it is not there, and its set says another sum, {found}"),
-                State::Missing => "it is not there".to_owned(),
-                State::Unreadable { error } => error.clone(),
-                State::NoSum => "the line has no sum of this kind".to_owned(),
-                State::Right | State::ImageOfSet => continue,
-            };
-            text.push((false, format!("  {}: {why}", entry.name)));
+        let mut lines = vec![(self.is_right(), line)];
+        let mut malformed = 0;
+        for entry in wrong {
+            malformed += usize::from(entry.state == State::Malformed);
+            if entry.state != State::Malformed || malformed <= MALFORMED_SHOWN {
+                lines.push((false, format!("  {}", told_entry(&self.report, entry))));
+            }
         }
+        if malformed > MALFORMED_SHOWN {
+            lines.push((false, format!("  and {} more lines that cannot be read", malformed - MALFORMED_SHOWN)));
+        }
+        lines
     }
-    Ok(Outcome { is_right, json: json(&View { is_right, sums: &reports }), text })
+}
+
+fn told_entry(report: &SumsReport, entry: &Entry) -> String {
+    let place = format!("{}:{}", report.file.display(), entry.line);
+    let why = match &entry.state {
+        State::Wrong { found } => format!("it has another sum, {found}"),
+        State::OtherThanSet { found } => format!("it is not there, and its set says another sum, {found}"),
+        State::Missing => "it is not there".to_owned(),
+        State::Unreadable { error } => error.clone(),
+        State::NoSum => "the line has no sum of this kind".to_owned(),
+        State::UnknownAlgorithm => "the line's algorithm cannot be checked here".to_owned(),
+        State::Malformed => "the line cannot be read: it is not a sum and a name".to_owned(),
+        State::Right | State::ImageOfSet | State::ImageUnchecked => String::new(),
+    };
+    match &entry.name {
+        Some(name) => format!("{}: {why} ({place})", super::inspect::printable(name)),
+        None => format!("{place}: {why}"),
+    }
 }

@@ -1,4 +1,5 @@
-//! Output directories: files are staged in them, published all together or not at all, and listed in SUMS files.
+//! Output directories: files are staged in them, published all together or not at all, and listed in SUMS files,
+//! which may be signed.
 
 mod directory;
 pub mod signing;

@@ -19,7 +19,7 @@ use super::prepare::{self, Prepared, PreparedSums};
 use super::task::{FileError, Options, SetError, Task};
 use crate::file::Stamp;
 use crate::output;
-use crate::output::signing;
+use crate::output::signing::{Signatures, StaleSignature};
 
 /// What came of the changes.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Outcome {
     /// The SUMS files that changed, or would, in the order of their paths.
     pub sums: Vec<Changed>,
     /// Signatures of what was in these SUMS files before.
-    pub stale_signatures: Vec<PathBuf>,
+    pub stale_signatures: Vec<StaleSignature>,
     /// What went wrong after files had begun to change.
     pub failures: Vec<String>,
     /// Labels that are given servers, and that no file knows.
@@ -221,15 +221,16 @@ impl Run<'_> {
     fn finish(self, prepared: AllPrepared) -> Result<Outcome, SetError> {
         let AllPrepared { files, sums } = prepared;
         let mut failures = Vec::new();
-        let mut stale_signatures = Vec::new();
+        let mut signatures = Signatures::default();
         if !self.options.dry_run {
             failures = self.commit(&files, &sums);
             for sums in &sums {
-                signing::sign(&sums.path, self.options.sign_command, &mut stale_signatures, &mut failures);
+                signatures.sign(&sums.path, self.options.sign_command);
             }
         } else {
-            sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
+            sums.iter().for_each(|sums| signatures.expect(&sums.path));
         }
+        failures.append(&mut signatures.failures);
         let used = self.used.into_inner();
         let given: BTreeSet<&String> = self
             .tasks
@@ -245,7 +246,7 @@ impl Run<'_> {
                 .map(|file| Changed { path: self.tasks[file.task].file.path.clone(), diff: file.diff })
                 .collect(),
             sums: sums.into_iter().map(|sums| Changed { path: sums.path, diff: sums.diff }).collect(),
-            stale_signatures,
+            stale_signatures: signatures.stale,
             failures,
         })
     }

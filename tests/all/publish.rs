@@ -433,7 +433,7 @@ impl<F: Fn(&str) + Sync + Send> Progress for On<F> {
 fn publish_here(place: &Place, disturb: impl FnOnce(), progress: &dyn Progress) -> Vec<(Outcome, String)> {
     let releases = manifest::load_all(&[place.path("release.yaml")], &[]).unwrap();
     disturb();
-    let options = Options { index: &place.path("index.sqlite"), jobs: 2, dry_run: false };
+    let options = Options { index: &place.path("index.sqlite"), jobs: 2, dry_run: false, sign_command: None };
     let outcomes = publish(&releases, &options, progress).unwrap();
     assert!(!outcomes.nothing_could_be_written);
     outcomes.report.images.into_iter().map(|image| (image.outcome, image.error.unwrap_or_default())).collect()
