@@ -295,8 +295,14 @@ fn tagged(line: &[u8], start: usize) -> Option<(Option<Algorithm>, Range<usize>,
     let skip_blanks = |from: usize| from + line[from..].iter().take_while(|&&byte| is_blank(byte)).count();
     let equals = skip_blanks(close + 1);
     let sum = line.get(equals).filter(|&&byte| byte == b'=').map(|_| skip_blanks(equals + 1)..line.len())?;
-    let algorithm = Algorithm::ALL.into_iter().find(|known| known.name().as_bytes() == tag);
+    let algorithm = Algorithm::ALL.into_iter().find(|known| is_named(*known, tag));
     (is_tag && is_sum(&line[sum.clone()])).then_some((algorithm, sum, open + 1..close))
+}
+
+/// Whether this is the algorithm's name. OpenSSL 3 writes `SHA2-256` for `SHA256`.
+fn is_named(algorithm: Algorithm, tag: &[u8]) -> bool {
+    let sha2 = tag.strip_prefix(b"SHA2-").map(|bits| [b"SHA", bits].concat());
+    algorithm.name().as_bytes() == sha2.as_deref().unwrap_or(tag)
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -368,7 +374,7 @@ mod tests {
         let expected = format!("{OLD} *a.iso\n{NEW} *b.iso\n{NEW}  c.iso\n{NEW}  d.iso\n# by hand\n");
         assert_eq!(file.text(), expected.as_bytes());
         remove(&mut file, "a.iso");
-        assert_eq!(file.text(), expected[expected.find('\n').unwrap() + 1..].as_bytes());
+        assert_eq!(file.text(), &expected.as_bytes()[expected.find('\n').unwrap() + 1..]);
         assert_eq!(with("", &[("b", OLD), ("a", NEW)]), format!("{NEW}  a\n{OLD}  b\n"));
     }
 

@@ -186,6 +186,7 @@ fn sums_files_of_other_programs_are_read() {
         format!("{a}  a\n{b} *b\n"),
         format!("{a} a\r\n{b} b\r\n"),
         format!("SHA256 (a) = {a}\nSHA256(b)= {b}\n"),
+        format!("SHA2-256(a)= {a}\nSHA2-256(b)= {b}\n"),
         format!("# sums\n\n \t{upper}  ./a\n{b}\tb"),
         format!("{a}  a\n\\{a}  c\\nd\\\\\n"),
         format!("SHA256 (a) = {a}\nMD5 (b) = {md5}\n"),
