@@ -8,7 +8,7 @@
 //! | commands | [`publish`], [`assemble`], [`verify`] (uses `assemble`), [`servers`], [`snapshot`] |
 //! | the web | [`web`]: the HTTP client |
 //! | one image, one set | [`make`]: an image becomes a proven template; [`set`]: the one reader and finder of published sets |
-//! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames and SUMS files |
+//! | the release, its output | [`manifest`]: YAML; [`output`]: staging, renames, SUMS files and their signatures |
 //! | mirrors | [`mirror`]: trees of files, and the index that remembers their sums |
 //! | the search | [`matcher`]: where in an image the parts are |
 //! | sums of files | [`summing`]: many of them at once, in several threads |

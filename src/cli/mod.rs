@@ -18,6 +18,7 @@ mod man;
 mod publish;
 pub mod schema;
 mod servers;
+mod signing;
 mod snapshot;
 mod terminal;
 mod trees;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use indicatif::BinaryBytes;
 
+use super::signing::{self, SigningArgs};
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
 use crate::make::SetReport;
@@ -38,6 +39,8 @@ pub struct Args {
     /// change.
     #[arg(long, conflicts_with_all = ["format", "report"])]
     servers_only: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -59,7 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
     let report_file = args.report.as_deref().map(|path| WholeFile::create(path, "--report")).transpose()?;
-    let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run };
+    let sign_command = args.signing.command();
+    let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run, sign_command };
     let result = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
         error => Failure::nothing(error),
@@ -70,6 +74,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         terminal::error(format_args!("{}", image.error.as_deref().unwrap_or("failed")));
     }
     let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
+    signing::report_signatures(&result.signatures.stale, &result.signatures.failures, args.dry_run);
     if let Some(file) = report_file {
         file.write(&json)?;
     }
@@ -79,7 +84,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         super::written(std::io::stdout().write_all(table(&report).as_bytes()))?;
     }
     Ok(match report.count(Outcome::Failed) {
-        0 => ExitCode::SUCCESS,
+        0 if result.signatures.failures.is_empty() => ExitCode::SUCCESS,
+        0 => ExitCode::from(SOME_FAILED),
         _ if result.nothing_could_be_written => ExitCode::from(super::NOTHING),
         _ => ExitCode::from(SOME_FAILED),
     })
@@ -89,7 +95,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     let (sets, missing) = servers::published(releases).map_err(super::file_args::unfound)?;
     let updates: Vec<_> = sets.iter().map(|set| Update { file: set.file.clone(), change: &set.change }).collect();
-    let options = servers::Options { dry_run: args.dry_run, ..servers::Options::default() };
+    let sign_command = args.signing.command();
+    let options = servers::Options { dry_run: args.dry_run, sign_command, ..servers::Options::default() };
     let pool = args.jobs.pool()?;
     let outcome = pool.install(|| servers::update(&updates, &options)).map_err(super::servers::unchanged)?;
     for path in &missing {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::file_args::FileArgs;
+use super::signing::{self, SigningArgs};
 use super::{Failure, Format, SOME_FAILED, terminal};
 use crate::manifest;
 use crate::servers::{
@@ -71,10 +72,8 @@ struct SetArgs {
     /// Keep the modification times of jigdo files.
     #[arg(long)]
     keep_mtime: bool,
-    /// Run this shell command for each SUMS file that changed, with its path as "$1":
-    /// `gpg --batch --yes -abo "$1.sign" "$1"`.
-    #[arg(long, value_name = "COMMAND")]
-    sign_command: Option<String>,
+    #[command(flatten)]
+    signing: SigningArgs,
     /// Print what would change, as a unified diff, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -150,8 +149,7 @@ fn table(shown: &Shown) -> String {
 
 fn set_servers(args: &SetArgs) -> Result<ExitCode, Failure> {
     let change = change(args)?;
-    let options =
-        Options { dry_run: args.dry_run, keep_mtime: args.keep_mtime, sign_command: args.sign_command.as_deref() };
+    let options = Options { dry_run: args.dry_run, keep_mtime: args.keep_mtime, sign_command: args.signing.command() };
     let outcome = args.files.work(|files| {
         let updates: Vec<_> = files.into_iter().map(|file| Update { file, change: &change }).collect();
         servers::update(&updates, &options).map_err(unchanged)
@@ -202,16 +200,7 @@ pub(super) fn print_outcome(outcome: &Outcome, dry_run: bool, quiet: bool) -> Re
     for label in &outcome.unused {
         terminal::warn(format_args!("no file has the label \"{label}\", so the servers given for it were ignored"));
     }
-    for path in &outcome.stale_signatures {
-        let now = if dry_run { "would be" } else { "is" };
-        terminal::warn(format_args!(
-            "{} {now} stale: the file that it signs has changed; sign it again",
-            path.display()
-        ));
-    }
-    for failure in &outcome.failures {
-        terminal::error(format_args!("{failure}"));
-    }
+    signing::report_signatures(&outcome.stale_signatures, &outcome.failures, dry_run);
     if !quiet {
         let (would, sums) = (if dry_run { "would be " } else { "" }, outcome.sums.len());
         let summary = format!(

@@ -15,7 +15,7 @@ use super::{Failure, Format, JobsArgs, SOME_FAILED, terminal};
 use crate::assemble::{Verified, verify_image};
 use crate::progress::Progress;
 use crate::set::{self, Fetch, FileTemplate, Kind, Set};
-use crate::verify::{self, SetReport, State, SumsReport};
+use crate::verify::{self, Entry, SetReport, State, SumsReport};
 
 /// Verifies an image, sets, or SUMS files.
 ///
@@ -23,7 +23,8 @@ use crate::verify::{self, SetReport, State, SumsReport};
 /// of the template, it also names the files that belong there. `verify SET.jigdo... --mirror Debian=DIR` checks that
 /// each set is whole, that its template is the one it names, and that every part is right and where the set says.
 /// Without a mirror, it checks the sets alone. `verify --sums DIR...` checks all files that are listed in the MD5SUMS,
-/// SHA1SUMS, SHA256SUMS and SHA512SUMS files in DIR and below.
+/// SHA1SUMS, SHA256SUMS and SHA512SUMS files in DIR and below. A line that cannot be read is wrong, and so is a SUMS
+/// file of which no line could be checked.
 ///
 /// Exit codes: 0 everything is right; 1 something is wrong; 2 the command line is wrong; 3 something could not be read.
 #[derive(Debug, Clone, clap::Args)]
@@ -222,7 +223,7 @@ fn sums(args: &Args) -> Result<Findings, Failure> {
     #[derive(Serialize)]
     struct View<'a> {
         is_right: bool,
-        sums: &'a [SumsReport],
+        sums: Vec<&'a SumsReport>,
     }
     let mut reports = Vec::new();
     for directory in &args.sums {
@@ -233,34 +234,82 @@ fn sums(args: &Args) -> Result<Findings, Failure> {
         }
         reports.extend(found);
     }
-    let is_ignored = |state: &State| args.ignore_missing && *state == State::Missing;
-    let wrong = |report: &SumsReport| report.wrong().filter(|entry| !is_ignored(&entry.state)).count();
-    let is_right = reports.iter().all(|report| wrong(report) == 0);
-    let mut text = Vec::new();
-    for report in &reports {
-        let count = |state: &State| report.entries.iter().filter(|entry| entry.state == *state).count();
-        let mut line = format!("{}: ", report.file.display());
-        line += &match wrong(report) {
-            0 => format!("right, {} files", count(&State::Right)),
-            wrong => format!("WRONG, {wrong} of {} lines", report.entries.len()),
+    let reports: Vec<_> = reports.into_iter().map(|report| SumsView { report, args }).collect();
+    let is_right = reports.iter().all(SumsView::is_right);
+    let text = reports.iter().flat_map(SumsView::lines).collect();
+    let sums: Vec<&SumsReport> = reports.iter().map(|view| &view.report).collect();
+    Ok(Findings { is_right, json: json(&View { is_right, sums }), text })
+}
+
+/// A SUMS file as it is printed.
+struct SumsView<'a> {
+    report: SumsReport,
+    args: &'a Args,
+}
+
+/// How many of the lines that cannot be read are printed: a web page has many.
+const MALFORMED_SHOWN: usize = 5;
+
+impl SumsView<'_> {
+    /// The lines that are wrong.
+    fn wrong(&self) -> Vec<&Entry> {
+        let is_ignored = |entry: &&Entry| self.args.ignore_missing && entry.state == State::Missing;
+        self.report.wrong().filter(|entry| !is_ignored(entry)).collect()
+    }
+
+    fn is_right(&self) -> bool {
+        self.wrong().is_empty() && !self.report.is_unchecked()
+    }
+
+    fn count(&self, is_counted: impl Fn(&State) -> bool) -> usize {
+        self.report.entries.iter().filter(|entry| is_counted(&entry.state)).count()
+    }
+
+    /// Its lines, with whether each is about what is right.
+    fn lines(&self) -> Vec<(bool, String)> {
+        let wrong = self.wrong();
+        let file = self.report.file.display();
+        let mut line = match wrong.len() {
+            0 if self.report.is_unchecked() => format!("{file}: WRONG, it has no line that could be checked"),
+            0 => format!("{file}: right, {} files", self.count(|state| *state == State::Right)),
+            wrong => format!("{file}: WRONG, {wrong} of {} lines", self.report.entries.len()),
         };
-        for (state, what) in [(State::ImageOfSet, "images that exist only as sets"), (State::Missing, "missing")] {
-            if count(&state) > 0 && (state != State::Missing || args.ignore_missing) {
-                line += &format!(", {} {what}", count(&state));
+        let images = self.count(|state| matches!(state, State::ImageOfSet | State::ImageUnchecked));
+        let missing = self.count(|state| self.args.ignore_missing && *state == State::Missing);
+        for (count, what) in [(images, "images that exist only as sets"), (missing, "missing")] {
+            if count > 0 {
+                line += &format!(", {count} {what}");
             }
         }
-        text.push((wrong(report) == 0, line));
-        for entry in report.wrong().filter(|entry| !is_ignored(&entry.state)) {
-            let why = match &entry.state {
-                State::Wrong { found } => format!("it has another sum, {found}"),
-                State::OtherThanSet { found } => format!("it is missing, and its set names another sum, {found}"),
-                State::Missing => "it is missing".to_owned(),
-                State::Unreadable { error } => error.clone(),
-                State::NoSum => "the line has no sum of this kind".to_owned(),
-                State::Right | State::ImageOfSet => continue,
-            };
-            text.push((false, format!("  {}: {why}", entry.name)));
+        let mut lines = vec![(self.is_right(), line)];
+        let mut malformed = 0;
+        for entry in wrong {
+            malformed += usize::from(entry.state == State::Malformed);
+            if entry.state != State::Malformed || malformed <= MALFORMED_SHOWN {
+                lines.push((false, format!("  {}", describe_entry(&self.report, entry))));
+            }
         }
+        if malformed > MALFORMED_SHOWN {
+            lines.push((false, format!("  and {} more lines that cannot be read", malformed - MALFORMED_SHOWN)));
+        }
+        lines
     }
-    Ok(Findings { is_right, json: json(&View { is_right, sums: &reports }), text })
+}
+
+fn describe_entry(report: &SumsReport, entry: &Entry) -> String {
+    let place = format!("{}:{}", report.file.display(), entry.line);
+    let why = match &entry.state {
+        State::Wrong { found } => format!("it has another sum, {found}"),
+        State::OtherThanSet { found } => format!("it is missing, and its set names another sum, {found}"),
+        State::Missing => "it is missing".to_owned(),
+        State::Unreadable { error } => error.clone(),
+        State::NoSum => "the line has no sum of this kind".to_owned(),
+        State::UnknownAlgorithm => "the line's algorithm cannot be checked here".to_owned(),
+        State::Malformed => "the line cannot be read: it is not a sum and a name".to_owned(),
+        State::Right | State::ImageOfSet | State::ImageUnchecked => String::new(),
+    };
+    match &entry.name {
+        Some(name) => format!("{}: {why} ({place})", super::inspect::printable(name)),
+        None => format!("{place}: {why}"),
+    }
 }

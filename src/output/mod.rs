@@ -1,6 +1,8 @@
-//! Output directories: files are staged in them, published all together or not at all, and listed in SUMS files.
+//! Output directories: files are staged in them, published all together or not at all, and listed in SUMS files,
+//! which may be signed.
 
 mod directory;
+pub mod signing;
 mod staged_file;
 pub mod sums;
 

@@ -20,6 +20,7 @@ use crate::GENERATOR;
 use crate::make;
 use crate::manifest::Release;
 use crate::mirror::{self, Index};
+use crate::output::signing::Signatures;
 use crate::progress::Progress;
 use plan::Plan;
 use report::{MirrorReport, Report};
@@ -33,6 +34,8 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Only report what would be done. The index is updated all the same.
     pub dry_run: bool,
+    /// A command of the shell that signs the SUMS file `$1`.
+    pub sign_command: Option<&'a str>,
 }
 
 /// Why nothing could be published.
@@ -54,6 +57,8 @@ pub struct RunResult {
     pub report: Report,
     /// True if no set exists because no output directory could be written.
     pub nothing_could_be_written: bool,
+    /// The signatures of the SUMS files that changed.
+    pub signatures: Signatures,
 }
 
 /// Publishes the sets of all images of these releases.
@@ -75,8 +80,8 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
         bytes: catalogue.files().map(|file| catalogue.length(file)).sum(),
         seconds: start.elapsed().as_secs_f64(),
     };
-    let run = Run::new(&plan, &index, &catalogue, &pool, progress, options.dry_run);
-    let (images, nothing_could_be_written) = run.process_all();
+    let run = Run::new(&plan, &index, &catalogue, &pool, progress, options);
+    let (images, nothing_could_be_written, signatures) = run.process_all();
     if let Err(error) = catalogue.flush() {
         // The sets are published all the same.
         progress.warn(&format!("sums of mirror files will be read again next time: {error}"));
@@ -88,5 +93,5 @@ pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progr
         images,
         seconds: start.elapsed().as_secs_f64(),
     };
-    Ok(RunResult { report, nothing_could_be_written })
+    Ok(RunResult { report, nothing_could_be_written, signatures })
 }

@@ -11,7 +11,7 @@ use super::plan::{Plan, absolute};
 use super::record::SetStatus;
 use super::state::ReadySet;
 use crate::make::{jigdo_name, template_name};
-use crate::output::sums::{self, SumsFile};
+use crate::output::sums::{self, Edit, SumsFile};
 use crate::output::{self, Change, OutputDirectory};
 
 /// An output directory with the images whose sets go there.
@@ -50,24 +50,31 @@ pub fn output_groups(plan: &Plan<'_>, dry_run: bool) -> (Vec<OutputGroup>, Vec<u
     (groups, of_images)
 }
 
-/// Publishes the sets of one directory: first each template and its jigdo file, then the SUMS files.
+/// Publishes the sets of one directory: first each template and its jigdo file, then the SUMS files. Returns the SUMS
+/// files that changed.
 pub fn publish_sets(
     directory: &OutputDirectory,
     plan: &Plan<'_>,
     sets: &[(usize, ReadySet)],
-) -> Result<(), output::Error> {
+) -> Result<Vec<PathBuf>, output::Error> {
     let staged = sets.iter().filter(|(_, set)| set.status == SetStatus::Staged);
     let names = staged.map(|(image, _)| &plan.images[*image].image.name);
     let mut changes: Vec<Change> =
         names.flat_map(|name| [template_name(name), jigdo_name(name)]).map(Change::Publish).collect();
+    let mut changed = Vec::new();
     for algorithm in Algorithm::ALL {
-        changes.extend(sums::stage(directory, algorithm, |file| update_sums(file, plan, sets, algorithm))?);
+        if let Some(change) = sums::stage(directory, algorithm, |file| update_sums(file, plan, sets, algorithm))? {
+            changed.push(directory.published(&sums::file_name(algorithm)));
+            changes.push(change);
+        }
     }
-    directory.commit(&changes)
+    directory.commit(&changes)?;
+    Ok(changed)
 }
 
 /// Updates the lines of these sets in a SUMS file.
 fn update_sums(file: &mut SumsFile, plan: &Plan<'_>, sets: &[(usize, ReadySet)], algorithm: Algorithm) {
+    let mut files = BTreeMap::new();
     for (image, set) in sets {
         let image = plan.images[*image].image;
         let names = [
@@ -75,14 +82,24 @@ fn update_sums(file: &mut SumsFile, plan: &Plan<'_>, sets: &[(usize, ReadySet)],
             ("template", template_name(&image.name)),
             ("jigdo", jigdo_name(&image.name)),
         ];
-        for (kind, name) in names {
-            let sum = set.record.report.sums.get(kind).and_then(|sums| sums.get(&algorithm.name().to_lowercase()));
-            match sum {
-                Some(sum) => file.set(&name, sum),
-                // The manifest does not ask for this sum, so the line would be that of an older file.
-                None if set.status == SetStatus::Staged => file.remove(&name),
-                None => {}
-            }
-        }
+        files.extend(names.map(|(kind, name)| (name, (set, kind))));
     }
+    file.edit(|name, algorithm| {
+        let Some((set, kind)) = std::str::from_utf8(name).ok().and_then(|name| files.get(name)) else {
+            return Edit::Keep;
+        };
+        match algorithm.and_then(|algorithm| sum_of(set, kind, algorithm)) {
+            Some(sum) => Edit::Sum(sum),
+            // The manifest does not ask for this sum, so the line would be that of an older file.
+            None if set.status == SetStatus::Staged => Edit::Remove,
+            None => Edit::Keep,
+        }
+    });
+    file.add(files.iter().filter_map(|(name, (set, kind))| Some((name.as_str(), sum_of(set, kind, algorithm)?))));
+}
+
+/// The sum of a file of a set, in hexadecimal, if the manifest asks for it.
+fn sum_of<'a>(set: &'a ReadySet, kind: &str, algorithm: Algorithm) -> Option<&'a str> {
+    let sums = set.record.report.sums.get(kind)?;
+    sums.get(&algorithm.name().to_lowercase()).map(String::as_str)
 }

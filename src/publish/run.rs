@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rayon::ThreadPool;
 use serde::Serialize;
 
+use super::Options;
 use super::outputs::{OutputGroup, output_groups, publish_sets};
 use super::plan::Plan;
 use super::record::{self, Record, SetStatus};
@@ -18,6 +19,7 @@ use crate::file::Mapped;
 use crate::file::now_ns;
 use crate::make::{Error, KnownImage, SPARSE_WINDOW, Selection, SetBuilder, StagedSet};
 use crate::mirror::{Catalogue, Index};
+use crate::output::signing::Signatures;
 use crate::progress::{Begin, Progress, Task};
 
 /// How many pieces of templates, over all images, may wait for compression; at least one per image: 64 MiB, or 96.
@@ -39,7 +41,8 @@ pub struct Run<'a> {
     catalogue: &'a Catalogue,
     pool: &'a ThreadPool,
     progress: &'a dyn Progress,
-    dry_run: bool,
+    options: &'a Options<'a>,
+    signatures: Mutex<Signatures>,
     selections: Vec<Selection>,
     /// The index of each image's selection.
     selection_of: Vec<usize>,
@@ -57,18 +60,32 @@ impl<'a> Run<'a> {
         catalogue: &'a Catalogue,
         pool: &'a ThreadPool,
         progress: &'a dyn Progress,
-        dry_run: bool,
+        options: &'a Options<'a>,
     ) -> Self {
         let (selections, selection_of) = pool.install(|| plan.selections(catalogue));
-        let (outputs, output_of) = output_groups(plan, dry_run);
+        let (outputs, output_of) = output_groups(plan, options.dry_run);
         let waiting = |_| Mutex::new(ImageProgress { bytes: None, state: State::Planned });
         let images = plan.images.iter().map(waiting).collect();
-        Self { plan, index, catalogue, pool, progress, dry_run, selections, selection_of, outputs, output_of, images }
+        let signatures = Mutex::default();
+        Self {
+            plan,
+            index,
+            catalogue,
+            pool,
+            progress,
+            options,
+            signatures,
+            selections,
+            selection_of,
+            outputs,
+            output_of,
+            images,
+        }
     }
 
-    /// Processes all images, longest first. Returns their reports, and true if no set exists because no output directory
-    /// could be written.
-    pub fn process_all(self) -> (Vec<ImageReport>, bool) {
+    /// Processes all images, longest first. Returns their reports, true if no set exists because no output directory
+    /// could be written, and what became of signatures.
+    pub fn process_all(self) -> (Vec<ImageReport>, bool, Signatures) {
         let length = |&image: &usize| fs::metadata(&self.plan.images[image].image.path).map_or(0, |found| found.len());
         let mut order: Vec<usize> = (0..self.plan.images.len()).collect();
         let bytes = order.iter().map(length).sum();
@@ -91,7 +108,7 @@ impl<'a> Run<'a> {
         let nothing_could_be_written = !self.images.is_empty() && self.images.iter().all(unwritten);
         let images = self.images.into_iter().map(Mutex::into_inner);
         let reports = self.plan.images.iter().zip(images).map(|(planned, image)| image.into_report(planned));
-        (reports.collect(), nothing_could_be_written)
+        (reports.collect(), nothing_could_be_written, self.signatures.into_inner())
     }
 
     /// Processes one image, and publishes its output directory if this was the last image there.
@@ -103,7 +120,7 @@ impl<'a> Run<'a> {
         self.images[image].lock().state = state;
         let output = &self.outputs[self.output_of[image]];
         // Every image's state is set before the counter reaches zero.
-        if output.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 && !self.dry_run {
+        if output.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 && !self.options.dry_run {
             self.publish(output);
         }
     }
@@ -136,11 +153,11 @@ impl<'a> Run<'a> {
             let status = record.status(&planned.image.name, directory);
             tracing::debug!(image = %image_path, set = ?status, "its inputs are unchanged");
             // A dry run does not publish what a killed run left staged.
-            if status == SetStatus::Published || (status == SetStatus::Staged && !self.dry_run) {
+            if status == SetStatus::Published || (status == SetStatus::Staged && !self.options.dry_run) {
                 return Ok(State::Ready(ReadySet { record: Box::new(record), status, is_settled }));
             }
         }
-        if self.dry_run {
+        if self.options.dry_run {
             return Ok(State::Planned);
         }
         let builder = SetBuilder {
@@ -190,7 +207,7 @@ impl<'a> Run<'a> {
         share.min(2 * self.pool.current_num_threads()).max(1)
     }
 
-    /// Publishes the sets of one directory.
+    /// Publishes the sets of one directory, and signs its SUMS files if they changed.
     fn publish(&self, output: &OutputGroup) {
         let Ok(directory) = &output.directory else { return };
         let mut sets = Vec::new();
@@ -203,11 +220,14 @@ impl<'a> Run<'a> {
             }
         }
         let published = publish_sets(directory, self.plan, &sets);
+        for file in published.iter().flatten() {
+            self.signatures.lock().sign(file, self.options.sign_command);
+        }
         for (image, mut set) in sets {
             let planned = &self.plan.images[image];
             let state = match &published {
                 Err(error) => State::Failed { error: error.to_string(), of_output: true },
-                Ok(()) => {
+                Ok(_) => {
                     let is_new = set.is_settled && set.status == SetStatus::Staged;
                     if is_new && set.record.update_stamps(&planned.image.name, directory) {
                         self.remember(&planned.record_key(), &set.record);

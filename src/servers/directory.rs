@@ -1,6 +1,6 @@
 //! A directory whose jigdo files are updated: locked, with its SUMS files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jigdo::Algorithm;
 
 use super::request::{Options, UpdateError};
-use crate::output::sums::{file_name, listed};
+use crate::output::sums::{self, file_name};
 use crate::output::{self, OutputDirectory};
 
 /// A directory with jigdo files.
@@ -46,8 +46,9 @@ pub struct SumsFile {
     pub algorithm: Algorithm,
     pub path: PathBuf,
     pub text: Vec<u8>,
-    /// The files that it lists.
-    pub names: BTreeSet<String>,
+    pub parsed: sums::SumsFile,
+    /// The plain names of the files that it lists, with the algorithms of their sums.
+    pub listed: BTreeMap<Vec<u8>, BTreeSet<Algorithm>>,
     pub metadata: Metadata,
 }
 
@@ -60,8 +61,12 @@ impl SumsFile {
             let read = || -> io::Result<_> { Ok((fs::read(&path)?, fs::symlink_metadata(&path)?)) };
             match read() {
                 Ok((text, metadata)) => {
-                    let names = listed(&text).collect();
-                    all.push(Self { algorithm, path, text, names, metadata });
+                    let parsed = sums::SumsFile::parse(algorithm, &text);
+                    let mut listed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+                    for entry in parsed.entries() {
+                        listed.entry(entry.plain_name().to_owned()).or_default().extend(entry.algorithm);
+                    }
+                    all.push(Self { algorithm, path, text, parsed, listed, metadata });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(output::Error::Write { path, source }.into()),

@@ -9,7 +9,6 @@
 //! | `directory` | a locked directory with its SUMS files |
 //! | `update`, `prepare` | change many files together, and the SUMS files beside them |
 //! | `direct` | writes files past the page cache |
-//! | `signing` | signatures of SUMS files |
 //! | [`check`] | whether servers have the parts |
 
 mod change;
@@ -20,7 +19,6 @@ mod prepare;
 mod release;
 mod request;
 mod show;
-mod signing;
 mod update;
 
 pub use change::{Change, ChangeError, Mode};

@@ -19,7 +19,7 @@ use super::request::{FileError, Options, Update, UpdateError};
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output;
-use crate::output::sums::{file_name, with_sums};
+use crate::output::sums::{Edit as SumsEdit, file_name};
 use crate::set::JigdoFile;
 use crate::summing::{self, Engine, Request, Ticket};
 
@@ -146,8 +146,8 @@ fn sums(
     contents: &[Vec<Cow<'_, [u8]>>],
 ) -> Vec<BTreeMap<Algorithm, String>> {
     let listing = |changing: &Changing<'_>| -> Vec<Algorithm> {
-        let files = directory.sums.iter().filter(|sums| sums.names.contains(&changing.source.name));
-        files.map(|sums| sums.algorithm).collect()
+        let listed = directory.sums.iter().filter_map(|sums| sums.listed.get(changing.source.name.as_bytes()));
+        listed.flatten().copied().collect::<BTreeSet<_>>().into_iter().collect()
     };
     let request = |algorithms: &Vec<Algorithm>, runs: &[Cow<'_, [u8]>]| {
         let bytes = if algorithms.is_empty() { Vec::new() } else { runs.concat() };
@@ -174,8 +174,13 @@ pub fn sums_file(
     files: &[&Prepared],
     options: &Options<'_>,
 ) -> Result<Option<PreparedSums>, UpdateError> {
-    let new = files.iter().filter_map(|file| Some((file.name.clone(), file.sums.get(&sums.algorithm)?.clone())));
-    let text = with_sums(&sums.text, &new.collect());
+    let new: BTreeMap<&[u8], _> = files.iter().map(|file| (file.name.as_bytes(), &file.sums)).collect();
+    let mut changed = sums.parsed.clone();
+    changed.edit(|name, algorithm| {
+        let sum = new.get(name).and_then(|sums| sums.get(&algorithm?));
+        sum.map_or(SumsEdit::Keep, |sum| SumsEdit::Sum(sum))
+    });
+    let text = changed.text();
     if text == sums.text {
         return Ok(None);
     }

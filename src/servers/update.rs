@@ -17,9 +17,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use super::directory::Directory;
 use super::prepare::{self, Prepared, PreparedSums};
 use super::request::{FileError, Options, Update, UpdateError};
-use super::signing;
 use crate::file::Stamp;
 use crate::output;
+use crate::output::signing::{Signatures, StaleSignature};
 
 /// The outcome of an update.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Outcome {
     /// The SUMS files that changed, or would change, in the order of their paths.
     pub sums: Vec<Changed>,
     /// Signatures that are still those of the old SUMS files.
-    pub stale_signatures: Vec<PathBuf>,
+    pub stale_signatures: Vec<StaleSignature>,
     /// What went wrong after files had begun to change.
     pub failures: Vec<String>,
     /// Labels with given servers that no file has.
@@ -222,15 +222,16 @@ impl Run<'_> {
     fn finish(self, prepared: AllPrepared) -> Outcome {
         let AllPrepared { files, sums } = prepared;
         let mut failures = Vec::new();
-        let mut stale_signatures = Vec::new();
+        let mut signatures = Signatures::default();
         if self.options.dry_run {
-            sums.iter().for_each(|sums| stale_signatures.extend(signing::signatures(&sums.path)));
+            sums.iter().for_each(|sums| signatures.expect(&sums.path));
         } else {
             failures = self.commit(&files, &sums);
             for sums in &sums {
-                signing::sign(&sums.path, self.options.sign_command, &mut stale_signatures, &mut failures);
+                signatures.sign(&sums.path, self.options.sign_command);
             }
         }
+        failures.append(&mut signatures.failures);
         let used = self.used.into_inner();
         let given: BTreeSet<&String> = self
             .updates
@@ -246,7 +247,7 @@ impl Run<'_> {
                 .map(|file| Changed { path: self.updates[file.update].file.path.clone(), diff: file.diff })
                 .collect(),
             sums: sums.into_iter().map(|sums| Changed { path: sums.path, diff: sums.diff }).collect(),
-            stale_signatures,
+            stale_signatures: signatures.stale,
             failures,
         }
     }

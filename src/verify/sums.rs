@@ -1,6 +1,8 @@
 //! Checks files against the SUMS files beside them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -11,15 +13,18 @@ use walkdir::WalkDir;
 
 use crate::digest::Hasher;
 use crate::file::{Stamp, walk_error};
-use crate::output::sums::{SumsFile, file_name};
+use crate::output::sums::{self, Content, Line, SumsFile, file_name};
 use crate::set::{self, Offline, Set};
 use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A line of a SUMS file, and the result for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// As in the line.
-    pub name: String,
+    /// The line's number, counted from 1.
+    pub line: usize,
+    /// The file's name. `None` if the line cannot be read; what is not UTF-8 in it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What was found out.
     #[serde(flatten)]
     pub state: State,
@@ -36,8 +41,10 @@ pub enum State {
         /// The file's sum.
         found: String,
     },
-    /// The file is missing, but it is the image of a set here, and the set does not contradict the sum.
+    /// The file is missing, but it is the image of a set here, and the set has the same sum.
     ImageOfSet,
+    /// The file is missing, but it is the image of a set here. The set has no sum of this kind.
+    ImageUnchecked,
     /// The image is missing, and its set names another sum, in hexadecimal.
     OtherThanSet {
         /// The image's sum according to its set.
@@ -52,6 +59,17 @@ pub enum State {
     },
     /// The line does not have a sum of this kind.
     NoSum,
+    /// The line names an algorithm that cannot be checked here.
+    UnknownAlgorithm,
+    /// The line cannot be read.
+    Malformed,
+}
+
+impl State {
+    /// Whether something was compared with the sum.
+    pub fn is_checked(&self) -> bool {
+        matches!(self, Self::Right | Self::Wrong { .. } | Self::ImageOfSet | Self::OtherThanSet { .. })
+    }
 }
 
 /// A SUMS file and the results for its lines.
@@ -59,14 +77,20 @@ pub enum State {
 pub struct SumsReport {
     /// The SUMS file's path.
     pub file: PathBuf,
-    /// Ordered by name.
+    /// In the order of the lines, without empty ones and comments.
     pub entries: Vec<Entry>,
 }
 
 impl SumsReport {
     /// The lines that are wrong.
     pub fn wrong(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| !matches!(entry.state, State::Right | State::ImageOfSet))
+        let is_right = |state: &State| matches!(state, State::Right | State::ImageOfSet | State::ImageUnchecked);
+        self.entries.iter().filter(move |entry| !is_right(&entry.state))
+    }
+
+    /// Whether no line was compared with anything: such a file says nothing about anything.
+    pub fn is_unchecked(&self) -> bool {
+        !self.entries.iter().any(|entry| entry.state.is_checked())
     }
 }
 
@@ -79,39 +103,68 @@ pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport
     let mut files = Vec::new();
     for (path, algorithm) in find(directory)? {
         let text = fs::read(&path).map_err(|error| named(&path, &error))?;
-        files.push((path, algorithm, SumsFile::parse(&text)));
+        files.push((path, SumsFile::parse(algorithm, &text)));
     }
     let mut wanted: BTreeMap<PathBuf, Vec<Algorithm>> = BTreeMap::new();
-    for (path, algorithm, sums) in &files {
-        for (name, _) in sums.sums() {
-            let algorithms = wanted.entry(path.with_file_name(name)).or_default();
-            if !algorithms.contains(algorithm) {
-                algorithms.push(*algorithm);
+    for (path, sums) in &files {
+        for entry in sums.entries() {
+            let Some(algorithm) = entry.algorithm else { continue };
+            let algorithms = wanted.entry(beside(path, entry)).or_default();
+            if !algorithms.contains(&algorithm) {
+                algorithms.push(algorithm);
             }
         }
     }
     let sums = sums_of(wanted, threads)?;
     let mut sets = HashMap::new();
-    let report = |(path, algorithm, listed): (PathBuf, Algorithm, SumsFile)| {
-        let entry = |(name, sum): (&str, &str)| {
-            let file = path.with_file_name(name);
-            let state = match &sums[&file] {
-                _ if sum.len() != hex_length(algorithm) => State::NoSum,
-                Ok(found) if found[&algorithm].eq_ignore_ascii_case(sum) => State::Right,
-                Ok(found) => State::Wrong { found: found[&algorithm].clone() },
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let directory = file.parent().unwrap_or(Path::new("")).to_owned();
-                    let images = sets.entry(directory).or_insert_with_key(|directory| images_of_sets(directory));
-                    of_image(images.get(name), algorithm, sum)
-                }
-                Err(error) => State::Unreadable { error: error.to_string() },
+    let mut report = |(path, listed): (PathBuf, SumsFile)| {
+        let entry = |(number, line): (usize, &Line)| {
+            let state = match &line.content {
+                Content::Nothing => return None,
+                Content::Malformed => State::Malformed,
+                Content::Entry(entry) => state(&path, entry, &line.sum(entry), &sums, &mut sets),
             };
-            Entry { name: name.to_owned(), state }
+            let name = line.entry().map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
+            Some(Entry { line: number + 1, name, state })
         };
-        let entries = listed.sums().map(entry).collect();
+        let entries = listed.lines().enumerate().filter_map(entry).collect();
         SumsReport { file: path, entries }
     };
-    Ok(files.into_iter().map(report).collect())
+    Ok(files.into_iter().map(&mut report).collect())
+}
+
+/// The file that a line of a SUMS file is about.
+fn beside(sums_file: &Path, entry: &sums::Entry) -> PathBuf {
+    sums_file.with_file_name(OsStr::from_bytes(&entry.name))
+}
+
+/// The images of the sets in directories, by name, with their sums according to the sets, in hexadecimal.
+type ImagesOfSets = HashMap<PathBuf, HashMap<String, Sums>>;
+
+/// What is found out about a line that has this sum, in hexadecimal.
+fn state(
+    sums_file: &Path,
+    entry: &sums::Entry,
+    sum: &str,
+    found: &HashMap<PathBuf, io::Result<Sums>>,
+    sets: &mut ImagesOfSets,
+) -> State {
+    let file = beside(sums_file, entry);
+    let Some(algorithm) = entry.algorithm else { return State::UnknownAlgorithm };
+    if sum.len() != hex_length(algorithm) {
+        return State::NoSum;
+    }
+    match &found[&file] {
+        Ok(found) if found[&algorithm].eq_ignore_ascii_case(sum) => State::Right,
+        Ok(found) => State::Wrong { found: found[&algorithm].clone() },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = file.parent().unwrap_or(Path::new("")).to_owned();
+            let images = sets.entry(directory).or_insert_with_key(|directory| images_of_sets(directory));
+            let known = file.file_name().and_then(|name| images.get(name.to_str()?));
+            of_image(known, algorithm, sum)
+        }
+        Err(error) => State::Unreadable { error: error.to_string() },
+    }
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
@@ -147,18 +200,19 @@ fn hex_length(algorithm: Algorithm) -> usize {
 }
 
 /// The state of a missing image.
-fn of_image(known: Option<&BTreeMap<Algorithm, String>>, algorithm: Algorithm, sum: &str) -> State {
+fn of_image(known: Option<&Sums>, algorithm: Algorithm, sum: &str) -> State {
     match known {
         None => State::Missing,
         Some(known) => match known.get(&algorithm) {
             Some(found) if !found.eq_ignore_ascii_case(sum) => State::OtherThanSet { found: found.clone() },
-            _ => State::ImageOfSet,
+            Some(_) => State::ImageOfSet,
+            None => State::ImageUnchecked,
         },
     }
 }
 
 /// The images of the sets in a directory, with their sums according to the sets, in hexadecimal.
-fn images_of_sets(directory: &Path) -> HashMap<String, BTreeMap<Algorithm, String>> {
+fn images_of_sets(directory: &Path) -> HashMap<String, Sums> {
     let jigdo_files = set::find_directly_in(directory).unwrap_or_default().files;
     let images = jigdo_files.into_iter().filter_map(|file| {
         let set = Set::open(&file.path, None, &Offline).ok()?;

@@ -103,7 +103,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     );
     let manifest = place.write("release.yaml", manifest.as_bytes());
     let releases = manifest::load_all(&[manifest], &[]).unwrap();
-    let options = Options { index: &place.path("index.sqlite"), jobs: case.jobs, dry_run: false };
+    let options = Options { index: &place.path("index.sqlite"), jobs: case.jobs, dry_run: false, sign_command: None };
     let report = publish(&releases, &options, &Silent).unwrap().report;
     for (number, (found, (image, whole))) in report.images.iter().zip(&cut_in).enumerate() {
         let set = found.set.as_ref();

@@ -433,7 +433,7 @@ impl<F: Fn(&str) + Sync + Send> Progress for On<F> {
 fn publish_here(place: &Place, disturb: impl FnOnce(), progress: &dyn Progress) -> Vec<(Outcome, String)> {
     let releases = manifest::load_all(&[place.path("release.yaml")], &[]).unwrap();
     disturb();
-    let options = Options { index: &place.path("index.sqlite"), jobs: 2, dry_run: false };
+    let options = Options { index: &place.path("index.sqlite"), jobs: 2, dry_run: false, sign_command: None };
     let outcomes = publish(&releases, &options, progress).unwrap();
     assert!(!outcomes.nothing_could_be_written);
     outcomes.report.images.into_iter().map(|image| (image.outcome, image.error.unwrap_or_default())).collect()
@@ -901,6 +901,99 @@ fn a_mirror_with_loops_of_links_is_searched_with_a_warning() {
     let ran = place.publish(&[]).with(0);
     assert!(ran.err.contains(" WARN ") && ran.err.contains("links back to"), "{}", ran.err);
     assert_whole(&place, &["one", "two", "three"]);
+}
+
+/// The published files of the sets, and the sums of them.
+fn published_sums(place: &Place, name: &str) -> String {
+    sum(Algorithm::Sha256, &fs::read(place.path(&format!("out/{name}"))).unwrap())
+}
+
+#[test]
+fn lines_that_somebody_else_wrote_are_brought_up_to_date_as_they_are() {
+    let place = place();
+    place.write("release.yaml", RELEASE.replace("*.iso", "one.iso").as_bytes());
+    place.publish(&[]).with(0);
+    let sums = ["one.iso", "one.jigdo", "one.template"].map(|name| match name {
+        "one.iso" => sum(Algorithm::Sha256, &fs::read(place.path("img/one.iso")).unwrap()),
+        name => published_sums(&place, name),
+    });
+    let foreign = noise_sum();
+    let filled = |text: &str, [iso, jigdo, template]: [&str; 3]| {
+        let text = text.replace("{iso}", iso).replace("{jigdo}", jigdo).replace("{template}", template);
+        text.replace("{foreign}", &foreign)
+    };
+    let stale = "0".repeat(64);
+    for (before, after) in [
+        ("{iso}  ./one.iso\n{jigdo}  ./one.jigdo\n{template}  ./one.template\n", ""),
+        (
+            "SHA256 (one.jigdo) = {jigdo}\nSHA256 (one.iso) = {iso}\nSHA256 (x) = {foreign}\nSHA256 (one.template) = {template}\n",
+            "",
+        ),
+        ("# by hand\r\n{foreign} *z\r\n{template} *one.template\r\n{jigdo} *one.jigdo\r\n{iso} *one.iso\r\n", ""),
+        ("{iso} one.iso\n{jigdo} one.jigdo\n{template} one.template\n{foreign} two", ""),
+        // Twice, and not in the order of names.
+        ("{template}  one.template\n{jigdo}  one.jigdo\n{jigdo}  ./one.jigdo\n{iso}  one.iso\n", ""),
+        // What is missing is added, where it belongs, and as the others are.
+        (
+            "{foreign} *a\r\n{jigdo} *one.jigdo\r\n",
+            "{foreign} *a\r\n{iso} *one.iso\r\n{jigdo} *one.jigdo\r\n{template} *one.template\r\n",
+        ),
+        (
+            "SHA256 (b) = {foreign}\nSHA256 (a) = {foreign}",
+            "SHA256 (b) = {foreign}\nSHA256 (a) = {foreign}\nSHA256 (one.iso) = {iso}\nSHA256 (one.jigdo) = {jigdo}\nSHA256 (one.template) = {template}\n",
+        ),
+    ] {
+        let after = if after.is_empty() { before } else { after };
+        place.write("out/SHA256SUMS", filled(before, [&stale; 3]).as_bytes());
+        place.publish(&["--quiet"]).with(0);
+        let text = fs::read_to_string(place.path("out/SHA256SUMS")).unwrap();
+        assert_eq!(text, filled(after, [&sums[0], &sums[1], &sums[2]]));
+    }
+}
+
+#[test]
+fn lines_of_sums_that_the_manifest_does_not_ask_for_are_removed_however_they_are_written() {
+    let place = place();
+    let foreign = sum(Algorithm::Md5, b"somebody else's");
+    let stale = "0".repeat(32);
+    let lines = format!("{stale} *./one.jigdo\r\nMD5 (one.iso) = {stale}\n{stale} one.template\n{foreign} x\r\n");
+    place.write("out/MD5SUMS", lines.as_bytes());
+    place.publish(&[]).with(0);
+    assert_eq!(fs::read_to_string(place.path("out/MD5SUMS")).unwrap(), format!("{foreign} x\r\n"));
+}
+
+#[test]
+fn signatures_of_sums_files_that_changed_are_stale_unless_they_are_made_anew() {
+    let place = place();
+    place.write("out/SHA256SUMS.sign", b"old");
+    place.write("out/MD5SUMS", format!("{}  one.iso\n", "0".repeat(32)).as_bytes());
+    place.write("out/MD5SUMS.asc", b"old");
+    let ran = place.publish(&[]).with(0);
+    let stale: Vec<_> = ran.err.lines().filter(|line| line.contains(" is stale: ")).collect();
+    assert!(stale.len() == 2, "{}", ran.err);
+    assert!(
+        stale[0].ends_with("out/MD5SUMS.asc is stale: the file that it signs was removed; remove it too"),
+        "{stale:?}"
+    );
+    assert!(stale[1].ends_with("out/SHA256SUMS.sign is stale: the file that it signs changed; sign that again"));
+    assert!(!place.publish(&[]).with(0).err.contains("stale"));
+    // Signed once, and only if it changed.
+    let command = ["--sign-command", "echo \"$1\" >> signed && sha256sum \"$1\" > \"$1.sign\""];
+    place.publish(&command).with(0);
+    assert!(!place.path("signed").exists());
+    place.write("img/one.iso", &image(&[1, 4], 5));
+    assert!(!place.publish(&command).with(0).err.contains("stale"));
+    let signed = fs::read_to_string(place.path("signed")).unwrap();
+    assert!(signed.lines().count() == 1 && signed.ends_with("/out/SHA256SUMS\n"), "{signed}");
+    place.write("img/one.iso", &image(&[1, 4], 6));
+    let ran = place.publish(&["--sign-command", "exit 7"]).with(1);
+    assert!(ran.err.contains("SHA256SUMS: the command that signs it failed: exit status: 7"), "{}", ran.err);
+    assert!(ran.err.contains("SHA256SUMS.sign is stale"), "{}", ran.err);
+    assert_whole(&place, &["one"]);
+    // Other servers change SUMS files, too.
+    place.write("release.yaml", RELEASE.replace("https://a.", "https://new.").as_bytes());
+    place.publish(&[&["--servers-only"], &command[..]].concat()).with(0);
+    assert_eq!(fs::read_to_string(place.path("signed")).unwrap().lines().count(), 2);
 }
 
 #[test]

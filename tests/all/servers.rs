@@ -181,6 +181,25 @@ fn sums_of_changed_files_are_brought_up_to_date_and_signatures_are_known_to_be_s
 }
 
 #[test]
+fn sums_are_changed_in_lines_of_any_kind() {
+    let place = place();
+    let filled = |text: &str| {
+        let bytes = fs::read(place.path("tree/amd64/one.jigdo")).unwrap();
+        let [md5, sha256] = [Algorithm::Md5, Algorithm::Sha256].map(|algorithm| sum(algorithm, &bytes));
+        text.replace("{md5}", &md5).replace("{sha256}", &sha256).replace("{other}", &"0".repeat(64))
+    };
+    let text = "# by hand\r\n{sha256}  one.jigdo\r\n{sha256} one.jigdo\n \t{sha256} *././one.jigdo\n\
+                SHA256 (one.jigdo) = {sha256}\r\nMD5(one.jigdo)= {md5}\n{other}  other.jigdo\ncut {sha256}\n\
+                {other} b\r\nBLAKE2b-256 (x) = {other}\n{sha256}\tone.jigdo";
+    place.write("tree/amd64/SHA256SUMS", filled(text).as_bytes());
+    let cut = filled("cut {sha256}");
+    let ran = place.run(&set(&["tree"])).with(0);
+    assert!(ran.out.contains("1 SUMS files changed"), "{}", ran.out);
+    let expected = filled(&text.replace("cut {sha256}", &cut));
+    assert_eq!(fs::read_to_string(place.path("tree/amd64/SHA256SUMS")).unwrap(), expected);
+}
+
+#[test]
 fn sums_files_that_changed_are_signed_once_each() {
     let place = place();
     for name in ["tree/amd64/SHA256SUMS", "tree/amd64/MD5SUMS"] {

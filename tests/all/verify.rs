@@ -1,10 +1,13 @@
 //! `jigpress verify` from outside: images, sets with their mirrors, and SUMS files, right and wrong.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
 use crate::common::installed;
-use crate::common::release::Place;
+use crate::common::release::{Place, sum};
+use jigdo::Algorithm;
 use testing::noise;
 
 fn part(number: u64) -> Vec<u8> {
@@ -162,6 +165,96 @@ fn sums_files_are_compared_with_the_files_beside_them() {
     fs::copy(place.path("images/two.iso"), place.path("sets/two.iso")).unwrap();
     let ran = place.run(&["verify", "--sums", "sets", "--ignore-missing"]).with(0);
     assert!(ran.out.contains("right, 5 files, 1 missing"), "{}", ran.out);
+}
+
+/// A directory with `a` and `b`, and their sums.
+fn two_files() -> (Place, [String; 2]) {
+    let place = Place::new();
+    let sums = ["a", "b"].map(|name| {
+        place.write(&format!("d/{name}"), name.as_bytes());
+        sum(Algorithm::Sha256, name.as_bytes())
+    });
+    (place, sums)
+}
+
+#[test]
+fn sums_files_of_other_programs_are_read() {
+    let (place, [a, b]) = two_files();
+    let (upper, md5) = (a.to_uppercase(), sum(Algorithm::Md5, b"b"));
+    place.write("d/c\nd\\", b"a");
+    for text in [
+        format!("{a}  a\n{b} *b\n"),
+        format!("{a} a\r\n{b} b\r\n"),
+        format!("SHA256 (a) = {a}\nSHA256(b)= {b}\n"),
+        format!("SHA2-256(a)= {a}\nSHA2-256(b)= {b}\n"),
+        format!("# sums\n\n \t{upper}  ./a\n{b}\tb"),
+        format!("{a}  a\n\\{a}  c\\nd\\\\\n"),
+        format!("SHA256 (a) = {a}\nMD5 (b) = {md5}\n"),
+    ] {
+        place.write("d/SHA256SUMS", text.as_bytes());
+        assert_eq!(place.run(&["verify", "--sums", "d"]).with(0).out, "d/SHA256SUMS: right, 2 files\n", "{text}");
+    }
+    place.write("d/SHA256SUMS", &[a.as_bytes(), b"  a\n", a.as_bytes(), b"  b\xfccher\n"].concat());
+    fs::write(place.path("d").join(OsStr::from_bytes(b"b\xfccher")), "a").unwrap();
+    place.run(&["verify", "--sums", "d"]).with(0);
+}
+
+#[test]
+fn each_way_of_writing_sums_is_compared_with_the_file() {
+    let (place, [a, b]) = two_files();
+    for text in [
+        format!("SHA256 (a) = {b}\n"),
+        format!("{b} a\n"),
+        format!("  {b}  a\n"),
+        format!("{b}  a\r\n"),
+        // A name that is listed twice, of which the first sum is wrong.
+        format!("{b}  a\n{a}  a\n"),
+        format!("MD5 (a) = {}\n", sum(Algorithm::Md5, b"b")),
+    ] {
+        place.write("d/SHA256SUMS", text.as_bytes());
+        let ran = place.run(&["verify", "--sums", "d"]).with(1);
+        assert!(ran.out.contains("d/SHA256SUMS: WRONG, 1 of "), "{text}{}", ran.out);
+        assert!(ran.out.contains("  a: it has another sum, ") && ran.out.contains("(d/SHA256SUMS:1)"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_sums_file_of_which_something_could_not_be_checked_is_wrong() {
+    let (place, [a, _]) = two_files();
+    let verify = |text: &str, arguments: &[&str]| {
+        place.write("d/SHA256SUMS", text.as_bytes());
+        place.run(&[&["verify", "--sums", "d"], arguments].concat()).with(1)
+    };
+    for text in ["", "\n", "# nothing\n"] {
+        let ran = verify(text, &["--quiet"]);
+        assert_eq!(ran.out, "d/SHA256SUMS: WRONG, it has no line that could be checked\n", "{text}");
+    }
+    // If no file is there, none was checked.
+    let ran = verify(&format!("{a}  nowhere\n"), &["--ignore-missing"]);
+    assert_eq!(ran.out, "d/SHA256SUMS: WRONG, it has no line that could be checked, 1 missing\n");
+    let ran = verify(&format!("{a}  a\n{}\n", &a[..20]), &[]);
+    assert!(ran.out.contains("WRONG, 1 of 2 lines\n  d/SHA256SUMS:2: the line cannot be read"), "{}", ran.out);
+    let ran = verify(&format!("{a}  a\nBLAKE2b-256 (a) = {a}\n"), &[]);
+    assert!(ran.out.contains("  a: the line's algorithm cannot be checked here (d/SHA256SUMS:2)"), "{}", ran.out);
+    let page = "<html>\n<p>404</p>\n".repeat(20);
+    let ran = verify(&page, &[]);
+    assert!(ran.out.contains("WRONG, 40 of 40 lines\n  d/SHA256SUMS:1: the line cannot be read"), "{}", ran.out);
+    assert!(ran.out.ends_with("  and 35 more lines that cannot be read\n"), "{}", ran.out);
+    assert_eq!(ran.out.lines().count(), 7);
+    let json = verify(&page, &["--format", "json"]).json();
+    assert_eq!((&json["is_right"], &json["sums"][0]["entries"][1]["state"]), (&false.into(), &"malformed".into()));
+    assert_eq!(json["sums"][0]["entries"][1]["line"], 2);
+}
+
+#[test]
+fn an_image_that_is_only_here_as_a_set_is_known_with_any_path() {
+    let place = place("sha256");
+    let text = format!("{}  ./one.iso\n", sum(Algorithm::Sha256, &image("one")));
+    place.write("sets/SHA256SUMS", text.as_bytes());
+    place.write("SHA256SUMS", text.replace("./", "sets/").as_bytes());
+    let ran = place.run(&["verify", "--sums", "."]).with(0);
+    assert!(ran.out.contains("./SHA256SUMS: right, 0 files, 1 images that are only here as sets"), "{}", ran.out);
+    assert!(ran.out.contains("sets/SHA256SUMS: right, 0 files, 1 images that are only here as sets"), "{}", ran.out);
 }
 
 #[test]
