@@ -28,7 +28,8 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     queues: Mutex<Queues>,
-    /// Notified whenever a task is done.
+    /// Notified whenever a task is done, for those who work while they wait. Others are only woken by what they wait for:
+    /// a run has dozens of them, and each that wakes takes the lock.
     advanced: Condvar,
     /// The pool whose threads run the tasks; without one, the pool of the thread that starts a task.
     pool: OnceLock<Arc<ThreadPool>>,
@@ -66,7 +67,10 @@ impl Source {
 
 /// The sums of a request or a stream, once they are known.
 #[derive(Default)]
-pub struct Ticket(OnceLock<(io::Result<Vec<RangeSums>>, Duration)>);
+pub struct Ticket {
+    result: OnceLock<(io::Result<Vec<RangeSums>>, Duration)>,
+    done: Condvar,
+}
 
 /// The sums of one range, in the order of the request's hashers.
 pub type RangeSums = Vec<Vec<u8>>;
@@ -75,17 +79,19 @@ impl Ticket {
     /// The sums of each range of the request, or an error if some of it cannot be read. A stream is one range with one
     /// sum. `None` while they are not known.
     pub fn sums(&self) -> Option<&io::Result<Vec<RangeSums>>> {
-        Some(&self.0.get()?.0)
+        Some(&self.result.get()?.0)
     }
 
     /// How much time the request took: its share of the time of everything that was summed together with it.
     pub fn spent(&self) -> Duration {
-        self.0.get().map_or(Duration::ZERO, |(_, spent)| *spent)
+        self.result.get().map_or(Duration::ZERO, |(_, spent)| *spent)
     }
 
+    /// Called with the queues locked, as the ticket is waited for.
     fn set(&self, result: (io::Result<Vec<RangeSums>>, Duration)) {
-        let is_first = self.0.set(result).is_ok();
+        let is_first = self.result.set(result).is_ok();
         debug_assert!(is_first, "a request ends once");
+        self.done.notify_all();
     }
 
     /// The same result for the one caller that waits for a stream.
@@ -162,7 +168,10 @@ impl Engine {
                         drop(queues);
                         self.carry_out(task)
                     }
-                    None => self.wait_for_task(queues),
+                    None => {
+                        self.0.advanced.wait(&mut queues);
+                        queues
+                    }
                 };
             }
         }
@@ -180,18 +189,12 @@ impl Engine {
     fn wait_for_ticket(&self, ticket: &Ticket) {
         let mut queues = self.lock();
         while ticket.sums().is_none() {
-            queues = self.wait_for_task(queues);
+            ticket.done.wait(&mut queues);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
         self.0.queues.lock()
-    }
-
-    /// Waits until a task is done.
-    fn wait_for_task<'a>(&'a self, mut queues: MutexGuard<'a, Queues>) -> MutexGuard<'a, Queues> {
-        self.0.advanced.wait(&mut queues);
-        queues
     }
 
     /// Starts as many tasks in the pool as are worth it.
@@ -294,7 +297,8 @@ impl Stream {
             if !long.is_awaited {
                 return;
             }
-            queues = self.engine.wait_for_task(queues);
+            let advanced = Arc::clone(&long.advanced);
+            advanced.wait(&mut queues);
         }
     }
 

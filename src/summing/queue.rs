@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jigdo::Algorithm;
+use parking_lot::Condvar;
 
 use super::{RangeSums, Request, Source, Ticket};
 use crate::digest::{self, Hasher};
@@ -108,6 +109,8 @@ pub struct Long {
     pub limit: u64,
     /// Whether somebody waits for it.
     pub is_awaited: bool,
+    /// Notified whenever a task is done with it.
+    pub advanced: Arc<Condvar>,
     /// Takes the sum, once the end of the stream is known.
     ticket: Option<Arc<Ticket>>,
 }
@@ -129,6 +132,7 @@ impl Long {
         self.at = chain.at;
         self.chain = Some(chain);
         self.next_buffer();
+        self.advanced.notify_all();
     }
 
     /// Drops a buffer that is summed to its end, and takes up the next one.
@@ -387,7 +391,15 @@ impl Queues {
         let number = self.number();
         let chain = Chain::new(source, 0, vec![Hasher::new(algorithm)]);
         let waiting = VecDeque::new();
-        let long = Long { chain: Some(chain), waiting, at: 0, limit: 0, is_awaited: false, ticket: None };
+        let long = Long {
+            chain: Some(chain),
+            waiting,
+            at: 0,
+            limit: 0,
+            is_awaited: false,
+            advanced: Arc::default(),
+            ticket: None,
+        };
         self.queues.entry(algorithm).or_default().longs.insert(number, long);
         number
     }
