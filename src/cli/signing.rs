@@ -6,8 +6,8 @@ use crate::output::signing::StaleSignature;
 /// How SUMS files are signed.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SigningArgs {
-    /// Run this shell command for each SUMS file that changed, which is "$1" in it:
-    /// `gpg --batch --yes -abo "$1.sign" "$1"`. Signatures that are stale without it are listed.
+    /// Run this shell command for each SUMS file that changed, with its path as "$1":
+    /// `gpg --batch --yes -abo "$1.sign" "$1"`. Without it, stale signatures are listed.
     #[arg(long, value_name = "COMMAND")]
     sign_command: Option<String>,
 }

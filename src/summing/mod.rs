@@ -9,12 +9,11 @@ mod queue;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jigdo::Algorithm;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::digest::{self, Hasher};
@@ -26,6 +25,8 @@ use queue::{Piece, Queues, Task};
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
+/// Its lock is the standard library's: with that of `parking_lot`, a run over many images takes a twentieth longer
+/// (`benches/peers batch-md5`).
 struct Shared {
     queues: Mutex<Queues>,
     /// Notified whenever a task is done, for those who work while they wait. Others are only woken by what they wait for:
@@ -168,10 +169,7 @@ impl Engine {
                         drop(queues);
                         self.carry_out(task)
                     }
-                    None => {
-                        self.0.advanced.wait(&mut queues);
-                        queues
-                    }
+                    None => wait(&self.0.advanced, queues),
                 };
             }
         }
@@ -189,12 +187,12 @@ impl Engine {
     fn wait_for_ticket(&self, ticket: &Ticket) {
         let mut queues = self.lock();
         while ticket.sums().is_none() {
-            ticket.done.wait(&mut queues);
+            queues = wait(&ticket.done, queues);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
-        self.0.queues.lock()
+        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts as many tasks in the pool as are worth it.
@@ -234,6 +232,11 @@ impl Engine {
         self.0.advanced.notify_all();
         queues
     }
+}
+
+/// Waits until `condition` is notified.
+fn wait<'a>(condition: &Condvar, queues: MutexGuard<'a, Queues>) -> MutexGuard<'a, Queues> {
+    condition.wait(queues).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds the bytes of each piece to its sums.
@@ -298,7 +301,7 @@ impl Stream {
                 return;
             }
             let advanced = Arc::clone(&long.advanced);
-            advanced.wait(&mut queues);
+            queues = wait(&advanced, queues);
         }
     }
 

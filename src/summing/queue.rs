@@ -4,12 +4,11 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jigdo::Algorithm;
-use parking_lot::Condvar;
 
 use super::{RangeSums, Request, Source, Ticket};
 use crate::digest::{self, Hasher};
