@@ -253,8 +253,8 @@ fn an_image_that_is_only_here_as_a_set_is_known_with_any_path() {
     place.write("sets/SHA256SUMS", text.as_bytes());
     place.write("SHA256SUMS", text.replace("./", "sets/").as_bytes());
     let ran = place.run(&["verify", "--sums", "."]).with(0);
-    assert!(ran.out.contains("./SHA256SUMS: right, 0 files, 1 images that are only here as sets"), "{}", ran.out);
-    assert!(ran.out.contains("sets/SHA256SUMS: right, 0 files, 1 images that are only here as sets"), "{}", ran.out);
+    assert!(ran.out.contains("./SHA256SUMS: right, 0 files, 1 images that exist only as sets"), "{}", ran.out);
+    assert!(ran.out.contains("sets/SHA256SUMS: right, 0 files, 1 images that exist only as sets"), "{}", ran.out);
 }
 
 #[test]
