@@ -6,7 +6,7 @@ use std::io::{self, Cursor, Read};
 use jigdo::Sum;
 use jigdo::jigdo_file::{self, Image, Jigdo, Location, Server};
 use jigdo::template::{self, Compression, ImageEntry, Options, Template, Writer};
-use jigpress::assemble::{Destination, Order, Part, Place as PartPlace, assemble};
+use jigpress::assemble::{Destination, Order, Part, PartPlace, assemble};
 use jigpress::matcher::{Area, Layout, PartId};
 use jigpress::progress::Silent;
 

@@ -7,7 +7,7 @@ use jigdo::template::Unmatched;
 
 use super::Error;
 use super::image_output::Output;
-use super::part::{Opened, Part, Place, Reason};
+use super::part::{Opened, Part, PartPlace, Reason};
 use super::plan::{Plan, State, What};
 use super::window::{Origin, Segment, Window};
 
@@ -30,7 +30,7 @@ pub struct Refused {
     /// The part's offset in the image, in bytes.
     pub offset: u64,
     /// `None` for the image itself, half-assembled or complete.
-    pub place: Option<Place>,
+    pub place: Option<PartPlace>,
     /// What is wrong with the bytes.
     pub reason: Reason,
 }
@@ -62,7 +62,7 @@ pub(super) struct Filler<'a, 'o, 't, R> {
 /// Where the bytes of the current area come from.
 enum AreaSource {
     Template,
-    Place(Place, Opened),
+    PartPlace(PartPlace, Opened),
     Output,
     Gap,
 }
@@ -71,7 +71,7 @@ impl AreaSource {
     fn origin(&self) -> Origin {
         match self {
             Self::Template => Origin::Template,
-            Self::Place(..) => Origin::Place,
+            Self::PartPlace(..) => Origin::PartPlace,
             Self::Output => Origin::Output,
             Self::Gap => Origin::Gap,
         }
@@ -132,14 +132,14 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
             What::Unmatched => looks_at_all.then_some(AreaSource::Template),
             What::Part { state: State::Written, .. } => looks_at_all.then_some(AreaSource::Output),
             What::Part { number, .. } => match self.open(*number) {
-                Some((place, opened)) => Some(AreaSource::Place(place, opened)),
+                Some((place, opened)) => Some(AreaSource::PartPlace(place, opened)),
                 None => looks_at_all.then_some(AreaSource::Gap),
             },
         }
     }
 
     /// Opens the best of a part's places that can be opened.
-    fn open(&mut self, number: usize) -> Option<(Place, Opened)> {
+    fn open(&mut self, number: usize) -> Option<(PartPlace, Opened)> {
         let (offset, length) = (self.plan.areas[self.area].offset, self.plan.areas[self.area].length);
         while let Some(place) = self.plan.parts[number].places.front().cloned() {
             match Opened::new(&place, length) {
@@ -156,7 +156,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         None
     }
 
-    fn refuse(&mut self, number: usize, place: Place, reason: Reason) {
+    fn refuse(&mut self, number: usize, place: PartPlace, reason: Reason) {
         self.plan.remove_place(number, &place);
         let (part, offset) = (self.plan.parts[number].part, self.plan.areas[self.area].offset);
         self.refused.push(Refused { part, offset, place: Some(place), reason });
@@ -178,7 +178,7 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
             AreaSource::Template => read_unmatched(&mut self.unmatched, bytes, offset)?,
             AreaSource::Output => self.output.read(bytes, offset)?,
             AreaSource::Gap => bytes.fill(0),
-            AreaSource::Place(place, opened) => {
+            AreaSource::PartPlace(place, opened) => {
                 if let Err(reason) = opened.read(bytes, self.done) {
                     bytes.fill(0);
                     let place = place.clone();

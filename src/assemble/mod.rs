@@ -55,7 +55,7 @@ mod work;
 
 pub use error::Error;
 pub use fill::Refused;
-pub use part::{FirstBlock, Part, Place, Reason};
+pub use part::{FirstBlock, Part, PartPlace, Reason};
 pub use run::{Destination, Incomplete, Order, assemble, assemble_all};
 pub use verify::{Verified, WrongArea, verify_image};
 pub use work::{Missing, Report};

@@ -45,7 +45,7 @@ impl Part {
 
 /// Where the bytes of a part may be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum PartPlace {
     /// The whole file.
     File(Arc<Path>),
     /// Inside a larger file.
@@ -59,14 +59,14 @@ pub enum Place {
     Memory(Arc<[u8]>),
 }
 
-impl Place {
+impl PartPlace {
     /// The file at `path`.
     pub fn file(path: &Path) -> Self {
         Self::File(path.into())
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PartPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
@@ -109,11 +109,11 @@ pub(super) struct OpenedFile {
 
 impl Opened {
     /// Opens `place`, which should have the `length` bytes of a part.
-    pub fn new(place: &Place, length: u64) -> Result<Self, Reason> {
+    pub fn new(place: &PartPlace, length: u64) -> Result<Self, Reason> {
         let (path, start) = match place {
-            Place::File(path) => (path, 0),
-            Place::Inside { file, offset } => (file, *offset),
-            Place::Memory(bytes) => {
+            PartPlace::File(path) => (path, 0),
+            PartPlace::Inside { file, offset } => (file, *offset),
+            PartPlace::Memory(bytes) => {
                 let found = bytes.len() as u64;
                 let is_right = found == length;
                 let opened = || Self::Memory(Arc::clone(bytes));
@@ -125,7 +125,7 @@ impl Opened {
         if !metadata.is_file() {
             return Err(Reason::NotAFile);
         }
-        if matches!(place, Place::File(_)) && metadata.len() != length {
+        if matches!(place, PartPlace::File(_)) && metadata.len() != length {
             return Err(Reason::Length { expected: length, found: metadata.len() });
         }
         Ok(Self::File(OpenedFile { path: Arc::clone(path), file, start, stamp: Stamp::of(&metadata) }))

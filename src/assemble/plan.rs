@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use jigdo::template::{Area, Description, ImageEntry};
 
-use super::part::{Part, Place};
+use super::part::{Part, PartPlace};
 
 /// The plan of one image.
 pub(super) struct Plan {
@@ -37,7 +37,7 @@ pub(super) enum What {
 pub(super) enum State {
     Needed,
     /// Its bytes were taken from this place. Their sum is not known yet.
-    Taken(Place),
+    Taken(PartPlace),
     /// Its bytes are in the output. Their sum was right, or a half-assembled image says that it was.
     Written,
 }
@@ -46,7 +46,7 @@ pub(super) enum State {
 pub(super) struct Wanted {
     pub part: Part,
     /// Where it may still be, the best place first.
-    pub places: VecDeque<Place>,
+    pub places: VecDeque<PartPlace>,
     /// How many sources have been asked for it.
     pub asked: usize,
 }
@@ -121,14 +121,14 @@ impl Plan {
     }
 
     /// Removes a place from those to try for a part.
-    pub fn remove_place(&mut self, number: usize, place: &Place) {
+    pub fn remove_place(&mut self, number: usize, place: &PartPlace) {
         self.parts[number].places.retain(|known| known != place);
     }
 
     /// Settles the areas that were taken: they are written if their sums were right, and still needed if not. `wrong`
     /// has the indices of the areas whose sums were wrong. Returns where the bytes of each of these came from; `None`
     /// if they were already in the output.
-    pub fn settle(&mut self, wrong: &[usize]) -> Vec<(usize, Option<Place>)> {
+    pub fn settle(&mut self, wrong: &[usize]) -> Vec<(usize, Option<PartPlace>)> {
         let mut refused = Vec::new();
         for &place in wrong {
             if let What::Part { state, .. } = &mut self.areas[place].what {

@@ -78,7 +78,7 @@ impl<'a> ImageSums<'a> {
             // The part before this one could not be read to its end.
             self.part = None;
         }
-        if !matches!(segment.origin, Origin::Place | Origin::Output) {
+        if !matches!(segment.origin, Origin::PartPlace | Origin::Output) {
             return;
         }
         let bytes = bytes.slice(segment.at.clone());
@@ -156,7 +156,7 @@ mod tests {
                     let length = area_end.min(end).min(at + window.room()) - at;
                     window.next(length).copy_from_slice(&image[at..at + length]);
                     let (is_first, is_last, offset) = (at == start, at + length == area_end, at as u64);
-                    window.add(length, |at| Segment { area, offset, at, origin: Origin::Place, is_first, is_last });
+                    window.add(length, |at| Segment { area, offset, at, origin: Origin::PartPlace, is_first, is_last });
                     at += length;
                 }
                 sums.push(&Arc::new(window));
@@ -221,7 +221,7 @@ mod tests {
         let mut sums = ImageSums::new(&engine, Checksum::Md5, expected, true);
         let mut window = Windows::new(&pool).next().unwrap();
         window.next(8).copy_from_slice(b"\0\0\0\0trap");
-        for (area, at, origin) in [(0, 0..4, Origin::Gap), (1, 4..8, Origin::Place)] {
+        for (area, at, origin) in [(0, 0..4, Origin::Gap), (1, 4..8, Origin::PartPlace)] {
             let segment = |at| Segment { area, offset: 0, at, origin, is_first: true, is_last: true };
             window.add(at.len(), segment);
         }

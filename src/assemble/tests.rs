@@ -96,7 +96,7 @@ impl Files {
 }
 
 impl Source for Files {
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let paths = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path());
         let (files, unusable) = source::NamedFiles::new(paths);
         assert!(unusable.is_empty());

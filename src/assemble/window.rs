@@ -103,7 +103,7 @@ pub(super) enum Origin {
     /// Unmatched data, from the template.
     Template,
     /// A part, from one of its places.
-    Place,
+    PartPlace,
     /// Bytes that were already in the output and were read back.
     Output,
     /// Nowhere: zeros in place of bytes that are missing.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::Context;
 use super::expand::{Syntax, Variables};
-use super::problem::{Place, did_you_mean};
+use super::problem::{Position, did_you_mean};
 use super::raw;
 use super::selector::Selectors;
 use super::shape::{Map, Placed, Text};
@@ -237,7 +237,7 @@ impl Context<'_, '_> {
     }
 
     /// Reports an output directory that cannot be created, because it or a parent is a file.
-    fn check_output(&mut self, output: &Path, place: Place) {
+    fn check_output(&mut self, output: &Path, place: Position) {
         let existing = output.ancestors().find(|path| path.symlink_metadata().is_ok());
         if let Some(path) = existing.filter(|path| !path.is_dir()) {
             self.problems
@@ -323,7 +323,7 @@ impl Context<'_, '_> {
 /// An image entry, with the settings that its images share.
 struct Entry<'a> {
     raw: &'a raw::Image,
-    place: Place,
+    place: Position,
     settings: Settings,
     mirrors: &'a [Mirror],
 }

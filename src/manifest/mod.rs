@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use collisions::check_collisions;
 pub use filter::Filter;
-pub use problem::{Errors, Place, Problem};
+pub use problem::{Errors, Position, Problem};
 pub use schema::schema;
 pub use selector::{Selector, SelectorError};
 
@@ -110,7 +110,7 @@ pub struct Image {
     /// How its set is made.
     pub settings: Settings,
     /// Where the image's entry is in the manifest.
-    pub place: Place,
+    pub place: Position,
 }
 
 /// How a set is made.
@@ -273,7 +273,7 @@ fn read_text(path: &Path, problems: &mut Problems) -> Option<String> {
             let line = memchr::memchr_iter(b'\n', valid).count() as u64 + 1;
             let start = valid.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
             let column = String::from_utf8_lossy(&valid[start..]).chars().count() as u64 + 1;
-            problems.add(Place { line, column }, "the manifest is not UTF-8");
+            problems.add(Position { line, column }, "the manifest is not UTF-8");
             None
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A place in a manifest. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// The line, from 1.
     pub line: u64,
     /// The character in the line, from 1.
@@ -19,7 +19,7 @@ pub struct Problem {
     /// The manifest's path, as given.
     pub file: PathBuf,
     /// `None` if the mistake is about the whole file or the command line.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
     /// What is wrong and what to do.
     pub message: String,
 }
@@ -28,7 +28,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
-        if let Some(Place { line, column }) = self.place {
+        if let Some(Position { line, column }) = self.place {
             write!(f, "{line}:{column}:")?;
         }
         write!(f, " {}", self.message)
@@ -56,7 +56,7 @@ impl std::error::Error for Errors {}
 pub(super) struct Problems<'a> {
     file: &'a Path,
     found: Vec<Problem>,
-    known: HashSet<(Option<Place>, String)>,
+    known: HashSet<(Option<Position>, String)>,
 }
 
 impl<'a> Problems<'a> {
@@ -65,7 +65,7 @@ impl<'a> Problems<'a> {
     }
 
     /// Adds a mistake, unless it is there already: a text that several images share would otherwise repeat it.
-    pub fn add(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) {
+    pub fn add(&mut self, place: impl Into<Option<Position>>, message: impl Into<String>) {
         let (place, message) = (place.into(), message.into());
         if self.known.insert((place, message.clone())) {
             self.found.push(Problem { file: self.file.to_owned(), place, message });

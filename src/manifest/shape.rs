@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::problem::{Place, Problems, did_you_mean};
+use super::problem::{Position, Problems, did_you_mean};
 use super::yaml::{Key, Kind, Node, Value};
 
 /// A type that can be read from a YAML node.
@@ -30,7 +30,7 @@ pub(super) fn mismatch<T>(node: &Node, expected: &str, problems: &mut Problems) 
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub value: String,
-    pub place: Place,
+    pub place: Position,
 }
 
 impl Read for Text {
@@ -60,7 +60,7 @@ impl JsonSchema for Text {
 #[derive(Debug, Clone)]
 pub(super) struct Placed<T> {
     pub value: T,
-    pub place: Place,
+    pub place: Position,
 }
 
 impl<T: Read> Read for Placed<T> {
@@ -236,7 +236,7 @@ pub(super) fn report_repeated(entries: &[(Key, Node)], problems: &mut Problems) 
 
 /// The entries of a mapping with known keys, to be taken one by one.
 pub(super) struct Fields<'a, 'p, 'f> {
-    place: Place,
+    place: Position,
     entries: &'a [(Key, Node)],
     known: Vec<&'static str>,
     pub problems: &'p mut Problems<'f>,

@@ -100,7 +100,7 @@ fn the_shortest_manifest_gets_every_default() {
                 compress_jigdo: false,
                 sums: [Algorithm::Sha256].into(),
             },
-            place: Place { line: 3, column: 10 },
+            place: Position { line: 3, column: 10 },
         }],
     };
     assert_eq!(release, expected);
@@ -186,7 +186,7 @@ fn every_key_works() {
             compress_jigdo: true,
             sums: BTreeSet::new(),
         },
-        place: Place { line: 20, column: 5 },
+        place: Position { line: 20, column: 5 },
     };
     assert_eq!(*image, expected);
 }

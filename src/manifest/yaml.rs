@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{DuplicateKeyPolicy, Spanned};
 
-use super::problem::{Place, Problems};
+use super::problem::{Position, Problems};
 
 /// The longest manifest, in bytes. Real ones have a few dozen KiB at most.
 pub(super) const MAX_LEN: u64 = 4 << 20;
@@ -15,7 +15,7 @@ pub(super) const MAX_LEN: u64 = 4 << 20;
 /// A YAML node and its place; for an alias, the place where it is used.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub place: Place,
+    pub place: Position,
     pub value: Value,
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Kind {
 /// A mapping's key.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    pub place: Place,
+    pub place: Position,
     pub text: String,
 }
 
@@ -91,8 +91,8 @@ fn describe(error: &serde_yaml::Error) -> String {
     format!("not valid YAML: {text}")
 }
 
-fn place_of(location: serde_yaml::Location) -> Place {
-    Place { line: location.line(), column: location.column() }
+fn place_of(location: serde_yaml::Location) -> Position {
+    Position { line: location.line(), column: location.column() }
 }
 
 /// A node as serde returns it. A scalar that is not a text has the text of its parsed value.
@@ -256,9 +256,9 @@ mod tests {
     fn mappings_keep_their_order_and_places() {
         let Value::Mapping(entries) = tree("---\nz: 1\na:\n  - x\n").value else { panic!("no mapping") };
         assert_eq!(entries[0].0.text, "z");
-        assert_eq!(entries[1].0.place, Place { line: 3, column: 1 });
+        assert_eq!(entries[1].0.place, Position { line: 3, column: 1 });
         let Value::List(items) = &entries[1].1.value else { panic!("no list") };
-        assert_eq!(items[0].place, Place { line: 4, column: 5 });
+        assert_eq!(items[0].place, Position { line: 4, column: 5 });
     }
 
     #[test]

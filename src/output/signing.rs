@@ -41,7 +41,7 @@ impl Signatures {
     }
 
     /// Notes the signatures that a change of this file would make stale.
-    pub fn expect(&mut self, file: &Path) {
+    pub fn foresee(&mut self, file: &Path) {
         self.stale.extend(signatures(file).into_iter().map(|path| StaleSignature { path, is_orphan: false }));
     }
 }

@@ -224,7 +224,7 @@ impl Run<'_> {
         let mut failures = Vec::new();
         let mut signatures = Signatures::default();
         if self.options.dry_run {
-            sums.iter().for_each(|sums| signatures.expect(&sums.path));
+            sums.iter().for_each(|sums| signatures.foresee(&sums.path));
         } else {
             failures = self.commit(&files, &sums);
             for sums in &sums {

@@ -9,14 +9,14 @@ use std::{fs, io};
 use bytes::Bytes;
 use jigdo::{Checksum, Sum};
 
-use crate::assemble::{Error, Part, Place, Reason};
+use crate::assemble::{Error, Part, PartPlace, Reason};
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::progress::{Begin, Progress, Task};
 use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A part and the places where it should be, the best first.
-pub type Wanted = (Part, Vec<Place>);
+pub type Wanted = (Part, Vec<PartPlace>);
 
 /// The result for a part.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Checked {
     /// Whether one of the places has it.
     pub is_right: bool,
     /// The places that do not have it, and why.
-    pub refused: Vec<(Place, Reason)>,
+    pub refused: Vec<(PartPlace, Reason)>,
 }
 
 /// Checks the places of each part until one is right. Returns the results in the order of the parts.
@@ -63,7 +63,7 @@ pub fn check(wanted: &[Wanted], threads: usize, progress: &dyn Progress) -> Resu
 }
 
 /// Bytes that may be a part: a place and a length.
-type Candidate = (Place, u64);
+type Candidate = (PartPlace, u64);
 
 /// Sums the bytes at places, each place once.
 struct Reader {
@@ -93,9 +93,12 @@ impl Reader {
     }
 
     /// Starts to read each place, unless that has started before, or the place clearly does not have its part.
-    fn read<'a>(&mut self, candidates: impl Iterator<Item = (&'a Place, &'a Part)>) -> Vec<Result<Reading, Reason>> {
+    fn read<'a>(
+        &mut self,
+        candidates: impl Iterator<Item = (&'a PartPlace, &'a Part)>,
+    ) -> Vec<Result<Reading, Reason>> {
         let mut requests: HashMap<Candidate, Request> = HashMap::new();
-        let mut begin = |(place, part): (&Place, &Part)| {
+        let mut begin = |(place, part): (&PartPlace, &Part)| {
             let candidate = (place.clone(), part.length);
             if !self.readings.contains_key(&candidate) && !requests.contains_key(&candidate) {
                 let hashers = self.checksums[&candidate].iter().map(|&checksum| Hasher::new(checksum.into()));
@@ -127,14 +130,14 @@ impl Reader {
 }
 
 /// A request for `length` bytes at a place; an error if they cannot be there.
-fn request(place: &Place, length: u64, hashers: Vec<Hasher>) -> Result<Request, Reason> {
+fn request(place: &PartPlace, length: u64, hashers: Vec<Hasher>) -> Result<Request, Reason> {
     let (source, start) = match place {
-        Place::File(path) => (closed(path, Some(length))?, 0),
-        Place::Inside { file, offset } => (closed(file, None)?, *offset),
-        Place::Memory(bytes) if bytes.len() as u64 == length => {
+        PartPlace::File(path) => (closed(path, Some(length))?, 0),
+        PartPlace::Inside { file, offset } => (closed(file, None)?, *offset),
+        PartPlace::Memory(bytes) if bytes.len() as u64 == length => {
             (Source::Memory(Bytes::from_owner(Arc::clone(bytes))), 0)
         }
-        Place::Memory(bytes) => return Err(Reason::Length { expected: length, found: bytes.len() as u64 }),
+        PartPlace::Memory(bytes) => return Err(Reason::Length { expected: length, found: bytes.len() as u64 }),
     };
     Ok(Request { source, start, ends: vec![start.saturating_add(length)], hashers })
 }
@@ -166,14 +169,14 @@ mod tests {
         let place = |name: &str, bytes: &[u8]| {
             let path = directory.path().join(name);
             fs::write(&path, bytes).unwrap();
-            Place::file(&path)
+            PartPlace::file(&path)
         };
         let (right, wrong) = (noise(1, 3_000_000), noise(2, 3_000_000));
         let files = [place("right", &right), place("wrong", &wrong), place("short", &right[1..])];
         let [at_right, at_wrong, at_short] = files.clone();
-        let (directory, missing) = (Place::file(directory.path()), Place::file(Path::new("/nonexistent")));
+        let (directory, missing) = (PartPlace::file(directory.path()), PartPlace::file(Path::new("/nonexistent")));
         let inside = |offset| match &at_right {
-            Place::File(file) => Place::Inside { file: Arc::clone(file), offset },
+            PartPlace::File(file) => PartPlace::Inside { file: Arc::clone(file), offset },
             other => panic!("{other}"),
         };
         let (md5, sha256) = (part(Checksum::Md5, &right), part(Checksum::Sha256, &right));
@@ -183,7 +186,7 @@ mod tests {
             (sha256, vec![at_wrong, at_right.clone()]),
             (part(Checksum::Md5, &wrong), vec![at_right.clone()]),
             (part(Checksum::Sha256, &right[1000..2000]), vec![inside(999), inside(2_999_001), inside(1000)]),
-            (md5, vec![Place::Memory(wrong.into()), Place::Memory(right.into())]),
+            (md5, vec![PartPlace::Memory(wrong.into()), PartPlace::Memory(right.into())]),
             (part(Checksum::Md5, b""), Vec::new()),
         ];
         for threads in [1, 3] {

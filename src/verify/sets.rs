@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::parts::{Checked, Wanted, check};
 use crate::assemble::batch::MissingPart;
 use crate::assemble::source::{LabelError, LabelTrees, Source as _, Trees};
-use crate::assemble::{self, Missing, Part, Place};
+use crate::assemble::{self, Missing, Part, PartPlace};
 use crate::progress::Progress;
 use crate::set::{self, Fetch, Set};
 
@@ -65,7 +65,7 @@ struct Read {
     problems: Vec<String>,
     set: Option<Set>,
     /// Each part once, with the places where it should be.
-    parts: Vec<(Missing, Vec<Place>)>,
+    parts: Vec<(Missing, Vec<PartPlace>)>,
 }
 
 /// Checks the sets of these jigdo files. Each file of a mirror is read once, however many sets need it.
@@ -83,7 +83,7 @@ pub fn check_sets(paths: &[PathBuf], options: &Options<'_>) -> Result<Vec<SetRep
         });
     }
     let checked = check(&wanted, options.threads, options.progress)?;
-    let of = |part: Part, places: &[Place]| {
+    let of = |part: Part, places: &[PartPlace]| {
         let number = numbers.get(&(part, places.to_vec()))?;
         Some(&checked[*number])
     };
@@ -128,7 +128,7 @@ fn places(
     set: &Set,
     description: &Description,
     options: &Options<'_>,
-) -> Result<Vec<(Missing, Vec<Place>)>, LabelError> {
+) -> Result<Vec<(Missing, Vec<PartPlace>)>, LabelError> {
     let labels = LabelTrees::of_set(set, &options.trees)?;
     let mut numbers = HashMap::new();
     let mut parts: Vec<Missing> = Vec::new();
@@ -147,7 +147,7 @@ fn places(
 }
 
 /// A problem if `[Parts]` lacks parts of the template: they cannot be found.
-fn unnamed(set: &Set, parts: &[(Missing, Vec<Place>)]) -> Option<String> {
+fn unnamed(set: &Set, parts: &[(Missing, Vec<PartPlace>)]) -> Option<String> {
     let named: std::collections::HashSet<_> = set.jigdo.parts.iter().map(|(sum, _)| sum).collect();
     let mut unnamed = parts.iter().map(|(missing, _)| missing.part.sum).filter(|sum| !named.contains(sum));
     let first = unnamed.next()?;
@@ -155,7 +155,7 @@ fn unnamed(set: &Set, parts: &[(Missing, Vec<Place>)]) -> Option<String> {
     Some(format!("{path}: [Parts] lacks {} parts of the template, such as {first:?}", 1 + unnamed.count()))
 }
 
-fn report<'a>(read: Read, with_parts: bool, checked: impl Fn(Part, &[Place]) -> Option<&'a Checked>) -> SetReport {
+fn report<'a>(read: Read, with_parts: bool, checked: impl Fn(Part, &[PartPlace]) -> Option<&'a Checked>) -> SetReport {
     let Read { path, problems, set, parts } = read;
     let (mut missing, mut wrong) = (Vec::new(), Vec::new());
     let bytes = parts.iter().map(|(missing, _)| missing.part.length).sum();

@@ -139,7 +139,7 @@ impl ImageFile {
 
     fn write_new(&self, window: &Window) -> Result<(), Error> {
         for segment in &window.segments {
-            if matches!(segment.origin, Origin::Template | Origin::Place) {
+            if matches!(segment.origin, Origin::Template | Origin::PartPlace) {
                 self.file.write_all_at(&window[segment.at.clone()], segment.offset).map_err(|error| Error::Write {
                     path: self.working.clone(),
                     offset: segment.offset,

@@ -7,7 +7,7 @@ use jigdo::Sum;
 use jigdo::jigdo_file::{Jigdo, Location, ResolveError, is_scheme};
 
 use super::Source;
-use crate::assemble::{Part, Place};
+use crate::assemble::{Part, PartPlace};
 use crate::set::{self, BadPlace, Set};
 
 /// The directories that labels stand for. The first directory of a label that has a part is used.
@@ -38,7 +38,7 @@ pub enum LabelError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     #[error(transparent)]
-    Place(#[from] BadPlace),
+    PartPlace(#[from] BadPlace),
 }
 
 impl LabelTrees {
@@ -92,10 +92,10 @@ impl LabelTrees {
 
 impl Source for LabelTrees {
     /// The files that exist, those of the right length first. The others are included so that they can be reported.
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let place = |part: &Part, path: &PathBuf| {
             let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-            Some((found.len() != part.length, Place::file(path)))
+            Some((found.len() != part.length, PartPlace::file(path)))
         };
         let places = |part: &Part| {
             let mut places: Vec<_> = self.files(&part.sum).iter().filter_map(|path| place(part, path)).collect();
@@ -176,8 +176,8 @@ mod tests {
         let jigdo = jigdo(&["A:missing", "A:directory", "A:short", "A:right", "A:later"], &[]);
         let source = LabelTrees::new(&jigdo, &trees(&[("A", directory.path())])).unwrap();
         let names = |part: Part| -> Vec<String> {
-            let place = |place: Place| match place {
-                Place::File(path) => path.file_name().unwrap().to_str().unwrap().to_owned(),
+            let place = |place: PartPlace| match place {
+                PartPlace::File(path) => path.file_name().unwrap().to_str().unwrap().to_owned(),
                 other => panic!("{other}"),
             };
             source.find(&[part]).remove(0).into_iter().map(place).collect()
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(files("F:x"), [Path::new("/srv/f/x")]);
         assert!(files("E:x").is_empty());
         let other = LabelTrees::new(&jigdo(&["G:x"], &[("G", "file://other/srv/")]), &Trees::new());
-        assert!(matches!(other, Err(LabelError::Place(BadPlace::OtherHost { .. }))));
+        assert!(matches!(other, Err(LabelError::PartPlace(BadPlace::OtherHost { .. }))));
         // A tree that is given replaces the servers.
         let mirror = trees(&[("C", Path::new("/mirror"))]);
         let found = LabelTrees::new(&jigdo(&["C:x"], &servers), &mirror).unwrap();

@@ -11,18 +11,18 @@ pub use moved::MovedFiles;
 pub use named::NamedFiles;
 pub use old::OldImages;
 
-use super::{Part, Place};
+use super::{Part, PartPlace};
 
 /// Knows places that may have parts.
 pub trait Source: Sync {
     /// Returns for each of `parts`, in order, the places that may have its bytes, the best first. Their content need
     /// not have been read: whoever uses the bytes checks their sum.
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>>;
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>>;
 }
 
 /// A function as a source, for callers whose parts are in memory or in a table.
-impl<F: Fn(&Part) -> Vec<Place> + Sync> Source for F {
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+impl<F: Fn(&Part) -> Vec<PartPlace> + Sync> Source for F {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         parts.iter().map(self).collect()
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Source;
 use super::named::begins_like;
-use crate::assemble::{Part, Place};
+use crate::assemble::{Part, PartPlace};
 use crate::mirror::{Catalogue, Error, FileId, Index, Tree};
 use crate::progress::Progress;
 
@@ -58,7 +58,7 @@ impl<'a> MovedFiles<'a> {
     }
 
     /// Whether the file may be the part.
-    fn may_be(&self, catalogue: &Catalogue, file: FileId, place: &Place, part: &Part) -> bool {
+    fn may_be(&self, catalogue: &Catalogue, file: FileId, place: &PartPlace, part: &Part) -> bool {
         let sum = |sums: crate::mirror::Sums| sums.part(part.sum.checksum()).map(|known| known.sum);
         let known = catalogue.known_sums(file).and_then(sum);
         match (known, part.first_block) {
@@ -74,7 +74,7 @@ impl<'a> MovedFiles<'a> {
 }
 
 impl Source for MovedFiles<'_> {
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let mut found = vec![Vec::new(); parts.len()];
         let catalogues = if parts.is_empty() { &[] } else { self.catalogues() };
         for catalogue in catalogues {
@@ -89,7 +89,7 @@ impl Source for MovedFiles<'_> {
             }
             found.par_iter_mut().zip(parts).for_each(|(found, part)| {
                 let files = by_length.get(&part.length).into_iter().flatten();
-                let places = files.map(|&file| (file, Place::file(&catalogue.full_path(file))));
+                let places = files.map(|&file| (file, PartPlace::file(&catalogue.full_path(file))));
                 let places = places.filter(|(file, place)| self.may_be(catalogue, *file, place, part));
                 found.extend(places.map(|(_, place)| place));
             });
@@ -124,7 +124,7 @@ mod tests {
         let source = MovedFiles::new(path("index"), vec![path("empty"), path("a"), path("d")], &Silent);
         let without_block = Part { first_block: None, ..part(b"the content of two") };
         let parts = [part(b"the content of two"), part(b"the place of it..."), without_block];
-        let found = |path| Place::file(&fs::canonicalize(path).unwrap());
+        let found = |path| PartPlace::file(&fs::canonicalize(path).unwrap());
         let expected = [vec![found(path("a/b/c")), found(path("d/e"))], vec![], vec![found(path("d/e"))]];
         // Both begin alike, and nothing else is known about them yet.
         assert_eq!(source.find(&parts), expected);
@@ -145,7 +145,7 @@ mod tests {
         catalogue.sums(&catalogue.files().collect::<Vec<_>>(), &Silent);
         drop(catalogue);
         let source = MovedFiles::new(index, vec![tree.clone()], &Silent);
-        let expected = vec![Place::file(&fs::canonicalize(tree.join("two")).unwrap())];
+        let expected = vec![PartPlace::file(&fs::canonicalize(tree.join("two")).unwrap())];
         assert_eq!(source.find(&[part(b"the content of two")]), [expected]);
     }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::Source;
 use crate::assemble::part::{FirstBlock, Opened};
-use crate::assemble::{Part, Place};
+use crate::assemble::{Part, PartPlace};
 
 /// Files, by their lengths.
 #[derive(Debug, Default)]
@@ -40,10 +40,10 @@ impl NamedFiles {
 
 impl Source for NamedFiles {
     /// The files that have the part's length and the sum of its first block.
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let places = |part: &Part| {
             let files = self.by_length.get(&part.length).map_or(&[][..], Vec::as_slice);
-            let places = files.iter().map(|path| Place::File(Arc::clone(path)));
+            let places = files.iter().map(|path| PartPlace::File(Arc::clone(path)));
             places.filter(|place| begins_like(place, part)).collect()
         };
         parts.par_iter().map(places).collect()
@@ -52,7 +52,7 @@ impl Source for NamedFiles {
 
 /// Whether the bytes at `place` begin with the part's first block, judging by its sum. `true` if they cannot be read:
 /// whoever uses them reports the error.
-pub(super) fn begins_like(place: &Place, part: &Part) -> bool {
+pub(super) fn begins_like(place: &PartPlace, part: &Part) -> bool {
     let Some(FirstBlock { rsync64, length }) = part.first_block else { return true };
     let mut block = vec![0; length as usize];
     match Opened::new(place, part.length).and_then(|opened| opened.read(&mut block, 0)) {
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(unusable.into_iter().map(|(path, _)| path).collect::<Vec<_>>(), ["missing", "."].map(path));
         let parts = [part(b"some length"), part(b"longer than the others"), part(b"nowhere")];
         let found = files.find(&parts);
-        assert_eq!(found, [vec![Place::file(&path("y"))], vec![Place::file(&path("z"))], vec![]]);
+        assert_eq!(found, [vec![PartPlace::file(&path("y"))], vec![PartPlace::file(&path("z"))], vec![]]);
     }
 
     #[test]
@@ -94,6 +94,6 @@ mod tests {
         fs::write(&path, "content").unwrap();
         let (files, _) = NamedFiles::new([path.clone()]);
         let part = Part { first_block: None, ..part(b"another") };
-        assert_eq!(files.find(&[part]), [vec![Place::file(&path)]]);
+        assert_eq!(files.find(&[part]), [vec![PartPlace::file(&path)]]);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Source;
-use crate::assemble::{FirstBlock, Part, Place};
+use crate::assemble::{FirstBlock, Part, PartPlace};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
 use crate::matcher::{Beginning, FirstBlocks, PartId, Signature, SignatureTable};
@@ -46,7 +46,7 @@ impl<'a> OldImages<'a> {
 }
 
 impl Source for OldImages<'_> {
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let mut places = vec![Vec::new(); parts.len()];
         let mut by_block_length: HashMap<u32, (Vec<usize>, Vec<Signature>)> = HashMap::new();
         for (number, part) in parts.iter().enumerate() {
@@ -64,7 +64,7 @@ impl Source for OldImages<'_> {
                     Ok(found) => found.into_iter().for_each(|Candidate { part, offset, .. }| {
                         let places: &mut Vec<_> = &mut places[numbers[part.0 as usize]];
                         if places.len() < MOST_PLACES {
-                            places.push(Place::Inside { file: Arc::clone(&file), offset });
+                            places.push(PartPlace::Inside { file: Arc::clone(&file), offset });
                         }
                     }),
                     Err(error) => {
@@ -165,8 +165,8 @@ mod tests {
         let path = place.path().join("old.iso");
         std::fs::write(&path, image).unwrap();
         let parts: Vec<Part> = parts.iter().map(|content| part(content)).collect();
-        let offset = |place: Place| match place {
-            Place::Inside { offset, .. } => offset,
+        let offset = |place: PartPlace| match place {
+            PartPlace::Inside { offset, .. } => offset,
             other => panic!("{other}"),
         };
         let found = OldImages::new(vec![place.path().join("missing"), path], &Silent).find(&parts);

@@ -12,7 +12,7 @@ use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::{Error, Outcome, progress, say, standard_input};
 use crate::assemble::source::Source;
-use crate::assemble::{self, Destination, Incomplete, Order, Part, Place, assemble};
+use crate::assemble::{self, Destination, Incomplete, Order, Part, PartPlace, assemble};
 use crate::mirror::FileId;
 
 /// Copies into the image the files that are parts of it.
@@ -130,11 +130,11 @@ impl<'a> Files<'a> {
 }
 
 impl Source for Files<'_> {
-    fn find(&self, parts: &[Part]) -> Vec<Vec<Place>> {
+    fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let places = |part: &Part| {
             let files = self.by_length.get(&part.length).map_or(&[][..], Vec::as_slice);
             let files = files.iter().filter(|(_, file)| file.is_none_or(|file| self.may_be(file, part)));
-            files.map(|(found, _)| Place::file(&found.name.path())).collect()
+            files.map(|(found, _)| PartPlace::file(&found.name.path())).collect()
         };
         parts.iter().map(places).collect()
     }
