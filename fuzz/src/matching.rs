@@ -2,7 +2,9 @@
 //! obviously correct reference that tries every part at every offset.
 
 use jigdo::{Checksum, Rsync64};
-use jigpress::matcher::{Area, Head, HeadFinder, Layout, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable, cover, search};
+use jigpress::matcher::{
+    Area, Head, HeadFinder, Layout, Match, PartId, PartSum, PartSums, Search, Signature, SignatureTable, cover, search,
+};
 
 use crate::case::Case;
 
