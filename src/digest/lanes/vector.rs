@@ -6,7 +6,7 @@
 /// everything here must be inlined into them. For the same reason a kernel's loop calls no functions that take closures:
 /// what the compiler decides not to inline is compiled without the features, and is slow.
 // Elsewhere SHA-256 has no lanes.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the vectors of x86-64 use all of it"))]
 pub(in crate::digest) trait Vector: Copy {
     type Word: Copy + Default;
     const LANES: usize;
