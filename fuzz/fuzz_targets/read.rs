@@ -85,7 +85,7 @@ fn check_jigdo(bytes: &[u8]) {
     }
     // Much can be read that we would not write.
     if let Ok(text) = jigdo.to_text() {
-        let again = Jigdo::read(text.as_bytes()).expect("a jigdo file that was just written");
+        let again = Jigdo::read(&text[..]).expect("a jigdo file that was just written");
         assert_eq!(again, jigdo, "another jigdo file came back");
     }
 }
@@ -94,7 +94,7 @@ fn check_jigdo(bytes: &[u8]) {
 fn check_draft(bytes: &[u8]) {
     let Ok(draft) = Draft::read(bytes, |_| ()) else { return };
     let text = draft.to_text("2.0", "fuzz/1");
-    let again = Draft::read(text.as_bytes(), |_| ()).expect("a draft that was just written");
+    let again = Draft::read(&text[..], |_| ()).expect("a draft that was just written");
     assert_eq!(again.to_text("2.0", "fuzz/1"), text, "another draft came back");
     let parts = |bytes: &[u8]| {
         let mut parts = Jigdo::read_leniently(bytes, |_| ()).expect("what a draft was read of").parts;
@@ -103,7 +103,7 @@ fn check_draft(bytes: &[u8]) {
         parts
     };
     // libjte quotes nothing, which a reader knows by a generator that may come later in the new text.
-    if !text.to_ascii_lowercase().contains("jte") {
-        assert_eq!(parts(text.as_bytes()), parts(bytes), "a part was lost");
+    if !text.to_ascii_lowercase().windows(3).any(|word| word == b"jte") {
+        assert_eq!(parts(&text), parts(bytes), "a part was lost");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
 
 use jigdo::Sum;
+use jigdo::bstr::BString;
 use jigdo::jigdo_file::{self, Image, Jigdo, Location, Server};
 use jigdo::template::{self, Compression, ImageEntry, Options, Template, Writer};
 use jigpress::assemble::{Destination, Order, Part, PartPlace, assemble};
@@ -96,12 +97,13 @@ fn places(texts: &Texts, layout: &Layout) -> Vec<Place> {
     let parts = layout.parts().filter(|part| seen.insert(part.sum));
     let place = |(number, part): (usize, &jigpress::matcher::Match)| {
         let named = texts.names.get(number).map(|name| {
-            let location = Location { label: name.label.clone(), path: format!("{}/{number}", name.path) };
-            let server = Server { url: name.url.clone(), try_last: name.try_last };
+            let location =
+                Location { label: name.label.as_str().into(), path: format!("{}/{number}", name.path).into() };
+            let server = Server { url: name.url.as_str().into(), try_last: name.try_last };
             let server = Some(server).filter(|_| !name.label.is_empty());
             Place { part: part.part, sum: part.sum, location, server }
         });
-        let location = Location { label: "Mirror".to_owned(), path: format!("pool/{number}.deb") };
+        let location = Location { label: "Mirror".into(), path: format!("pool/{number}.deb").into() };
         let plain = Place { part: part.part, sum: part.sum, location, server: None };
         named.filter(|place| jigdo_of(std::slice::from_ref(place), None).to_text().is_ok()).unwrap_or(plain)
     };
@@ -111,9 +113,9 @@ fn places(texts: &Texts, layout: &Layout) -> Vec<Place> {
 fn jigdo_of(places: &[Place], image: Option<Image>) -> Jigdo {
     let server = |place: &Place| place.server.clone().map(|server| (place.location.label.clone(), server));
     Jigdo {
-        version: Some("2.0".to_owned()),
-        generator: Some("jigpress/0".to_owned()),
-        image,
+        version: Some("2.0".into()),
+        generator: Some("jigpress/0".into()),
+        images: image.into_iter().collect(),
         parts: places.iter().map(|place| (place.sum, place.location.clone())).collect(),
         servers: places.iter().filter_map(server).collect(),
         includes: Vec::new(),
@@ -124,13 +126,13 @@ fn jigdo_of(places: &[Place], image: Option<Image>) -> Jigdo {
 fn checked_jigdo(case: &Case, places: &[Place], template_sum: Sum) -> Jigdo {
     let texts = &case.texts;
     let plain = Image {
-        filename: "image.iso".to_owned(),
-        template: "image.template".to_owned(),
+        filename: "image.iso".into(),
+        template: "image.template".into(),
         template_sum: Some(template_sum),
         ..Image::default()
     };
     // What is empty cannot be written either, but is no reason to leave the rest unsaid.
-    let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let said = |text: &String| Some(text.as_str().into()).filter(|text: &BString| !text.is_empty());
     let filled = Image {
         filename: said(&texts.filename).unwrap_or_else(|| plain.filename.clone()),
         short_info: texts.short_info.as_ref().and_then(said),
@@ -139,14 +141,11 @@ fn checked_jigdo(case: &Case, places: &[Place], template_sum: Sum) -> Jigdo {
     };
     let mut jigdo = jigdo_of(places, Some(filled));
     let text = jigdo.to_text().unwrap_or_else(|_| {
-        jigdo.image = Some(plain);
+        jigdo.images = vec![plain];
         jigdo.to_text().expect("plain words can be written")
     });
-    let bytes = if case.compress_jigdo {
-        jigdo_file::gzip(&text).expect("memory takes every write")
-    } else {
-        text.into_bytes()
-    };
+    let bytes =
+        if case.compress_jigdo { jigdo_file::gzip(&text).expect("memory takes every write") } else { text.into() };
     let read = Jigdo::read(&*bytes).expect("a jigdo file that was just written");
     assert_eq!(read, jigdo, "another jigdo file came back");
     read

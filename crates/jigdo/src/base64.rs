@@ -9,6 +9,6 @@ pub fn encode(bytes: &[u8]) -> String {
 }
 
 /// The bytes of `text`; `None` unless every character is of the alphabet and the unused bits are zero.
-pub fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -4,6 +4,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 
+use bstr::{BString, ByteSlice as _, ByteVec as _};
+
+use super::reader::shown;
 use super::text::{for_each_line, line_of};
 use super::words::{self, quote_simply};
 use super::writer::{HEADER, check_label, part_entry, printable, push_image, template_sum_key};
@@ -15,32 +18,32 @@ use crate::base64;
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
     /// All lines but those of parts, without their line ends.
-    lines: Vec<String>,
+    lines: Vec<BString>,
     /// The entries of `[Parts]` in jigdo-file's order: each value followed by its key, and the value's length.
-    parts: BTreeSet<(String, usize)>,
-    keys: HashSet<String>,
+    parts: BTreeSet<(BString, usize)>,
+    keys: HashSet<BString>,
 }
 
 /// The kinds of lines.
 enum Line<'a> {
     /// The name of a section; empty if it is malformed.
-    Section(&'a str),
+    Section(&'a [u8]),
     /// A key and its value.
-    Entry(&'a str, &'a str),
+    Entry(&'a [u8], &'a [u8]),
     /// Empty, a comment, or malformed.
     Other,
 }
 
 impl<'a> Line<'a> {
-    fn of(line: &'a str) -> Self {
+    fn of(line: &'a [u8]) -> Self {
         let line = line.trim_ascii();
-        if let Some(name) = line.strip_prefix('[') {
-            let is_end = |after: &str| matches!(after.trim_ascii().bytes().next(), None | Some(b'#'));
-            let name = name.split_once(']').filter(|(_, after)| is_end(after));
-            return Self::Section(name.map_or("", |(name, _)| name.trim_ascii()));
+        if let Some(name) = line.strip_prefix(b"[") {
+            let is_end = |after: &[u8]| matches!(after.trim_ascii().first(), None | Some(b'#'));
+            let name = name.split_once_str("]").filter(|(_, after)| is_end(after));
+            return Self::Section(name.map_or(b"", |(name, _)| name.trim_ascii()));
         }
-        match line.split_once('=') {
-            Some((key, value)) if !line.starts_with('#') => Self::Entry(key.trim_ascii(), value.trim_ascii()),
+        match line.split_once_str("=") {
+            Some((key, value)) if !line.starts_with(b"#") => Self::Entry(key.trim_ascii(), value.trim_ascii()),
             _ => Self::Other,
         }
     }
@@ -53,42 +56,41 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// The input cannot be read or inflated, is too long, or is not UTF-8.
+    /// The input cannot be read or inflated, or is too long.
     pub fn read(input: impl Read, mut complain: impl FnMut(Error)) -> Result<Self, Error> {
         let mut draft = Self::default();
         let mut in_parts = false;
         for_each_line(input, |number, line| {
-            let line = line_of(number, line)?;
-            let line = line.trim_end_matches('\r');
+            let line = line_of(number, line).trim_end_with(|end| end == '\r');
             match Line::of(line) {
                 Line::Section(name) => {
-                    in_parts = name == "Parts";
+                    in_parts = name == b"Parts";
                     if !in_parts {
-                        draft.lines.push(line.to_owned());
+                        draft.lines.push(line.into());
                     }
                 }
-                Line::Entry(key, value) if in_parts => draft.insert(key.to_owned(), value.to_owned()),
+                Line::Entry(key, value) if in_parts => draft.insert(key.into(), value.into()),
                 Line::Other if in_parts && line.trim_ascii().is_empty() => {}
-                Line::Other if in_parts && !line.trim_ascii().starts_with('#') => {
-                    complain(Error::NotAnEntry { line: number, text: line.chars().take(100).collect() });
+                Line::Other if in_parts && !line.trim_ascii().starts_with(b"#") => {
+                    complain(Error::NotAnEntry { line: number, text: shown(line) });
                 }
-                _ => draft.lines.push(line.to_owned()),
+                _ => draft.lines.push(line.into()),
             }
             Ok(())
         })?;
         Ok(draft)
     }
 
-    fn insert(&mut self, key: String, value: String) {
+    fn insert(&mut self, key: BString, value: BString) {
         let length = value.len();
-        self.parts.insert((value + &key, length));
+        self.parts.insert(([value, key.clone()].concat().into(), length));
         self.keys.insert(key);
     }
 
     /// Every label that has a server or a part in the file.
-    pub fn labels(&self) -> BTreeSet<String> {
-        let servers = self.entries("Servers").map(|(_, label, _)| label.to_owned());
-        let location = |value: &str| words::split(value).ok()?.into_iter().next();
+    pub fn labels(&self) -> BTreeSet<BString> {
+        let servers = self.entries("Servers").map(|(_, label, _)| BString::from(label));
+        let location = |value: &[u8]| words::split(value).ok()?.into_iter().next();
         let parts = self.parts.iter().filter_map(|(entry, length)| location(&entry[..*length]));
         servers
             .chain(parts.map(|location| Location::parse(&location).label))
@@ -98,7 +100,7 @@ impl Draft {
 
     /// Whether the file has a location for the part with this sum.
     pub fn has_part(&self, sum: &Sum) -> bool {
-        self.keys.contains(&base64::encode(sum.as_bytes()))
+        self.keys.contains(base64::encode(sum.as_bytes()).as_bytes())
     }
 
     /// Adds a location of a part.
@@ -108,7 +110,7 @@ impl Draft {
     /// The format cannot hold it.
     pub fn add_part(&mut self, sum: &Sum, location: &Location) -> Result<(), WriteError> {
         let (key, value) = part_entry(sum, location, quote_simply)?;
-        self.insert(key, value);
+        self.insert(key.into(), value);
         Ok(())
     }
 
@@ -116,13 +118,14 @@ impl Draft {
     pub fn fill_template_sum(&mut self, sum: &Sum) -> bool {
         let wanted = template_sum_key(sum);
         let mut entries = self.entries("Image");
-        let Some(at) = entries.find(|(_, key, value)| *key == wanted && value.is_empty()).map(|(at, ..)| at) else {
+        let Some(at) = entries.find(|(_, key, value)| *key == wanted.as_bytes() && value.is_empty()).map(|(at, ..)| at)
+        else {
             return false;
         };
         drop(entries);
         let line = &mut self.lines[at];
-        let value = line.find('=').map_or(line.len(), |at| at + 1);
-        line.insert_str(value, &base64::encode(sum.as_bytes()));
+        let value = line.find_byte(b'=').map_or(line.len(), |at| at + 1);
+        line.insert_str(value, base64::encode(sum.as_bytes()));
         true
     }
 
@@ -132,10 +135,10 @@ impl Draft {
     ///
     /// The format cannot hold what it says.
     pub fn add_image(&mut self, image: &Image) -> Result<(), WriteError> {
-        let mut text = String::new();
+        let mut text = BString::default();
         push_image(&mut text, image)?;
         self.close_section();
-        self.lines.extend(text.trim_start().lines().map(str::to_owned));
+        self.lines.extend(text.trim_ascii_start().lines().map(BString::from));
         Ok(())
     }
 
@@ -145,7 +148,8 @@ impl Draft {
     /// # Errors
     ///
     /// The format cannot hold the label or the value.
-    pub fn add_server(&mut self, label: &str, value: &str) -> Result<(), WriteError> {
+    pub fn add_server(&mut self, label: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let (label, value) = (label.as_ref(), value.as_ref());
         check_label(label)?;
         if !value.is_empty() {
             printable("a server", value)?;
@@ -154,11 +158,11 @@ impl Draft {
             return Ok(());
         }
         self.need_servers();
-        let is_section = |line: &String| matches!(Line::of(line), Line::Section("Servers"));
+        let is_section = |line: &BString| matches!(Line::of(line), Line::Section(b"Servers"));
         let section = self.lines.iter().rposition(is_section).expect("there is one now");
         let entries = self.entries("Servers").map(|(at, ..)| at).filter(|&at| at > section);
         let next = entries.last().unwrap_or(section) + 1;
-        self.lines.insert(next, format!("{label}={value}"));
+        self.lines.insert(next, [label, b"=", value].concat().into());
         Ok(())
     }
 
@@ -166,17 +170,17 @@ impl Draft {
     pub fn need_servers(&mut self) {
         if !self.has_section("Servers") {
             self.close_section();
-            self.lines.push("[Servers]".to_owned());
+            self.lines.push("[Servers]".into());
         }
     }
 
     /// The file's text. If it has no `[Jigdo]` section yet, one is added, with this version of the format (such as
     /// `1.2`) and this generator.
-    pub fn to_text(&self, version: &str, generator: &str) -> String {
-        let mut text = String::new();
-        if self.lines.first().is_none_or(|line| !line.starts_with("# JigsawDownload")) {
+    pub fn to_text(&self, version: &str, generator: &str) -> BString {
+        let mut text = BString::default();
+        if self.lines.first().is_none_or(|line| !line.starts_with(b"# JigsawDownload")) {
             text.push_str(HEADER);
-            text.push('\n');
+            text.push(b'\n');
         }
         let mut missing =
             (!self.has_section("Jigdo")).then(|| format!("[Jigdo]\nVersion={version}\nGenerator={generator}\n"));
@@ -185,33 +189,33 @@ impl Draft {
                 && let Some(section) = missing.take()
             {
                 text.push_str(&section);
-                text.push('\n');
+                text.push(b'\n');
             }
             text.push_str(line);
-            text.push('\n');
+            text.push(b'\n');
         }
-        text.push_str(&missing.unwrap_or_default());
-        if !text.ends_with("\n\n") {
-            text.push('\n');
+        text.push_str(missing.unwrap_or_default());
+        if !text.ends_with(b"\n\n") {
+            text.push(b'\n');
         }
         text.push_str("[Parts]\n");
         for (entry, length) in &self.parts {
             let (value, key) = entry.split_at(*length);
-            text.push_str(&format!("{key}={value}\n"));
+            [key, b"=", value, b"\n"].iter().for_each(|piece| text.push_str(piece));
         }
         text
     }
 
     fn has_section(&self, name: &str) -> bool {
-        self.lines.iter().any(|line| matches!(Line::of(line), Line::Section(found) if found == name))
+        self.lines.iter().any(|line| matches!(Line::of(line), Line::Section(found) if found == name.as_bytes()))
     }
 
     /// The entries of all sections with this name: line number from 0, key and value.
-    fn entries<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
+    fn entries<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a [u8], &'a [u8])> {
         let mut is_inside = false;
         self.lines.iter().enumerate().filter_map(move |(at, line)| match Line::of(line) {
             Line::Section(found) => {
-                is_inside = found == name;
+                is_inside = found == name.as_bytes();
                 None
             }
             Line::Entry(key, value) => is_inside.then_some((at, key, value)),
@@ -222,7 +226,7 @@ impl Draft {
     /// Adds an empty line after the last section, if there is any.
     fn close_section(&mut self) {
         if self.lines.last().is_some_and(|line| !line.trim_ascii().is_empty()) {
-            self.lines.push(String::new());
+            self.lines.push(BString::default());
         }
     }
 }
@@ -241,7 +245,7 @@ mod tests {
     }
 
     fn text(draft: &Draft) -> String {
-        draft.to_text("1.2", "jigpress/1")
+        String::from_utf8(draft.to_text("1.2", "jigpress/1").into()).unwrap()
     }
 
     fn sum(seed: &[u8]) -> Sum {
@@ -249,7 +253,7 @@ mod tests {
     }
 
     fn image() -> Image {
-        Image { filename: "a b".to_owned(), template: "t".to_owned(), ..Image::default() }
+        Image { filename: "a b".into(), template: "t".into(), ..Image::default() }
     }
 
     fn location(text: &str) -> Location {
@@ -326,7 +330,9 @@ mod tests {
         let draft = Draft::read(&b"[Parts]\njunk\n"[..], |error| complaints.push(error.to_string())).unwrap();
         assert!(!text(&draft).contains("junk"));
         assert!(complaints[0].contains("line 2"), "{complaints:?}");
-        assert!(Draft::read(&b"\xff"[..], |_| ()).is_err());
+        let latin = Draft::read(&b"# \xff\n[Servers]\nL\xe4=x\n"[..], |_| ()).unwrap();
+        assert!(latin.to_text("1.2", "x").contains_str(b"# \xff\n"));
+        assert!(latin.labels().contains(&b"L\xe4"[..]));
     }
 
     #[test]
@@ -343,8 +349,8 @@ mod tests {
         fn any_text_stays_what_it_is_once_it_is_in_order(
             text in r#"(\[(Image|Parts|Servers|Jigdo|Include x|Comment)\]|AAAAAAAAAAAAAAAAAAAAAA|[a-zA-Z='"\\# \r\n-]){0,80}"#
         ) {
-            let once = Draft::read(text.as_bytes(), |_| ()).unwrap().to_text("1.2", "jigpress/1");
-            let twice = draft(&once).to_text("1.2", "jigpress/1");
+            let once = self::text(&Draft::read(text.as_bytes(), |_| ()).unwrap());
+            let twice = self::text(&draft(&once));
             prop_assert_eq!(&once, &twice);
             let parts = |text: &str| {
                 let mut parts = Jigdo::read_leniently(text.as_bytes(), |_| ()).unwrap().parts;

@@ -1,6 +1,7 @@
 //! Jigdo files: where the template of an image and each of its parts can be downloaded.
 //!
-//! The text has sections like an INI file. [`Jigdo::read`] accepts what the tools in use write, gzip-compressed or not;
+//! The text has sections like an INI file. It is bytes: old files have Latin-1 in it, and the path of a part is whatever
+//! its mirror's file system has. [`Jigdo::read`] accepts what the tools in use write, gzip-compressed or not;
 //! [`Jigdo::to_text`] writes what all of them read. To change an existing file, use [`Unpacked`] for its text and
 //! [`Outline`] for the places in it; to add parts to one, use [`Draft`].
 
@@ -22,57 +23,77 @@ pub use resolve::ResolveError;
 pub use text::{MAX_LINE, MAX_TEXT};
 pub use unpacked::{Edit, Unpacked};
 pub use words::{BadQuoting, quote_simply, split as split_words};
-pub use writer::{WriteError, check_label, gzip, include_line, server_line};
+pub use writer::{WriteError, check_label, fits_part_line, gzip, include_line, server_line};
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::fmt;
 
-use crate::{Algorithm, Sum, hex};
+use bstr::{BStr, BString, ByteSlice as _};
+
+use crate::{Algorithm, Sum, escaped, hex};
 
 /// What a jigdo file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Jigdo {
     /// `Version` of `[Jigdo]`: `1.x` for MD5, `2.0` for SHA-256.
-    pub version: Option<String>,
+    pub version: Option<BString>,
     /// `Generator` of `[Jigdo]`: the program that wrote it, as `name/version`.
-    pub generator: Option<String>,
-    /// The first `[Image]` section. Files that are only meant to be included have none.
-    pub image: Option<Image>,
+    pub generator: Option<BString>,
+    /// The `[Image]` sections, in order. Most files have one; those that are only meant to be included have none. All
+    /// images of a file share its parts and servers.
+    pub images: Vec<Image>,
     /// `[Parts]`, in order. A sum that occurs several times has several locations.
     pub parts: Vec<(Sum, Location)>,
     /// `[Servers]`, in order: each with its label. A label that occurs several times has several servers.
-    pub servers: Vec<(String, Server)>,
+    pub servers: Vec<(BString, Server)>,
     /// The URLs of `[Include]` lines, in order.
-    pub includes: Vec<String>,
+    pub includes: Vec<BString>,
 }
 
-/// What a jigdo file says of its image.
+/// What a jigdo file says of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
     /// The name under which to save the image, as written. It may begin with `stdio:`: see [`Image::file_name`].
-    pub filename: String,
+    pub filename: BString,
     /// The URL of the template, absolute or relative to the jigdo file's own.
-    pub template: String,
+    pub template: BString,
     /// The template's sum. If the file has both kinds, the SHA-256.
     pub template_sum: Option<Sum>,
     /// One line of at most 200 characters. Quotes in it are literal.
-    pub short_info: Option<String>,
+    pub short_info: Option<BString>,
     /// One line of at most 5000 characters, in which `<br/>` breaks lines. Quotes in it are literal.
-    pub info: Option<String>,
+    pub info: Option<BString>,
     /// The comments between the section's lines, without `#` and the white space around them.
-    pub comments: Vec<String>,
+    pub comments: Vec<BString>,
+}
+
+impl Jigdo {
+    /// Whether its version is higher than those that are known, up to 2.x. A version that is no number is taken as known.
+    pub fn is_newer(&self) -> bool {
+        let version = self.version.as_ref().map_or(&[][..], |version| version.as_slice());
+        let digits = version.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(version.len());
+        let major = std::str::from_utf8(&version[..digits]).unwrap_or_default();
+        // More digits than a number can have are a high version.
+        digits > 0 && major.parse().map_or(true, |major: u64| major > reader::MAX_VERSION)
+    }
 }
 
 impl Image {
+    /// The entry that the section lacks, of those without which it describes no image: `Filename` and `Template`.
+    pub fn missing_entry(&self) -> Option<&'static str> {
+        let entries = [("Filename", &self.filename), ("Template", &self.template)];
+        entries.into_iter().find(|(_, value)| value.is_empty()).map(|(key, _)| key)
+    }
+
     /// The filename without the `stdio:` that xorriso puts before it.
-    pub fn file_name(&self) -> &str {
-        self.filename.strip_prefix("stdio:").unwrap_or(&self.filename)
+    pub fn file_name(&self) -> &BStr {
+        self.filename.strip_prefix(b"stdio:").unwrap_or(&self.filename).as_bstr()
     }
 
     /// The image's sums in the comments, in hexadecimal: see [`image_sum_comment`].
     pub fn sums(&self) -> BTreeMap<Algorithm, String> {
-        let sum = |comment: &String| {
-            let words: Vec<&str> = comment.split_whitespace().collect();
+        let sum = |comment: &BString| {
+            let words: Vec<&str> = comment.to_str().ok()?.split_whitespace().collect();
             let ["Image", "Hex", kind, sum] = words[..] else { return None };
             let is_kind = |algorithm: &Algorithm| kind.eq_ignore_ascii_case(&format!("{}Sum", algorithm.name()));
             Some((Algorithm::ALL.into_iter().find(is_kind)?, sum.to_owned()))
@@ -85,44 +106,47 @@ impl Image {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     /// The text before the first colon: a label of `[Servers]`, or a URL's scheme. Empty if there is no colon.
-    pub label: String,
+    pub label: BString,
     /// The text after it: a path below the label's servers.
-    pub path: String,
+    pub path: BString,
 }
 
 impl Location {
     /// The location in `text`, which must be unquoted already.
-    pub fn parse(text: &str) -> Self {
-        match text.split_once(':') {
-            Some((label, path)) if !label.is_empty() => Self { label: label.to_owned(), path: path.to_owned() },
-            _ => Self { label: String::new(), path: text.to_owned() },
+    pub fn parse(text: &(impl AsRef<[u8]> + ?Sized)) -> Self {
+        let text = text.as_ref();
+        match text.split_once_str(":") {
+            Some((label, path)) if !label.is_empty() => Self { label: label.into(), path: path.into() },
+            _ => Self { label: BString::default(), path: text.into() },
         }
+    }
+
+    /// The location as a jigdo file has it, unquoted: `label:path`, or the path alone.
+    pub fn text(&self) -> BString {
+        let colon = if self.label.is_empty() { "" } else { ":" };
+        [&*self.label, colon.as_bytes(), &self.path].concat().into()
     }
 
     /// The path without redundant components such as `./`. `None` if it may leave the label's tree, or cannot be that
     /// of a file.
-    pub fn plain_path(&self) -> Option<String> {
-        let is_plain = |name: &str| !matches!(name, "" | "." | "..");
-        if self.path.split('/').all(is_plain) && !self.path.contains('\0') {
-            return Some(self.path.clone());
+    pub fn plain_path(&self) -> Option<BString> {
+        let names = || self.path.split_str("/");
+        if self.path.starts_with(b"/") || self.path.contains(&0) || names().any(|name| name == b"..") {
+            return None;
         }
-        let mut plain = PathBuf::new();
-        for component in Path::new(&self.path).components() {
-            match component {
-                Component::Normal(name) => plain.push(name),
-                Component::CurDir => {}
-                _ => return None,
-            }
+        // A path that ends so is that of a directory.
+        if matches!(names().last(), None | Some(b"" | b".")) {
+            return None;
         }
-        let is_file = !self.path.ends_with('/') && !self.path.contains('\0') && !plain.as_os_str().is_empty();
-        is_file.then(|| plain.to_str().map(str::to_owned)).flatten()
+        Some(bstr::join("/", names().filter(|name| !matches!(*name, b"" | b"."))).into())
     }
 }
 
-/// `label:path`, or the path alone.
-impl std::fmt::Display for Location {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.label.is_empty() { f.write_str(&self.path) } else { write!(f, "{}:{}", self.label, self.path) }
+/// For people: as [`Location::text`], but [escaped].
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.label.is_empty() { "" } else { ":" };
+        write!(f, "{}{colon}{}", escaped(&self.label), escaped(&self.path))
     }
 }
 
@@ -130,14 +154,15 @@ impl std::fmt::Display for Location {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
     /// The prefix of the path: a URL, or another label with a path.
-    pub url: String,
+    pub url: BString,
     /// Whether to try it only after the label's other servers have failed.
     pub try_last: bool,
 }
 
 /// Whether the text before a location's first colon is the scheme of a URL instead of a label.
-pub fn is_scheme(label: &str) -> bool {
-    ["http", "https", "ftp", "ftps", "file", "rsync"].iter().any(|scheme| scheme.eq_ignore_ascii_case(label))
+pub fn is_scheme(label: impl AsRef<[u8]>) -> bool {
+    let schemes = [&b"http"[..], b"https", b"ftp", b"ftps", b"file", b"rsync"];
+    schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case(label.as_ref()))
 }
 
 /// The comment from which Debian's `imagesums` takes the image's sum instead of reading the image.
@@ -168,12 +193,26 @@ mod tests {
 
     #[test]
     fn paths_that_leave_their_tree_are_told_from_those_that_do_not() {
-        let plain = |path: &str| Location { label: "A".to_owned(), path: path.to_owned() }.plain_path();
-        for path in ["../x", "/etc/passwd", "pool/../../x", "a/..", "", ".", "a/", "a\0b"] {
-            assert_eq!(plain(path), None, "{path}");
+        let plain = |path: &[u8]| Location { label: "A".into(), path: path.into() }.plain_path();
+        for path in [&b"../x"[..], b"/etc/passwd", b"pool/../../x", b"a/..", b"", b".", b"a/", b"a/.", b"a\0b"] {
+            assert_eq!(plain(path), None, "{path:?}");
         }
-        for (path, expected) in [("pool/x", "pool/x"), ("./pool//x", "pool/x"), ("a/./b", "a/b"), ("..a/b", "..a/b")] {
-            assert_eq!(plain(path).as_deref(), Some(expected));
+        for (path, expected) in [
+            (&b"pool/x"[..], &b"pool/x"[..]),
+            (b"./pool//x", b"pool/x"),
+            (b"a/./b", b"a/b"),
+            (b"..a/b", b"..a/b"),
+            (b"K\xe4se/\xff", b"K\xe4se/\xff"),
+        ] {
+            assert_eq!(plain(path).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_location_is_bytes_and_is_shown_escaped() {
+        let location = Location::parse(b"L\xe4bel:p\xf6ol/\x1b:x");
+        assert_eq!((&location.label[..], &location.path[..]), (&b"L\xe4bel"[..], &b"p\xf6ol/\x1b:x"[..]));
+        assert_eq!(location.text(), &b"L\xe4bel:p\xf6ol/\x1b:x"[..]);
+        assert_eq!(location.to_string(), "L\\xe4bel:p\\xf6ol/\\u{1b}:x");
     }
 }

@@ -6,7 +6,10 @@
 
 use std::ops::Range;
 
+use bstr::{BStr, BString, ByteSlice as _};
+
 use super::reader::{Error, Parser, Section};
+use super::text::line_of;
 use super::writer::{PART_LINE_LIMIT, WriteError, check_label, server_line};
 use super::{Location, MAX_LINE, Server, words};
 
@@ -18,7 +21,7 @@ pub struct Outline {
     /// The `[Include]` lines, in order.
     pub includes: Vec<IncludeLine>,
     /// The labels of parts, in the order in which they first occur, each with the number of lines that have it.
-    pub labels: Vec<(String, u64)>,
+    pub labels: Vec<(BString, u64)>,
     /// The lines of the parts whose labels were requested, in order.
     pub parts: Vec<PartLine>,
     /// Where a server can be added, in bytes: after the last server, or after the last `[Servers]` if no server follows
@@ -34,7 +37,7 @@ pub struct ServerLine {
     /// Where the line is in the text.
     pub line: Range<usize>,
     /// The server's label.
-    pub label: String,
+    pub label: BString,
     /// The server.
     pub server: Server,
 }
@@ -45,7 +48,7 @@ pub struct IncludeLine {
     /// Where the line is in the text.
     pub line: Range<usize>,
     /// The URL of the included file.
-    pub url: String,
+    pub url: BString,
 }
 
 /// A line of `[Parts]`.
@@ -63,12 +66,12 @@ impl Outline {
     /// # Errors
     ///
     /// As for [`Jigdo::read`](super::Jigdo::read).
-    pub fn new(text: &str, parts_of: &[&str]) -> Result<Self, Error> {
+    pub fn new(text: &[u8], parts_of: &[&BStr]) -> Result<Self, Error> {
         let mut outline = Self::default();
         let mut parser = Parser::default();
         // Parts are sorted by their labels: the last one's is nearly always the next one's.
         let mut last_label = 0;
-        let mut ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+        let mut ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
         let mut start = 0;
         while start < text.len() {
             let end = ends.next().unwrap_or(text.len());
@@ -76,11 +79,11 @@ impl Outline {
             if (end - start) as u64 > MAX_LINE {
                 return Err(Error::LongLine { line: parser.line });
             }
-            let line = &text.as_bytes()[start..end];
+            let line = &text[start..end];
             let may_be_usual = parser.section == Section::Parts && parts_of.is_empty();
             match may_be_usual.then(|| usual_label(line)).flatten() {
                 Some(label) => outline.count(label, &mut last_label),
-                None => outline.line(&mut parser, start, &text[start..end], parts_of, &mut last_label)?,
+                None => outline.line(&mut parser, start, line, parts_of, &mut last_label)?,
             }
             start = end;
         }
@@ -98,14 +101,14 @@ impl Outline {
         &mut self,
         parser: &mut Parser,
         start: usize,
-        line: &str,
-        parts_of: &[&str],
+        line: &[u8],
+        parts_of: &[&BStr],
         last_label: &mut usize,
     ) -> Result<(), Error> {
         let mut text = line;
         if parser.line == 1 {
-            self.has_carriage_returns = line.ends_with("\r\n");
-            text = text.trim_start_matches('\u{feff}');
+            self.has_carriage_returns = line.ends_with(b"\r\n");
+            text = line_of(1, line);
         }
         let text = text.trim_ascii();
         let range = start..start + line.len();
@@ -120,21 +123,21 @@ impl Outline {
         }
         if let Some((_, location)) = jigdo.parts.pop() {
             self.count(&location.label, last_label);
-            if parts_of.contains(&location.label.as_str()) {
+            if parts_of.contains(&location.label.as_bstr()) {
                 self.parts.push(PartLine { line: range.clone(), location });
             }
         }
-        if has_server || (parser.section == Section::Servers && text.starts_with('[')) {
+        if has_server || (parser.section == Section::Servers && text.starts_with(b"[")) {
             self.servers_end = Some(range.end);
         }
         Ok(())
     }
 
-    fn count(&mut self, label: &str, last: &mut usize) {
+    fn count(&mut self, label: &[u8], last: &mut usize) {
         if self.labels.get(*last).is_none_or(|(known, _)| known != label) {
             let place = self.labels.iter().position(|(known, _)| known == label);
             *last = place.unwrap_or_else(|| {
-                self.labels.push((label.to_owned(), 0));
+                self.labels.push((label.into(), 0));
                 self.labels.len() - 1
             });
         }
@@ -149,13 +152,13 @@ impl PartLine {
     /// # Errors
     ///
     /// The line would be too long for jigit-mkimage. The value is its length, in bytes.
-    pub fn relabelled(&self, text: &str, label: &str) -> Result<String, usize> {
+    pub fn relabelled(&self, text: &[u8], label: &[u8]) -> Result<BString, usize> {
         let line = &text[self.line.clone()];
         let changed = relabelled_value(line, &self.location.label, label).unwrap_or_else(|| {
-            let location = Location { label: label.to_owned(), path: self.location.path.clone() };
-            let end = &line[line.trim_end_matches(['\r', '\n']).len()..];
-            let key = line.find('=').map_or(0, |equals| equals + 1);
-            format!("{}{}{end}", &line[..key], words::quote(&location.to_string()))
+            let location = Location { label: label.into(), path: self.location.path.clone() };
+            let end = &line[line.trim_end_with(|end| matches!(end, '\r' | '\n')).len()..];
+            let key = line.find_byte(b'=').map_or(0, |equals| equals + 1);
+            [&line[..key], &words::quote(&location.text()), end].concat().into()
         });
         let length = changed.trim_ascii_end().len();
         if length >= PART_LINE_LIMIT { Err(length) } else { Ok(changed) }
@@ -169,16 +172,16 @@ impl ServerLine {
     /// # Errors
     ///
     /// A label that the line cannot hold.
-    pub fn relabelled(&self, text: &str, new_label: impl Fn(&str) -> String) -> Result<(String, Self), WriteError> {
+    pub fn relabelled(&self, text: &[u8], new_label: impl Fn(&BStr) -> BString) -> Result<(BString, Self), WriteError> {
         let mut changed = self.clone();
-        changed.label = new_label(&self.label);
+        changed.label = new_label(self.label.as_bstr());
         check_label(&changed.label)?;
         let line = &text[self.line.clone()];
-        let mut text = line.replacen(&self.label, &changed.label, 1);
+        let mut text = BString::from(line.replacen(&self.label, &changed.label, 1));
         let url = Location::parse(&self.server.url);
-        let label = new_label(&url.label);
+        let label = new_label(url.label.as_bstr());
         if label != url.label {
-            changed.server.url = Location { label: label.clone(), path: url.path.clone() }.to_string();
+            changed.server.url = Location { label: label.clone(), path: url.path.clone() }.text();
             text = match relabelled_value(&text, &url.label, &label) {
                 Some(text) => text,
                 None => server_line(&changed.label, &changed.server)?,
@@ -189,11 +192,11 @@ impl ServerLine {
 }
 
 /// A line whose value begins with the label `old`, perhaps after a quote, with the label `new` in its place.
-fn relabelled_value(line: &str, old: &str, new: &str) -> Option<String> {
-    let value = &line[line.find('=')? + 1..];
-    let written = value.trim_start_matches([' ', '\t', '"', '\'']);
-    let rest = written.strip_prefix(old).filter(|rest| rest.starts_with(':'))?;
-    Some(format!("{}{new}{rest}", &line[..line.len() - written.len()]))
+fn relabelled_value(line: &[u8], old: &[u8], new: &[u8]) -> Option<BString> {
+    let value = &line[line.find_byte(b'=')? + 1..];
+    let written = value.trim_start_with(|start| matches!(start, ' ' | '\t' | '"' | '\''));
+    let rest = written.strip_prefix(old).filter(|rest| rest.starts_with(b":"))?;
+    Some([&line[..line.len() - written.len()], new, rest].concat().into())
 }
 
 /// The six bits of each character of base64, and 64 for every other byte.
@@ -210,7 +213,7 @@ const BASE64: [u8; 256] = {
 
 /// The label in a line of `[Parts]` in the usual form: a sum, `=`, and a location without quotes that needs none. `None`
 /// for every other line, valid or not.
-fn usual_label(line: &[u8]) -> Option<&str> {
+fn usual_label(line: &[u8]) -> Option<&[u8]> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // The last character of a sum has unused bits, which must be 0.
@@ -230,8 +233,7 @@ fn usual_label(line: &[u8]) -> Option<&str> {
     if !is_sum || !is_exact || !is_plain {
         return None;
     }
-    let label = memchr::memchr(b':', value).map_or(&value[..0], |colon| &value[..colon]);
-    std::str::from_utf8(label).ok()
+    Some(memchr::memchr(b':', value).map_or(&value[..0], |colon| &value[..colon]))
 }
 
 #[cfg(test)]
@@ -244,15 +246,20 @@ mod tests {
     const SHA256: &str = "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg";
 
     fn outline(text: &str) -> Outline {
-        Outline::new(text, &[]).unwrap()
+        Outline::new(text.as_bytes(), &[]).unwrap()
+    }
+
+    fn label(label: &str) -> &BStr {
+        BStr::new(label)
     }
 
     #[test]
     fn lines_of_servers_and_includes_have_their_places() {
         let text = "[Servers]\r\n A = 'http://a/' # one\n\n[Include http://i/]\n[Servers]\nB=A:x --try-last\n# end\n\n";
         let found = outline(text);
-        let lines: Vec<_> = found.servers.iter().map(|line| (&text[line.line.clone()], &*line.label)).collect();
-        assert_eq!(lines, [(" A = 'http://a/' # one\n", "A"), ("B=A:x --try-last\n", "B")]);
+        let lines: Vec<_> =
+            found.servers.iter().map(|line| (&text[line.line.clone()], line.label.to_string())).collect();
+        assert_eq!(lines, [(" A = 'http://a/' # one\n", "A".to_owned()), ("B=A:x --try-last\n", "B".to_owned())]);
         assert!(found.servers[1].server.try_last && found.has_carriage_returns);
         assert_eq!(&text[found.includes[0].line.clone()], "[Include http://i/]\n");
         assert_eq!(found.servers_end, Some(text.len() - "# end\n\n".len()));
@@ -264,7 +271,7 @@ mod tests {
             "[Parts]\n{MD5}=B:x\n{SHA256}=A:x y\n {MD5} = \"A:z\"\n{MD5}=A:q#r\n{MD5}=plain\n{MD5}=http://h/p\n"
         );
         let expected = [("B", 1), ("A", 3), ("", 1), ("http", 1)];
-        assert_eq!(outline(&text).labels, expected.map(|(label, count)| (label.to_owned(), count)));
+        assert_eq!(outline(&text).labels, expected.map(|(label, count)| (BString::from(label), count)));
     }
 
     #[test]
@@ -278,16 +285,18 @@ mod tests {
             ("\"A\":'x y'", "\"New:x y\""),
         ] {
             let text = format!("[Parts]\n{MD5}={value}\n");
-            let found = Outline::new(&text, &["A"]).unwrap();
-            assert_eq!(found.parts[0].relabelled(&text, "New").unwrap(), format!("{MD5}={changed}\n"));
+            let found = Outline::new(text.as_bytes(), &[label("A")]).unwrap();
+            let relabelled = found.parts[0].relabelled(text.as_bytes(), b"New").unwrap();
+            assert_eq!(relabelled, format!("{MD5}={changed}\n"));
         }
         let text = format!("[Parts]\n{MD5}=A:{}\n", "x".repeat(2020));
-        assert_eq!(Outline::new(&text, &["A"]).unwrap().parts[0].relabelled(&text, "Newer"), Err(2049));
+        let found = Outline::new(text.as_bytes(), &[label("A")]).unwrap();
+        assert_eq!(found.parts[0].relabelled(text.as_bytes(), b"Newer"), Err(2049));
     }
 
     #[test]
     fn a_servers_labels_are_changed_and_the_rest_of_its_line_is_not() {
-        let new_label = |label: &str| if label == "A" { "New".to_owned() } else { label.to_owned() };
+        let new_label = |label: &BStr| if label == "A" { "New".into() } else { label.to_owned() };
         for (line, changed) in [
             ("A=http://a/ # A", "New=http://a/ # A"),
             (" A = 'A:x' --try-last", " New = 'New:x' --try-last"),
@@ -295,7 +304,7 @@ mod tests {
             ("B='A':x --try-last", "B=New:x --try-last"),
         ] {
             let text = format!("[Servers]\n{line}\n");
-            let (text, server) = outline(&text).servers[0].relabelled(&text, new_label).unwrap();
+            let (text, server) = outline(&text).servers[0].relabelled(text.as_bytes(), new_label).unwrap();
             assert_eq!(text, format!("{changed}\n"));
             let read = outline(&format!("[Servers]\n{text}")).servers.remove(0);
             assert_eq!((server.label, server.server), (read.label, read.server));
@@ -311,7 +320,7 @@ mod tests {
             ("[Servers\n".to_owned(), "line 1: the name of the section has no closing ]"),
             ("text\n".to_owned(), "no sections"),
         ] {
-            let error = Outline::new(&text, &[]).unwrap_err().to_string();
+            let error = Outline::new(text.as_bytes(), &[]).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }
@@ -339,19 +348,19 @@ mod tests {
 
         #[test]
         fn the_outline_says_what_the_reader_says(text in arbitrary_text(), asks: bool) {
-            let asked: &[&str] = if asks { &["A"] } else { &[] };
-            match (Jigdo::read(text.as_bytes()), Outline::new(&text, asked)) {
+            let asked: &[&BStr] = if asks { &[label("A")] } else { &[] };
+            match (Jigdo::read(text.as_bytes()), Outline::new(text.as_bytes(), asked)) {
                 (Ok(jigdo), Ok(outline)) => {
                     let servers: Vec<_> = outline.servers.into_iter().map(|line| (line.label, line.server)).collect();
                     prop_assert_eq!(servers, jigdo.servers);
                     let includes: Vec<_> = outline.includes.into_iter().map(|line| line.url).collect();
                     prop_assert_eq!(includes, jigdo.includes);
-                    let named = |label: &str| jigdo.parts.iter().filter(|(_, location)| location.label == label).count();
+                    let named = |label: &BStr| jigdo.parts.iter().filter(|(_, location)| location.label == label).count();
                     for (label, count) in &outline.labels {
-                        prop_assert_eq!(named(label) as u64, *count);
+                        prop_assert_eq!(named(label.as_bstr()) as u64, *count);
                     }
                     prop_assert_eq!(outline.labels.iter().map(|(_, count)| *count as usize).sum::<usize>(), jigdo.parts.len());
-                    prop_assert_eq!(outline.parts.len(), if asks { named("A") } else { 0 });
+                    prop_assert_eq!(outline.parts.len(), if asks { named(label("A")) } else { 0 });
                 }
                 (Err(read), Err(outline)) => prop_assert_eq!(read.to_string(), outline.to_string()),
                 (read, outline) => prop_assert!(false, "{:?} and {:?}", read, outline.map(|outline| outline.labels)),

@@ -1,7 +1,10 @@
 //! From a part's location to the URLs where it can be downloaded. Labels are looked up in `[Servers]`, where they may
 //! lead to further labels.
 
+use bstr::{BStr, BString, ByteSlice as _};
+
 use super::{Jigdo, Location};
+use crate::escaped;
 
 /// The longest chain of labels.
 const MAX_DEPTH: usize = 16;
@@ -17,14 +20,14 @@ const MAX_URL: usize = 64 << 10;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum ResolveError {
-    #[error("[Servers] has a loop of labels: {}", .0.join(" -> "))]
-    Loop(Vec<String>),
-    #[error("[Servers] has a chain of more than {MAX_DEPTH} labels, beginning with {0:?}")]
-    TooDeep(String),
-    #[error("[Servers] gives label {0:?} more than {MAX_URLS} URLs")]
-    TooMany(String),
-    #[error("[Servers] gives label {0:?} a URL of more than {MAX_URL} bytes")]
-    TooLong(String),
+    #[error("[Servers] has a loop of labels: {}", escaped(&bstr::join(" -> ", .0)))]
+    Loop(Vec<BString>),
+    #[error("[Servers] has a chain of more than {MAX_DEPTH} labels, beginning with \"{}\"", escaped(.0))]
+    TooDeep(BString),
+    #[error("[Servers] gives label \"{}\" more than {MAX_URLS} URLs", escaped(.0))]
+    TooMany(BString),
+    #[error("[Servers] gives label \"{}\" a URL of more than {MAX_URL} bytes", escaped(.0))]
+    TooLong(BString),
 }
 
 impl Jigdo {
@@ -36,8 +39,8 @@ impl Jigdo {
     /// # Errors
     ///
     /// A loop of labels, a chain of more than 16, more than 1000 URLs, or one of more than 64 KiB.
-    pub fn urls(&self, location: &Location) -> Result<Vec<String>, ResolveError> {
-        Ok(self.expand(location, |_| false)?.iter().map(Location::to_string).collect())
+    pub fn urls(&self, location: &Location) -> Result<Vec<BString>, ResolveError> {
+        Ok(self.expand(location, |_| false)?.iter().map(Location::text).collect())
     }
 
     /// The locations that `location` leads to, in the same order. Labels for which `is_known` returns true are not looked
@@ -46,7 +49,7 @@ impl Jigdo {
     /// # Errors
     ///
     /// As for [`Jigdo::urls`].
-    pub fn expand(&self, location: &Location, is_known: impl Fn(&str) -> bool) -> Result<Vec<Location>, ResolveError> {
+    pub fn expand(&self, location: &Location, is_known: impl Fn(&BStr) -> bool) -> Result<Vec<Location>, ResolveError> {
         let mut walk =
             Walk { jigdo: self, is_known: &is_known, chain: Vec::new(), first: Vec::new(), last: Vec::new() };
         walk.expand(location, false)?;
@@ -57,9 +60,9 @@ impl Jigdo {
 
 struct Walk<'a> {
     jigdo: &'a Jigdo,
-    is_known: &'a dyn Fn(&str) -> bool,
+    is_known: &'a dyn Fn(&BStr) -> bool,
     /// The labels that led here.
-    chain: Vec<String>,
+    chain: Vec<BString>,
     first: Vec<Location>,
     last: Vec<Location>,
 }
@@ -68,7 +71,7 @@ impl Walk<'_> {
     fn expand(&mut self, location: &Location, try_last: bool) -> Result<(), ResolveError> {
         let jigdo = self.jigdo;
         let servers = || jigdo.servers.iter().filter(|(label, _)| *label == location.label);
-        if location.label.is_empty() || (self.is_known)(&location.label) || servers().next().is_none() {
+        if location.label.is_empty() || (self.is_known)(location.label.as_bstr()) || servers().next().is_none() {
             return self.push(location.clone(), try_last);
         }
         let looped = self.chain.contains(&location.label);
@@ -81,7 +84,7 @@ impl Walk<'_> {
         }
         for (_, server) in servers() {
             let mut next = Location::parse(&server.url);
-            next.path.push_str(&location.path);
+            next.path.extend_from_slice(&location.path);
             if next.path.len() > MAX_URL {
                 return Err(ResolveError::TooLong(self.start()));
             }
@@ -103,7 +106,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn start(&self) -> String {
+    fn start(&self) -> BString {
         self.chain.first().cloned().unwrap_or_default()
     }
 }
@@ -115,11 +118,11 @@ mod tests {
 
     fn jigdo(servers: &[(&str, &str, bool)]) -> Jigdo {
         let server =
-            |&(label, url, try_last): &(&str, &str, bool)| (label.to_owned(), Server { url: url.to_owned(), try_last });
+            |&(label, url, try_last): &(&str, &str, bool)| (label.into(), Server { url: url.into(), try_last });
         Jigdo { servers: servers.iter().map(server).collect(), ..Jigdo::default() }
     }
 
-    fn urls(servers: &[(&str, &str, bool)], location: &str) -> Result<Vec<String>, ResolveError> {
+    fn urls(servers: &[(&str, &str, bool)], location: &str) -> Result<Vec<BString>, ResolveError> {
         jigdo(servers).urls(&Location::parse(location))
     }
 
@@ -156,9 +159,9 @@ mod tests {
             let level = |depth: usize| std::iter::repeat_n((&*labels[depth], &*steps[depth], false), width);
             (0..count).flat_map(level).collect()
         };
-        assert_eq!(urls(&chain(60, 1), "L0:x").unwrap_err(), ResolveError::TooDeep("L0".to_owned()));
-        assert_eq!(urls(&chain(12, 2), "L0:x").unwrap_err(), ResolveError::TooMany("L0".to_owned()));
+        assert_eq!(urls(&chain(60, 1), "L0:x").unwrap_err(), ResolveError::TooDeep("L0".into()));
+        assert_eq!(urls(&chain(12, 2), "L0:x").unwrap_err(), ResolveError::TooMany("L0".into()));
         let long = format!("http://{}/", "x".repeat(MAX_URL));
-        assert_eq!(urls(&[("A", &long, false)], "A:x").unwrap_err(), ResolveError::TooLong("A".to_owned()));
+        assert_eq!(urls(&[("A", &long, false)], "A:x").unwrap_err(), ResolveError::TooLong("A".into()));
     }
 }

@@ -13,8 +13,8 @@ pub const MAX_TEXT: u64 = 256 << 20;
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: u64 = 1 << 20;
 
-/// The first two bytes of every gzip member. Valid UTF-8 never has them in a row.
-pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of every gzip member: the last one says that it is compressed with deflate, as all are.
+pub const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// Passes every line of a jigdo file, compressed or not, to `take`, with its number and without its line end.
 ///
@@ -51,15 +51,26 @@ pub fn for_each_line(input: impl Read, mut take: impl FnMut(u64, &[u8]) -> Resul
     Ok(())
 }
 
-/// The line with this number as text, without the byte order mark that the first one may begin with.
-///
-/// # Errors
-///
-/// It is not UTF-8.
-pub fn line_of(number: u64, line: &[u8]) -> Result<&str, Error> {
-    let text = std::str::from_utf8(line);
-    let text = text.map_err(|error| Error::NotUtf8 { line: number, column: error.valid_up_to() + 1 })?;
-    Ok(if number == 1 { text.trim_start_matches('\u{feff}') } else { text })
+/// The line with this number, without the byte order mark that the first one may begin with.
+pub fn line_of(number: u64, line: &[u8]) -> &[u8] {
+    match number {
+        1 => line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line),
+        _ => line,
+    }
+}
+
+/// What follows a gzip member and is to be read: another one, or text. Zeros, which fill up blocks, and other bytes that
+/// are no text are ignored, as gzip(1) ignores them.
+pub fn after_member(rest: &[u8]) -> &[u8] {
+    let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
+    let rest = &rest[zeros..];
+    let is_text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
+    let (start, _) = split_plain(rest);
+    let start = &start[..start.len().min(64)];
+    match rest.starts_with(&GZIP_MAGIC) || (zeros == 0 && start.iter().all(is_text)) {
+        true => rest,
+        false => &[],
+    }
 }
 
 /// The uncompressed text of plain and gzip-compressed pieces.
@@ -89,7 +100,7 @@ impl Text<'_> {
 
 /// The plain text at the start of `bytes`, and the rest from the next gzip member on.
 pub fn split_plain(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.windows(2).position(|pair| pair == GZIP_MAGIC).unwrap_or(bytes.len());
+    let end = memchr::memmem::find(bytes, &GZIP_MAGIC).unwrap_or(bytes.len());
     bytes.split_at(end)
 }
 
@@ -101,7 +112,7 @@ impl Read for Text<'_> {
                 Some(TextPiece::Gzip(decoder)) => {
                     let read = decoder.read(buffer)?;
                     if read == 0 {
-                        self.rest = decoder.get_ref();
+                        self.rest = after_member(decoder.get_ref());
                     }
                     read
                 }

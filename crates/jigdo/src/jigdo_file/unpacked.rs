@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::io::Read as _;
 use std::ops::Range;
 
+use bstr::BString;
+
 use super::Error;
-use super::text::{GZIP_MAGIC, MAX_TEXT, split_plain};
+use super::text::{GZIP_MAGIC, MAX_TEXT, after_member, split_plain};
 use super::writer::gzip;
 
 /// A jigdo file whose text can be edited.
 #[derive(Debug)]
 pub struct Unpacked<'a> {
     /// The whole text, uncompressed.
-    pub text: Cow<'a, str>,
+    pub text: Cow<'a, [u8]>,
     bytes: &'a [u8],
     /// In order, without gaps.
     pieces: Vec<Piece>,
@@ -24,7 +26,7 @@ pub struct Edit {
     /// What is replaced, in bytes of the text.
     pub range: Range<usize>,
     /// What takes its place.
-    pub text: String,
+    pub text: BString,
 }
 
 /// Plain text, or one gzip member.
@@ -42,21 +44,19 @@ impl<'a> Unpacked<'a> {
     ///
     /// # Errors
     ///
-    /// Compressed data that are corrupt; a text that is not UTF-8, or longer than [`MAX_TEXT`].
+    /// Compressed data that are corrupt; a text that is longer than [`MAX_TEXT`].
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        // Valid UTF-8 has no gzip member in it.
-        if bytes.len() as u64 <= MAX_TEXT
-            && let Ok(text) = std::str::from_utf8(bytes)
-        {
+        if bytes.len() as u64 <= MAX_TEXT && split_plain(bytes).1.is_empty() {
             let piece = Piece { is_gzip: false, bytes: 0..bytes.len(), text: 0..bytes.len() };
-            return Ok(Self { text: Cow::Borrowed(text), bytes, pieces: vec![piece] });
+            return Ok(Self { text: Cow::Borrowed(bytes), bytes, pieces: vec![piece] });
         }
         let (mut text, mut pieces, mut rest) = (Vec::new(), Vec::new(), bytes);
         while !rest.is_empty() {
             let (start, at) = (text.len(), bytes.len() - rest.len());
             let is_gzip = rest.starts_with(&GZIP_MAGIC);
             if is_gzip {
-                rest = inflate(rest, &mut text)?;
+                // What is ignored belongs to the member, and goes when that changes.
+                rest = after_member(inflate(rest, &mut text)?);
             } else {
                 let (plain, after) = split_plain(rest);
                 text.extend_from_slice(plain);
@@ -67,8 +67,6 @@ impl<'a> Unpacked<'a> {
             }
             pieces.push(Piece { is_gzip, bytes: at..bytes.len() - rest.len(), text: start..text.len() });
         }
-        let text = String::from_utf8(text);
-        let text = text.map_err(|error| not_utf8(error.as_bytes(), error.utf8_error().valid_up_to()))?;
         Ok(Self { text: Cow::Owned(text), bytes, pieces })
     }
 
@@ -86,7 +84,7 @@ impl<'a> Unpacked<'a> {
             let belongs = |edit: &&Edit| edit.range.start < end || (is_last && edit.range.start == end);
             let mut at = piece.text.start.max(done).min(end);
             let mut is_changed = at > piece.text.start;
-            let mut parts: Vec<&str> = Vec::new();
+            let mut parts: Vec<&[u8]> = Vec::new();
             while let Some(edit) = edits.next_if(belongs) {
                 is_changed = true;
                 parts.extend([&self.text[at..edit.range.start], &edit.text]);
@@ -99,9 +97,7 @@ impl<'a> Unpacked<'a> {
             } else if piece.is_gzip {
                 out.push(Cow::Owned(gzip(&parts.concat()).expect("a vector takes every write")));
             } else {
-                out.extend(
-                    parts.into_iter().filter(|part| !part.is_empty()).map(|part| Cow::Borrowed(part.as_bytes())),
-                );
+                out.extend(parts.into_iter().filter(|part| !part.is_empty()).map(Cow::Borrowed));
             }
         }
         out
@@ -117,11 +113,6 @@ fn inflate<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> Result<&'a [u8], Error> {
     Ok(decoder.into_inner())
 }
 
-fn not_utf8(text: &[u8], valid: usize) -> Error {
-    let start = text[..valid].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    Error::NotUtf8 { line: line_at(text, valid), column: valid - start + 1 }
-}
-
 /// The number of the line that has the byte at `offset`.
 fn line_at(text: &[u8], offset: usize) -> u64 {
     memchr::memchr_iter(b'\n', &text[..offset]).count() as u64 + 1
@@ -133,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn unpacked(bytes: &[u8]) -> String {
-        Unpacked::new(bytes).unwrap().text.into_owned()
+        String::from_utf8(Unpacked::new(bytes).unwrap().text.into_owned()).unwrap()
     }
 
     /// The file after these edits, as one run of bytes.
@@ -149,9 +140,19 @@ mod tests {
         let member = member.finish().unwrap();
         let file = [&member, &b"# plain\n"[..], &gzip("[Servers]\nA=http://a/\n").unwrap(), b"end\n"].concat();
         let at = unpacked(&file).find("A=").unwrap();
-        let edits = [Edit { range: at..at + 12, text: "A=http://b/\n".to_owned() }];
+        let edits = [Edit { range: at..at + 12, text: "A=http://b/\n".into() }];
         let expected = [&member, &b"# plain\n"[..], &gzip("[Servers]\nA=http://b/\n").unwrap(), b"end\n"].concat();
         assert_eq!(edited(&file, &edits), expected);
+    }
+
+    #[test]
+    fn what_is_ignored_after_a_member_stays_as_long_as_the_member_does() {
+        let file = [&gzip("[Servers]\nA=http://a/\n").unwrap()[..], &[0; 40]].concat();
+        assert_eq!(unpacked(&file), "[Servers]\nA=http://a/\n");
+        assert_eq!(edited(&file, &[]), file);
+        let end = unpacked(&file).len();
+        let edits = [Edit { range: end..end, text: "A=http://b/\n".into() }];
+        assert_eq!(edited(&file, &edits), gzip("[Servers]\nA=http://a/\nA=http://b/\n").unwrap());
     }
 
     #[test]
@@ -161,7 +162,7 @@ mod tests {
         let mut member = gzip(&"a\nb\n".repeat(1000)).unwrap();
         member.truncate(member.len() - 9);
         assert!(matches!(Unpacked::new(&member), Err(Error::Corrupt { .. })));
-        assert!(matches!(Unpacked::new(b"a\nb\xff"), Err(Error::NotUtf8 { line: 2, column: 2 })));
+        assert_eq!(*Unpacked::new(b"a\nb\xff\x1f\x8b").unwrap().text, b"a\nb\xff\x1f\x8b"[..]);
     }
 
     proptest! {
@@ -186,10 +187,10 @@ mod tests {
             let edits: Vec<Edit> = places
                 .chunks(2)
                 .zip(&cuts)
-                .map(|(range, (_, text))| Edit { range: range[0]..range[range.len() - 1], text: text.clone() })
+                .map(|(range, (_, text))| Edit { range: range[0]..range[range.len() - 1], text: text.as_str().into() })
                 .collect();
             let mut expected = whole.clone();
-            edits.iter().rev().for_each(|edit| expected.replace_range(edit.range.clone(), &edit.text));
+            edits.iter().rev().for_each(|edit| expected.replace_range(edit.range.clone(), &edit.text.to_string()));
             prop_assert_eq!(unpacked(&file), whole);
             prop_assert_eq!(unpacked(&edited(&file, &edits)), expected);
         }

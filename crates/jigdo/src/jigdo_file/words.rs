@@ -1,5 +1,7 @@
 //! Splits values into words, and quotes words, as a shell does.
 
+use bstr::{BString, ByteSlice as _};
+
 /// Why a value cannot be split into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,59 +20,79 @@ pub enum BadQuoting {
 /// # Errors
 ///
 /// A quote that is never closed, or a backslash at the end.
-pub fn split(value: &str) -> Result<Vec<String>, BadQuoting> {
+pub fn split(value: impl AsRef<[u8]>) -> Result<Vec<BString>, BadQuoting> {
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '#' => break,
-            ' ' | '\t' => words.extend(word.take()),
-            '\\' => word.get_or_insert_default().push(characters.next().ok_or(BadQuoting::Backslash)?),
-            '\'' | '"' => quoted(character, &mut characters, word.get_or_insert_default())?,
-            _ => word.get_or_insert_default().push(character),
+    match split_into(value.as_ref(), &mut words) {
+        Some(bad) => Err(bad),
+        None => Ok(words),
+    }
+}
+
+/// The same as jigdo-file does it: the end of the value closes a quote, and a backslash there is dropped.
+pub fn split_as_jigdo_file(value: &[u8]) -> Vec<BString> {
+    let mut words = Vec::new();
+    split_into(value, &mut words);
+    words
+}
+
+/// Appends the words of `value`, and returns what is wrong at its end.
+fn split_into(value: &[u8], words: &mut Vec<BString>) -> Option<BadQuoting> {
+    let mut word: Option<BString> = None;
+    let mut bad = None;
+    let mut bytes = value.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'#' => break,
+            b' ' | b'\t' => words.extend(word.take()),
+            b'\\' => match bytes.next() {
+                Some(byte) => word.get_or_insert_default().push(byte),
+                None => bad = Some(BadQuoting::Backslash),
+            },
+            b'\'' | b'"' => bad = quoted(byte, &mut bytes, word.get_or_insert_default()).err(),
+            _ => word.get_or_insert_default().push(byte),
         }
     }
     words.extend(word);
-    Ok(words)
+    bad
 }
 
 /// Appends the text before the closing `quote` to `word`.
-fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), BadQuoting> {
+fn quoted(quote: u8, bytes: &mut impl Iterator<Item = u8>, word: &mut BString) -> Result<(), BadQuoting> {
+    let open = || BadQuoting::Open(char::from(quote));
     loop {
-        match characters.next().ok_or(BadQuoting::Open(quote))? {
-            character if character == quote => return Ok(()),
-            '\\' if quote == '"' => word.push(characters.next().ok_or(BadQuoting::Open(quote))?),
-            character => word.push(character),
+        match bytes.next().ok_or_else(open)? {
+            byte if byte == quote => return Ok(()),
+            b'\\' if quote == b'"' => word.push(bytes.next().ok_or_else(open)?),
+            byte => word.push(byte),
         }
     }
 }
 
 /// Whether [`split`] returns `word` unchanged.
-fn is_plain(word: &str) -> bool {
-    !word.is_empty() && !word.contains([' ', '\t', '#', '"', '\'', '\\'])
+fn is_plain(word: &[u8]) -> bool {
+    !word.is_empty() && word.find_byteset(b" \t#\"'\\").is_none()
 }
 
 /// Quotes `word` so that [`split`] returns it, in single quotes where these suffice, as jigdo-file does.
-pub fn quote_simply(word: &str) -> String {
-    if is_plain(word) || word.contains('\'') { quote(word) } else { format!("'{word}'") }
+pub fn quote_simply(word: &[u8]) -> BString {
+    if is_plain(word) || word.contains(&b'\'') { quote(word) } else { [b"'", word, b"'"].concat().into() }
 }
 
 /// Quotes `word` so that [`split`] returns it: in double quotes, or not at all if it needs none.
-pub fn quote(word: &str) -> String {
+pub fn quote(word: &[u8]) -> BString {
     if is_plain(word) {
-        return word.to_owned();
+        return word.into();
     }
-    let mut quoted = String::with_capacity(word.len() + 8);
-    quoted.push('"');
-    for character in word.chars() {
-        if matches!(character, '"' | '\\') {
-            quoted.push('\\');
+    let mut quoted = Vec::with_capacity(word.len() + 8);
+    quoted.push(b'"');
+    for &byte in word {
+        if matches!(byte, b'"' | b'\\') {
+            quoted.push(b'\\');
         }
-        quoted.push(character);
+        quoted.push(byte);
     }
-    quoted.push('"');
-    quoted
+    quoted.push(b'"');
+    quoted.into()
 }
 
 #[cfg(test)]
@@ -100,13 +122,18 @@ mod tests {
         assert_eq!(split("it's"), Err(BadQuoting::Open('\'')));
         assert_eq!(split("\"a\\"), Err(BadQuoting::Open('"')));
         assert_eq!(split("a\\"), Err(BadQuoting::Backslash));
+        for (value, words) in
+            [("it's a", &["its a"][..]), ("a \"b\\", &["a", "b"]), ("a\\", &["a"]), ("a b", &["a", "b"])]
+        {
+            assert_eq!(split_as_jigdo_file(value.as_bytes()), words, "{value}");
+        }
     }
 
     proptest! {
         #[test]
         fn quoting_is_undone_by_splitting(word in r#"[a-z #"'\\\tÄ$`=]{0,20}"#) {
-            prop_assert_eq!(split(&quote_simply(&word)).unwrap(), [&*word]);
-            prop_assert_eq!(split(&quote(&word)).unwrap(), [word]);
+            prop_assert_eq!(split(quote_simply(word.as_bytes())).unwrap(), [&*word]);
+            prop_assert_eq!(split(quote(word.as_bytes())).unwrap(), [word]);
         }
     }
 }

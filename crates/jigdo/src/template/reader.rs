@@ -3,9 +3,12 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use bstr::{BString, ByteSlice as _};
+
 use super::Unmatched;
 use super::description::{self, MAX_AREAS, MAX_DESCRIPTION_LENGTH, MIN_LENGTH};
 use super::{Compression, DESCRIPTION_HEAD, DESCRIPTION_ID, Description, MAGIC, MAX_LENGTH, PIECE_HEAD, u48};
+use crate::escaped;
 
 /// The longest header that is read, in bytes. Real ones have about 150.
 const MAX_HEADER: u64 = 64 << 10;
@@ -19,7 +22,7 @@ pub enum Error {
     Io(#[from] io::Error),
     #[error("this is not a template: it does not begin with \"JigsawDownload template\"")]
     NotATemplate,
-    #[error("the template has version {0:?}; only 1.x and 2.0 are known")]
+    #[error("the template has version \"{}\"; only 1.x and 2.x are known", escaped(.0))]
     UnknownVersion(String),
     #[error("offset {offset}: the template ends in the middle of {what}")]
     Truncated { offset: u64, what: &'static str },
@@ -100,12 +103,12 @@ pub struct Piece {
 /// [`Template::unmatched`].
 #[derive(Debug)]
 pub struct Template<R> {
-    /// As the header says: `1.0` to `1.2`, or `2.0`.
+    /// As the header says: `1.0` to `1.2`, or `2.0`. May be anything else that is not newer than `2`.
     pub version: String,
     /// The program that wrote it, without white space around it.
-    pub creator: String,
+    pub creator: BString,
     /// The header's second line, without white space around it.
-    pub comment: String,
+    pub comment: BString,
     /// The pieces of unmatched data, in image order.
     pub pieces: Vec<Piece>,
     /// The image's areas, its length and its sum.
@@ -152,8 +155,8 @@ impl<R: Read + Seek> Template<R> {
 
 struct Header {
     version: String,
-    creator: String,
-    comment: String,
+    creator: BString,
+    comment: BString,
     /// In bytes.
     length: u64,
 }
@@ -181,16 +184,18 @@ impl Header {
         if !empty.trim_ascii().is_empty() {
             return Err(Error::BadHeader { offset: length });
         }
-        let first = String::from_utf8_lossy(&first[MAGIC.len()..]);
-        let (version, creator) = first.trim().split_once(' ').unwrap_or((first.trim(), ""));
-        let known = matches!(version.split_once('.'), Some(("1", minor)) if minor.parse::<u8>().is_ok());
-        if !known && version != "2.0" {
-            return Err(Error::UnknownVersion(version.to_owned()));
+        let first = first[MAGIC.len()..].trim_ascii();
+        let (version, creator) = first.split_once_str(" ").unwrap_or((first, b""));
+        let version = version.to_str_lossy();
+        // Whether there is something new in it is seen by its entries. jigdo-file does not look at the version at all.
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_some_and(|major| major > 2) {
+            return Err(Error::UnknownVersion(version.into_owned()));
         }
         Ok(Self {
-            version: version.to_owned(),
-            creator: creator.trim().to_owned(),
-            comment: String::from_utf8_lossy(&comment).trim().to_owned(),
+            version: version.into_owned(),
+            creator: creator.trim_ascii().into(),
+            comment: comment.trim_ascii().into(),
             length,
         })
     }

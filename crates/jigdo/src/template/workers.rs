@@ -7,15 +7,7 @@ use std::sync::OnceLock;
 /// With rayon:
 ///
 /// ```
-/// use rayon::prelude::*;
-///
-/// struct Rayon;
-///
-/// impl jigdo::template::Workers for Rayon {
-///     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-///         (0..count).into_par_iter().for_each(work);
-///     }
-/// }
+#[doc = include_str!("../examples/workers.rs")]
 /// ```
 pub trait Workers {
     /// Calls `work` once with each number below `count`. Returns after all these calls have returned.

@@ -189,8 +189,13 @@ fn headers_are_taken_as_loosely_as_they_are_written() {
     let rest = description(&[unmatched(0), image(0)]);
     let read = |header: &str| Template::read(Cursor::new([header.as_bytes(), &rest].concat()));
     let old = read("JigsawDownload template 1.0 libjte-2.0.0 \r\nsee there \r\n\r\n").unwrap();
-    assert_eq!((&*old.version, &*old.creator, &*old.comment), ("1.0", "libjte-2.0.0", "see there"));
-    assert!(read("JigsawDownload template 1.1\n\n\n").is_ok());
+    assert_eq!((&*old.version, old.creator, old.comment), ("1.0", "libjte-2.0.0".into(), "see there".into()));
+    for version in ["1.1", "1", "1.999", "2.1 x", "0.9 x", "1.2a x", "\u{e4} x", " "] {
+        assert!(read(&format!("JigsawDownload template {version}\n\n\n")).is_ok(), "{version}");
+    }
+    let bytes = [&b"JigsawDownload template 1.2 K\xe4se\r\n\xfc\r\n\r\n"[..], &rest].concat();
+    let latin1 = Template::read(Cursor::new(bytes)).unwrap();
+    assert_eq!((&latin1.creator[..], &latin1.comment[..]), (&b"K\xe4se"[..], &b"\xfc"[..]));
     for (header, text) in [
         ("", "not a template"),
         ("# JigsawDownload\n", "not a template"),
