@@ -4,6 +4,7 @@
 //! A file that shrinks while it is mapped, or whose disk fails, does not kill the process: zeros replace its lost pages,
 //! and [`Mapped::intact`] reports it. Callers must check `intact()` before they keep anything derived from a window.
 
+use jigdo::escaped_path;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 use parking_lot::{Mutex, MutexGuard};
 use std::fs::File;
@@ -13,7 +14,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::open::open;
+use super::open::{length as length_of, open};
 use super::sigbus::{GuardedMap, page_size};
 use super::window::{Window, zeros};
 use crate::file::Bytes;
@@ -36,10 +37,10 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// Opens and maps the file at `path`.
+    /// Opens and maps the file or block device at `path`.
     ///
     /// # Errors
-    /// When it cannot be opened or mapped, or is not a regular file.
+    /// When it cannot be opened or mapped, or is neither.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::open_with(path, |stamp| stamp.size)
     }
@@ -58,11 +59,8 @@ impl Mapped {
     fn open_with(path: &Path, length: impl Fn(&Stamp) -> u64) -> io::Result<Self> {
         let file = open(path)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        let stamp = Stamp::of(&metadata);
-        let is_sparse = metadata.blocks() * 512 < stamp.size;
+        let stamp = Stamp { size: length_of(&file)?, ..Stamp::of(&metadata) };
+        let is_sparse = metadata.is_file() && metadata.blocks() * 512 < stamp.size;
         let length = length(&stamp);
         let map = if length == 0 { None } else { Some(GuardedMap::new(&file, length)?) };
         let present = Mutex::new(0..0);
@@ -91,10 +89,14 @@ impl Mapped {
     /// file.
     pub fn intact(&self) -> io::Result<()> {
         if self.map.as_ref().is_some_and(GuardedMap::has_lost_pages) {
-            tracing::debug!(path = %self.path.display(), "pages of a mapped file were lost (SIGBUS)");
+            tracing::debug!(path = %escaped_path(&self.path), "pages of a mapped file were lost (SIGBUS)");
             return Err(io::Error::other("it shrank, or its disk failed, while it was read"));
         }
-        let changed = |metadata: std::fs::Metadata| Stamp::of(&metadata) != self.stamp;
+        // A device does not tell when its bytes change.
+        let changed = |metadata: std::fs::Metadata| match Stamp::of(&metadata) {
+            found if metadata.is_file() => found != self.stamp,
+            found => (found.device, found.inode) != (self.stamp.device, self.stamp.inode),
+        };
         let of_file = self.file.as_ref().map(File::metadata).transpose()?;
         if of_file.is_some_and(changed) || changed(std::fs::metadata(&self.path)?) {
             return Err(io::Error::other("it changed while it was read"));
