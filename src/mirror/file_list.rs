@@ -1,14 +1,17 @@
 //! Lists of given files: catalogues of them are made without walking a tree.
 
+use jigdo::escaped_path;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bstr::{BStr, BString};
 use jigdo::Checksum;
 use rayon::prelude::*;
 
 use super::catalogue::Catalogue;
+use super::read::stamp_now;
 use super::walk::Listing;
-use super::{Error, Index, Sums, Tree};
+use super::{Error, Index, Sums, Tree, os_path};
 use crate::file::{Stamp, now_ns};
 use crate::progress::Progress;
 
@@ -17,15 +20,16 @@ pub struct FileList {
     /// Absolute, and free of symbolic links, as the index knows trees.
     pub root: PathBuf,
     /// Paths relative to the root, with `/`, each with what `stat` said of the file. In any order; each path once.
-    pub files: Vec<(String, Stamp)>,
+    pub files: Vec<(BString, Stamp)>,
 }
 
 impl FileList {
     /// Those of `paths` below `root` that are regular files now, or symbolic links to one. Each path is given once.
-    pub fn of_existing(root: PathBuf, paths: &[&str]) -> Self {
-        let file = |path: &&str| {
-            let metadata = fs::metadata(root.join(path)).ok().filter(fs::Metadata::is_file)?;
-            Some(((*path).to_owned(), Stamp::of(&metadata)))
+    pub fn of_existing(root: PathBuf, paths: &[impl AsRef<[u8]> + Sync]) -> Self {
+        let file = |path: &_| {
+            let path = AsRef::<[u8]>::as_ref(path);
+            let metadata = fs::metadata(root.join(os_path(path))).ok().filter(fs::Metadata::is_file)?;
+            Some((path.into(), Stamp::of(&metadata)))
         };
         let files = paths.par_iter().filter_map(file).collect();
         Self { root, files }
@@ -33,14 +37,14 @@ impl FileList {
 
     /// The tree that stands for the list in a catalogue. In messages its root is its name.
     fn tree(&self) -> Tree {
-        Tree::new(self.root.display().to_string(), &self.root)
+        Tree::new(escaped_path(&self.root).to_string(), &self.root)
     }
 
     /// The files as a walk would have listed them, had it seen no others.
     fn listing(mut self) -> Result<Listing, Error> {
         self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let files = self.files.iter().map(|(path, stamp)| (path.as_str(), *stamp));
-        let too_many = || Error::TooManyFiles { label: self.root.display().to_string(), path: self.root.clone() };
+        let files = self.files.iter().map(|(path, stamp)| (BStr::new(path), *stamp));
+        let too_many = || Error::TooManyFiles { label: escaped_path(&self.root).to_string(), path: self.root.clone() };
         Listing::of_files(self.root.clone(), files).ok_or_else(too_many)
     }
 }
@@ -64,7 +68,7 @@ impl Index {
         self.store().read(|reader| {
             for tree in 0..catalogue.trees() {
                 for file in catalogue.files_of(tree) {
-                    reader.file(&catalogue.root(tree), catalogue.path(file), |row| {
+                    reader.file(catalogue.root(tree), catalogue.path(file), |row| {
                         if row.is_of(catalogue.stamp(file)) {
                             catalogue.take_sums(file, row.sums);
                         }
@@ -94,24 +98,55 @@ impl Index {
     }
 
     /// Remembers the sums of files below `root`, which are known without having read them there: of copies, and of other
-    /// names of files that were read.
+    /// names of files that were read. Each comes with a stamp that it had when it was made; a rename or a link may have
+    /// given it another ctime since.
     ///
     /// # Errors
     /// The index cannot be written.
-    pub fn remember_sums<'a>(
+    pub fn remember_sums<P: AsRef<[u8]>>(
         &self,
         root: &Path,
-        files: impl Iterator<Item = (&'a str, Stamp, Sums)>,
+        files: impl Iterator<Item = (P, Stamp, Sums)>,
     ) -> Result<(), Error> {
+        // This process made the file or its name just now, which is what its ctime says. Only its mtime says how old its
+        // content is.
         let now = now_ns();
-        let root = root.to_string_lossy();
-        let mut files = files.filter(|(_, stamp, _)| !stamp.is_young(now)).peekable();
+        let is_old = |stamp: &Stamp| !Stamp { ctime_ns: stamp.mtime_ns, ..*stamp }.is_young(now);
+        let now = |(path, stamp, sums): (P, Stamp, Sums)| {
+            let now = stamp_now(&root.join(os_path(path.as_ref()))).ok()??;
+            (is_old(&stamp) && now.is_same_but_ctime(&stamp)).then_some((path, now, sums))
+        };
+        let mut files = files.filter_map(now).peekable();
         if files.peek().is_none() {
             return Ok(());
         }
         self.store().write(|writer| {
-            let tree = writer.tree(&root)?;
-            files.try_for_each(|(path, stamp, sums)| writer.file(tree, path, &stamp, Some(&sums)).map(|_| ()))
+            let tree = writer.tree(root.as_os_str().as_encoded_bytes())?;
+            files.try_for_each(|(path, stamp, sums)| writer.file(tree, path.as_ref(), &stamp, Some(&sums)).map(|_| ()))
+        })
+    }
+
+    /// Notes that files below `root`, which had these stamps, got other names from this process since: hard links, which
+    /// change a file's ctime and nothing else. What is remembered of the files stays valid.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn note_linked<P: AsRef<[u8]>>(
+        &self,
+        root: &Path,
+        files: impl Iterator<Item = (P, Stamp)>,
+    ) -> Result<(), Error> {
+        let now = |(path, before): (P, Stamp)| {
+            let now = stamp_now(&root.join(os_path(path.as_ref()))).ok()??;
+            (now != before && now.is_same_but_ctime(&before)).then_some((path, before, now))
+        };
+        let mut files = files.filter_map(now).peekable();
+        if files.peek().is_none() {
+            return Ok(());
+        }
+        self.store().write(|writer| {
+            let tree = writer.tree(root.as_os_str().as_encoded_bytes())?;
+            files.try_for_each(|(path, before, now)| writer.move_stamp(tree, path.as_ref(), &before, &now))
         })
     }
 }
@@ -122,6 +157,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::file::settle;
     use crate::mirror::FileId;
     use crate::progress::Silent;
 
@@ -135,6 +171,7 @@ mod tests {
             fs::write(&path, name).unwrap();
             File::options().write(true).open(path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         }
+        settle(&root);
         let look_up_in = |index: &Index, paths: &[&str]| {
             index.look_up(vec![FileList::of_existing(root.clone(), paths)], &[Checksum::Md5]).unwrap()
         };
@@ -164,12 +201,13 @@ mod tests {
             let then = SystemTime::now() - Duration::from_secs(3600);
             File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
         }
+        settle(place.path());
         place
     }
 
     fn list(root: &Path, names: &[&str]) -> FileList {
         let root = fs::canonicalize(root).unwrap();
-        let file = |name: &&str| ((*name).to_owned(), Stamp::of(&fs::metadata(root.join(name)).unwrap()));
+        let file = |name: &&str| ((*name).into(), Stamp::of(&fs::metadata(root.join(name)).unwrap()));
         FileList { files: names.iter().map(file).collect(), root }
     }
 
@@ -206,8 +244,29 @@ mod tests {
 
         assert_eq!(index.stamp(&root, "b").unwrap(), None);
         let stamp = index.stamp(&root, "a").unwrap().unwrap();
-        let catalogue = refresh(&index, vec![FileList { root, files: vec![("a".to_owned(), stamp)] }]);
+        let catalogue = refresh(&index, vec![FileList { root, files: vec![("a".into(), stamp)] }]);
         assert!(catalogue.known_sums(catalogue.find(0, "a").unwrap()).is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_file_stays_valid_when_this_process_links_it_and_not_when_another_does() {
+        let (place, index) = (tree(&["a"]), Index::in_memory().unwrap());
+        let root = fs::canonicalize(place.path()).unwrap();
+        let catalogue = refresh(&index, vec![list(&root, &["a"])]);
+        let before = *catalogue.stamp(FileId(0));
+        catalogue.sums(&[FileId(0)], &Silent);
+        catalogue.flush().unwrap();
+        let is_known = || {
+            settle(&root);
+            refresh(&index, vec![list(&root, &["a"])]).is_read(FileId(0))
+        };
+        fs::hard_link(root.join("a"), root.join("b")).unwrap();
+        index.note_linked(&root, [("a", before)].into_iter()).unwrap();
+        assert!(is_known());
+        fs::hard_link(root.join("a"), root.join("c")).unwrap();
+        // What is noted of another state says nothing of the one that is remembered.
+        index.note_linked(&root, [("a", before)].into_iter()).unwrap();
+        assert!(!is_known());
     }
 
     #[test]

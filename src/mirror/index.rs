@@ -1,8 +1,10 @@
 //! The index: what is remembered about mirror files between runs, and how a run brings it up to date.
 
+use jigdo::escaped_path;
 use std::path::Path;
 use std::sync::Arc;
 
+use bstr::{BString, ByteSlice as _};
 use jigdo::Checksum;
 use rayon::prelude::*;
 
@@ -12,11 +14,13 @@ use super::store::{HeadRow, Reader, Store, Writer};
 use super::walk::Listing;
 use super::{Error, FileError, FileId, Tree, walk};
 use crate::file::{Stamp, now_ns};
-use crate::progress::{Begin, Binary, Progress, Task};
+use crate::progress::{Begin, Binary, Progress, Task, counted};
 
 /// An index file. Any number of processes and threads may use it at once.
 pub struct Index {
     store: Arc<Store>,
+    /// Whether nothing that is remembered of mirror files is believed.
+    is_paranoid: bool,
 }
 
 impl Index {
@@ -27,8 +31,15 @@ impl Index {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let store = Store::open(path)?;
         let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
-        tracing::debug!(index = %path.display(), bytes, "index opened");
-        Ok(Self { store: Arc::new(store) })
+        tracing::debug!(index = %escaped_path(&path), bytes, "index opened");
+        Ok(Self { store: Arc::new(store), is_paranoid: false })
+    }
+
+    /// With `true`, what is remembered of mirror files is not believed: their heads are read again, and their sums when
+    /// they are needed. What was read replaces what was remembered.
+    #[must_use]
+    pub fn paranoid(self, is_paranoid: bool) -> Self {
+        Self { is_paranoid, ..self }
     }
 
     /// An index in memory, which lasts as long as its last catalogue.
@@ -36,7 +47,7 @@ impl Index {
     /// # Errors
     /// SQLite cannot set up its tables.
     pub fn in_memory() -> Result<Self, Error> {
-        Ok(Self { store: Arc::new(Store::in_memory()?) })
+        Ok(Self { store: Arc::new(Store::in_memory()?), is_paranoid: false })
     }
 
     /// Where the index is stored.
@@ -47,8 +58,8 @@ impl Index {
     /// Walks `trees` and brings the index up to date: for files that are new or have changed, it reads the head for each
     /// of `block_lengths`, which are in bytes. The catalogue has sums of the kinds in `checksums`.
     ///
-    /// Files that cannot be used (unreadable, changing, with a name that a jigdo file cannot carry) are left out with a
-    /// warning.
+    /// Files that cannot be used (unreadable, changing, with a name that a jigdo file cannot carry) are left out, with a
+    /// warning for all that have the same remedy.
     ///
     /// # Errors
     /// A tree is missing or has no usable file, or the index cannot be read or written.
@@ -61,7 +72,7 @@ impl Index {
     ) -> Result<Catalogue, Error> {
         // A file that is not young at this time is not young later either, when the walk meets it.
         for Tree { label, root, .. } in trees {
-            tracing::debug!(label, path = %root.display(), "mirror tree");
+            tracing::debug!(label, path = %escaped_path(&root), "mirror tree");
         }
         let started = now_ns();
         let listings = walk::walk(trees, &Task::begin(progress, Begin::items("walk", "mirrors")), progress)?;
@@ -92,16 +103,19 @@ impl Index {
         let is_complete: Vec<bool> = listings.iter().map(|listing| listing.complete).collect();
         let mut catalogue = Catalogue::new(started, trees, listings, &block_lengths, checksums, self.store());
 
-        let mut known = self.store.read(|reader| Known::load(reader, &mut catalogue, trees))?;
+        let load = |reader: &Reader<'_>| Known::load(reader, &mut catalogue, trees, self.is_paranoid);
+        let mut known = self.store.read(load)?;
         known.gone.retain(|gone| is_complete[gone.tree]);
+        known.gone.retain(|gone| catalogue.is_gone(gone.tree, gone.path.as_bstr()));
         let (left_out, reading) = read_heads(&mut catalogue, progress);
+        catalogue.left_out().warn(progress);
         self.remember(&catalogue, &known, started)?;
 
         if !left_out.is_empty() {
             catalogue.leave_out(&left_out);
         }
         let bytes = catalogue.files().map(|file| catalogue.length(file)).sum();
-        reading.end(&format!("{} files, {}", catalogue.len(), Binary(bytes)));
+        reading.end(&format!("{}, {}", counted(catalogue.len(), "file"), Binary(bytes)));
         Ok(catalogue)
     }
 
@@ -110,8 +124,8 @@ impl Index {
     ///
     /// # Errors
     /// The index cannot be read.
-    pub fn stamp(&self, root: &Path, path: &str) -> Result<Option<Stamp>, Error> {
-        self.store.read(|reader| reader.stamp(&root.to_string_lossy(), path))
+    pub fn stamp(&self, root: &Path, path: impl AsRef<[u8]>) -> Result<Option<Stamp>, Error> {
+        self.store.read(|reader| reader.stamp(root.as_os_str().as_encoded_bytes(), path.as_ref()))
     }
 
     /// Notes that the rows of the catalogue's files were used at this time, in seconds since 1970.
@@ -121,7 +135,7 @@ impl Index {
     pub fn note_used(&self, catalogue: &Catalogue, seconds: i64) -> Result<(), Error> {
         self.store.write(|writer| {
             for tree in 0..catalogue.trees() {
-                let row = writer.tree(&catalogue.root(tree))?;
+                let row = writer.tree(catalogue.root(tree))?;
                 catalogue.files_of(tree).try_for_each(|file| writer.used(row, catalogue.path(file), seconds))?;
             }
             Ok(())
@@ -149,7 +163,7 @@ impl Index {
         }
         self.store.write(|writer| {
             for tree in 0..catalogue.trees() {
-                let row = writer.tree(&catalogue.root(tree))?;
+                let row = writer.tree(catalogue.root(tree))?;
                 for gone in known.gone.iter().filter(|gone| gone.tree == tree) {
                     writer.forget(row, &gone.path)?;
                 }
@@ -208,28 +222,34 @@ struct Known {
 /// A file that a tree no longer has.
 struct Gone {
     tree: usize,
-    path: Box<str>,
+    path: BString,
 }
 
 impl Known {
-    /// Compares the index's rows with the catalogue, and copies what they know about unchanged files.
-    fn load(reader: &Reader<'_>, catalogue: &mut Catalogue, trees: &[Tree]) -> rusqlite::Result<Self> {
+    /// Compares the index's rows with the catalogue, and copies what they know about unchanged files, unless nothing is
+    /// believed.
+    fn load(
+        reader: &Reader<'_>,
+        catalogue: &mut Catalogue,
+        trees: &[Tree],
+        is_paranoid: bool,
+    ) -> rusqlite::Result<Self> {
         let mut known = Self { stored: vec![0; catalogue.len()], gone: Vec::new() };
         let mut rows: Vec<(i64, FileId)> = Vec::new();
         for (at, tree) in trees.iter().enumerate() {
             // Both are sorted by the bytes of paths.
             let mut files = catalogue.files_of(at).peekable();
-            reader.files(&catalogue.root(at), |row| {
+            reader.files(catalogue.root(at), |row| {
                 while files.next_if(|&file| catalogue.path(file) < row.path).is_some() {}
                 match files.next_if(|&file| catalogue.path(file) == row.path) {
-                    Some(file) if row.is_of(catalogue.stamp(file)) => {
+                    Some(file) if !is_paranoid && row.is_of(catalogue.stamp(file)) => {
                         rows.push((row.id, file));
                         known.stored[file.0 as usize] = 1;
                         catalogue.take_sums(file, row.sums);
                     }
                     Some(_) => {} // The file changed, so its row will be replaced.
                     // Another run, with another filter, may need the row.
-                    None if !(tree.filter)(row.path) => {}
+                    None if !tree.wants(row.path) => {}
                     None => known.gone.push(Gone { tree: at, path: row.path.into() }),
                 }
             })?;
@@ -294,7 +314,7 @@ fn read_heads<'a>(catalogue: &mut Catalogue, progress: &'a dyn Progress) -> (Vec
     let mut left_out = Vec::new();
     // In batches, because until a batch is in the catalogue its heads take memory twice.
     for batch in unknown.chunks(100_000) {
-        let results: Vec<Result<Vec<FileHead>, FileError>> = batch
+        let results: Vec<Result<(Vec<FileHead>, Stamp), FileError>> = batch
             .par_iter()
             .map_init(
                 || heads::buffer(catalogue.block_lengths()),
@@ -309,9 +329,12 @@ fn read_heads<'a>(catalogue: &mut Catalogue, progress: &'a dyn Progress) -> (Vec
             .collect();
         for (&content, result) in batch.iter().zip(results) {
             match result {
-                Ok(heads) => catalogue.heads_of_mut(content).copy_from_slice(&heads),
+                Ok((heads, stamp)) => {
+                    catalogue.heads_of_mut(content).copy_from_slice(&heads);
+                    catalogue.set_content_stamp(content, stamp);
+                }
                 Err(error) => {
-                    progress.warn(&error.to_string());
+                    catalogue.add_left_out(&error);
                     left_out.push(content);
                 }
             }

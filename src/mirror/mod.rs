@@ -9,7 +9,9 @@ mod error;
 mod file_list;
 mod heads;
 mod index;
+mod left_out;
 mod read;
+mod record;
 mod store;
 mod sums;
 mod walk;
@@ -18,12 +20,17 @@ pub use catalogue::{Catalogue, FileId};
 pub use error::{Error, FileError};
 pub use file_list::FileList;
 pub use index::Index;
+pub use record::{load_record, store_record};
 pub use sums::Sums;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
-/// Says whether the file at a path belongs to a tree. The path is relative to the tree's root, in UTF-8, with `/`.
-pub type Filter = Box<dyn Fn(&str) -> bool + Send + Sync>;
+use bstr::{BStr, ByteSlice as _};
+
+/// Says something about a path. It is relative to a tree's root, with `/`, and any bytes.
+pub type Filter = Box<dyn Fn(&BStr) -> bool + Send + Sync>;
 
 /// A tree of parts, as the manifest names it.
 pub struct Tree {
@@ -33,13 +40,34 @@ pub struct Tree {
     pub root: PathBuf,
     /// Files for which this returns `false` are left out.
     pub filter: Filter,
+    /// Directories for which this returns `true` are not listed. The filter wants no file below them.
+    pub skipped: Filter,
+    /// Whether hidden files belong to the tree, and files in hidden directories: those whose names begin with a dot, as do
+    /// those of files that rsync has not finished, and `lost+found`.
+    pub hidden: bool,
 }
 
 impl Tree {
     /// A tree with all the files below `root`.
     pub fn new(label: impl Into<String>, root: impl Into<PathBuf>) -> Self {
-        Self { label: label.into(), root: root.into(), filter: Box::new(|_| true) }
+        Self {
+            label: label.into(),
+            root: root.into(),
+            filter: Box::new(|_| true),
+            skipped: Box::new(|_| false),
+            hidden: false,
+        }
     }
+
+    /// Whether a file with this path belongs to the tree.
+    pub(crate) fn wants(&self, path: &BStr) -> bool {
+        (self.hidden || !path.split_str("/").any(walk::is_hidden)) && (self.filter)(path)
+    }
+}
+
+/// Bytes as a path.
+pub(crate) fn os_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
--- What jigpress remembers of mirror files. A file's row counts only while size, mtime_ns and inode are what stat says.
+-- What jigpress remembers of mirror files. A file's row counts only while size, mtime_ns, ctime_ns and inode are what stat says.
 
 CREATE TABLE tree (
     id INTEGER PRIMARY KEY,
-    root TEXT NOT NULL UNIQUE           -- absolute, free of symbolic links
+    root BLOB NOT NULL UNIQUE           -- absolute, free of symbolic links
 );
 
 -- One b-tree holds it all, in the order in which files are stored and asked for: that of their paths.
 CREATE TABLE file (
     tree INTEGER NOT NULL REFERENCES tree,
-    path TEXT NOT NULL,                 -- relative to the tree's root
+    path BLOB NOT NULL,                 -- relative to the tree's root
     id INTEGER NOT NULL,                -- unique, and never used again: no head can pass to another file
     size INTEGER NOT NULL,              -- bytes
     mtime_ns INTEGER NOT NULL,          -- nanoseconds since 1970
+    ctime_ns INTEGER NOT NULL,          -- the same; no program can set it, but chmod and hard links change it, too
     inode INTEGER NOT NULL,
     device INTEGER NOT NULL,            -- not compared: it may change when the machine starts anew
     md5 BLOB,                           -- each sum is NULL until an image that wants it may contain the file
@@ -61,12 +62,12 @@ CREATE TABLE record (
 
 -- For people.
 CREATE VIEW file_sums AS
-    SELECT root, path, size, datetime(mtime_ns / 1000000000, 'unixepoch') AS modified,
+    SELECT CAST(root AS TEXT) AS root, CAST(path AS TEXT) AS path, size, datetime(mtime_ns / 1000000000, 'unixepoch') AS modified,
            lower(hex(md5)) AS md5, lower(hex(sha256)) AS sha256, sums_from
     FROM file JOIN tree ON tree.id = file.tree;
 
 CREATE VIEW file_heads AS
-    SELECT root, path, block_length, printf('%016x', first_rsync64) AS first_rsync64,
+    SELECT CAST(root AS TEXT) AS root, CAST(path AS TEXT) AS path, block_length, printf('%016x', first_rsync64) AS first_rsync64,
            block_offset, printf('%016x', block_rsync64) AS block_rsync64, period,
            anchor_offset, printf('%08x', anchor_key) AS anchor_key
     FROM head JOIN file ON file.id = head.file JOIN tree ON tree.id = file.tree;

@@ -6,18 +6,19 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use jigdo::{Checksum, Rsync64};
+use bstr::BStr;
+use jigdo::{Checksum, Rsync64, escaped_path};
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{
     CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params,
 };
 
 use super::{Error, Sums};
-use crate::file::Stamp;
+use crate::file::{Stamp, make_private};
 use crate::matcher::{Anchor, Features, Head};
 
 /// The layout in `schema.sql`, in the file's `user_version`.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// "jigp": tells an index from other SQLite files.
 const APPLICATION_ID: i64 = 0x6a69_6770;
@@ -37,9 +38,10 @@ pub struct Store {
 /// The row of a file.
 pub struct Row<'a> {
     pub id: i64,
-    pub path: &'a str,
+    pub path: &'a BStr,
     pub size: u64,
     pub mtime_ns: i64,
+    pub ctime_ns: i64,
     pub inode: u64,
     pub sums: Sums,
 }
@@ -49,17 +51,20 @@ impl<'a> Row<'a> {
     fn read(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
-            path: row.get_ref(1)?.as_str()?,
+            path: row.get_ref(1)?.as_blob()?.into(),
             size: row.get::<_, i64>(2)?.cast_unsigned(),
             mtime_ns: row.get(3)?,
-            inode: row.get::<_, i64>(4)?.cast_unsigned(),
-            sums: Sums { md5: row.get(5)?, sha256: row.get(6)?, blake3: row.get(7)? }.checked(row.get(8)?, row.get(9)?),
+            ctime_ns: row.get(4)?,
+            inode: row.get::<_, i64>(5)?.cast_unsigned(),
+            sums: Sums { md5: row.get(6)?, sha256: row.get(7)?, blake3: row.get(8)? }
+                .checked(row.get(9)?, row.get(10)?),
         })
     }
 
     /// Whether the row is about the file in the state that `stamp` describes.
     pub fn is_of(&self, stamp: &Stamp) -> bool {
-        (self.size, self.mtime_ns, self.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
+        let of_row = (self.size, self.mtime_ns, self.ctime_ns, self.inode);
+        of_row == (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
     }
 }
 
@@ -73,6 +78,8 @@ pub struct HeadRow {
 impl Store {
     /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        // SQLite's other files have its permissions.
+        make_private(path);
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(|source| Error::Directory { path: path.into(), source })?;
         }
@@ -107,7 +114,7 @@ impl Store {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             if asked.elapsed() >= LONG_WAIT {
                 let seconds = asked.elapsed().as_secs_f64();
-                tracing::debug!(index = %self.path.display(), seconds, "waited for another process's lock");
+                tracing::debug!(index = %escaped_path(&self.path), seconds, "waited for another process's lock");
             }
             let mut writer = Writer::new(&transaction)?;
             work(&mut writer)?;
@@ -218,9 +225,9 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     /// Passes the rows of the files below `root` to `take`, in the order of their paths' bytes.
-    pub fn files(&self, root: &str, mut take: impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
+    pub fn files(&self, root: &[u8], mut take: impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
-            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
+            "SELECT id, path, size, mtime_ns, ctime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
              WHERE tree = (SELECT id FROM tree WHERE root = ?1) ORDER BY path",
         )?;
         let mut rows = query.query([root])?;
@@ -231,9 +238,9 @@ impl Reader<'_> {
     }
 
     /// Passes the row of the file at `path` below `root` to `take`, if there is one.
-    pub fn file(&self, root: &str, path: &str, take: impl FnOnce(Row<'_>)) -> rusqlite::Result<()> {
+    pub fn file(&self, root: &[u8], path: &[u8], take: impl FnOnce(Row<'_>)) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
-            "SELECT id, path, size, mtime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
+            "SELECT id, path, size, mtime_ns, ctime_ns, inode, md5, sha256, blake3, md5_check, sha256_check FROM file
              WHERE tree = (SELECT id FROM tree WHERE root = ?1) AND path = ?2",
         )?;
         let mut rows = query.query([root, path])?;
@@ -265,14 +272,15 @@ impl Reader<'_> {
     }
 
     /// The stamp in the row of a file below `root`.
-    pub fn stamp(&self, root: &str, path: &str) -> rusqlite::Result<Option<Stamp>> {
+    pub fn stamp(&self, root: &[u8], path: &[u8]) -> rusqlite::Result<Option<Stamp>> {
         let mut query = self.connection.prepare_cached(
-            "SELECT device, inode, size, mtime_ns FROM file
+            "SELECT device, inode, size, mtime_ns, ctime_ns FROM file
              WHERE tree = (SELECT id FROM tree WHERE root = ?1) AND path = ?2",
         )?;
         let stamp = |row: &rusqlite::Row<'_>| {
             let word = |column| row.get(column).map(i64::cast_unsigned);
-            Ok(Stamp { device: word(0)?, inode: word(1)?, size: word(2)?, mtime_ns: row.get(3)? })
+            let (mtime_ns, ctime_ns) = (row.get(3)?, row.get(4)?);
+            Ok(Stamp { device: word(0)?, inode: word(1)?, size: word(2)?, mtime_ns, ctime_ns })
         };
         query.query_row([root, path], stamp).optional()
     }
@@ -299,16 +307,18 @@ impl<'a> Writer<'a> {
     fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
         let add = connection.prepare_cached(
             "INSERT INTO file
-                 (tree, path, size, mtime_ns, inode, device, md5, sha256, blake3, sums_from, md5_check, sha256_check, id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                 (tree, path, size, mtime_ns, ctime_ns, inode, device, md5, sha256, blake3, sums_from, md5_check,
+                  sha256_check, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT DO NOTHING",
         )?;
         let update = connection.prepare_cached(
             "UPDATE file SET
-                 device = ?6, md5 = coalesce(?7, md5), sha256 = coalesce(?8, sha256),
-                 blake3 = coalesce(?9, blake3), sums_from = coalesce(?10, sums_from),
-                 md5_check = coalesce(?11, md5_check), sha256_check = coalesce(?12, sha256_check)
-             WHERE tree = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4 AND inode = ?5
+                 device = ?7, md5 = coalesce(?8, md5), sha256 = coalesce(?9, sha256),
+                 blake3 = coalesce(?10, blake3), sums_from = coalesce(?11, sums_from),
+                 md5_check = coalesce(?12, md5_check), sha256_check = coalesce(?13, sha256_check)
+             WHERE tree = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4 AND ctime_ns = ?5 AND inode = ?6
+             AND coalesce(md5 = ?8, TRUE) AND coalesce(sha256 = ?9, TRUE)
              RETURNING id",
         )?;
         let head = connection.prepare_cached("INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
@@ -325,14 +335,14 @@ impl<'a> Writer<'a> {
     }
 
     /// The id of the tree with this root.
-    pub fn tree(&mut self, root: &str) -> rusqlite::Result<i64> {
+    pub fn tree(&mut self, root: &[u8]) -> rusqlite::Result<i64> {
         self.connection.execute("INSERT OR IGNORE INTO tree (root) VALUES (?1)", [root])?;
         self.connection.query_row("SELECT id FROM tree WHERE root = ?1", [root], |row| row.get(0))
     }
 
-    /// Stores a file's row and returns its id. What is known about the file in another state is deleted; what is known
-    /// about it in this state is kept, because another process may have found it out.
-    pub fn file(&mut self, tree: i64, path: &str, stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
+    /// Stores a file's row and returns its id. What is known about the file in another state is deleted, and so is what
+    /// other sums contradict; what is known about it in this state is kept, because another process may have found it out.
+    pub fn file(&mut self, tree: i64, path: &[u8], stamp: &Stamp, sums: Option<&Sums>) -> rusqlite::Result<i64> {
         let (size, inode, device) = (stamp.size.cast_signed(), stamp.inode.cast_signed(), stamp.device.cast_signed());
         let (md5, sha256) = (sums.and_then(|sums| sums.md5), sums.and_then(|sums| sums.sha256));
         let blake3 = sums.and_then(|sums| sums.blake3);
@@ -340,12 +350,13 @@ impl<'a> Writer<'a> {
         let checks = (check(Checksum::Md5), check(Checksum::Sha256));
         let from = sums.map(|_| "bytes");
         let id = self.last_file + 1;
+        let (mtime, ctime) = (stamp.mtime_ns, stamp.ctime_ns);
         let new =
-            params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, blake3, from, checks.0, checks.1, id];
+            params![tree, path, size, mtime, ctime, inode, device, md5, sha256, blake3, from, checks.0, checks.1, id];
         // There is nearly always no row yet.
         if self.add.execute(new)? == 0 {
             let row =
-                params![tree, path, size, stamp.mtime_ns, inode, device, md5, sha256, blake3, from, checks.0, checks.1];
+                params![tree, path, size, mtime, ctime, inode, device, md5, sha256, blake3, from, checks.0, checks.1];
             if let Some(id) = self.update.query_row(row, |row| row.get(0)).optional()? {
                 return Ok(id);
             }
@@ -354,6 +365,17 @@ impl<'a> Writer<'a> {
         }
         self.last_file = id;
         Ok(id)
+    }
+
+    /// Gives the row of a file in the state `before` the ctime of `now`.
+    pub fn move_stamp(&mut self, tree: i64, path: &[u8], before: &Stamp, now: &Stamp) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(
+            "UPDATE file SET ctime_ns = ?7 WHERE tree = ?1 AND path = ?2
+             AND size = ?3 AND mtime_ns = ?4 AND ctime_ns = ?5 AND inode = ?6",
+        )?;
+        let (size, inode) = (before.size.cast_signed(), before.inode.cast_signed());
+        query.execute(params![tree, path, size, before.mtime_ns, before.ctime_ns, inode, now.ctime_ns])?;
+        Ok(())
     }
 
     /// Stores a file's head.
@@ -370,12 +392,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Deletes the row and the heads of a file that no longer exists.
-    pub fn forget(&mut self, tree: i64, path: &str) -> rusqlite::Result<()> {
+    pub fn forget(&mut self, tree: i64, path: &[u8]) -> rusqlite::Result<()> {
         forget(self.connection, tree, path)
     }
 
     /// Notes when a file's row was used, if there is one.
-    pub fn used(&mut self, tree: i64, path: &str, seconds: i64) -> rusqlite::Result<()> {
+    pub fn used(&mut self, tree: i64, path: &[u8], seconds: i64) -> rusqlite::Result<()> {
         let mut note = self
             .connection
             .prepare_cached("INSERT OR REPLACE INTO used SELECT id, ?3 FROM file WHERE tree = ?1 AND path = ?2")?;
@@ -400,7 +422,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn forget(connection: &Connection, tree: i64, path: &str) -> rusqlite::Result<()> {
+fn forget(connection: &Connection, tree: i64, path: &[u8]) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM file WHERE tree = ?1 AND path = ?2")?.execute(params![tree, path])?;
     Ok(())
 }

@@ -3,29 +3,29 @@
 //! It is compact, about 200 bytes a file: the paths of a tree are one string, and what belongs to a file's content
 //! (stamp, heads, sums) is kept once for all its names.
 
+mod reading;
+
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::io;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
+use bstr::BStr;
 use jigdo::Checksum;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use sha2::Digest as _;
 
 use super::heads::FileHead;
+use super::left_out::LeftOut;
 use super::store::Store;
-use super::walk::{Listing, Span};
-use super::{Error, FileError, Sums, Tree, read};
-use crate::file::Bytes as _;
-use crate::file::Mapped;
-use crate::file::{Stamp, now_ns};
+use super::walk::{Listing, Rank, Span};
+use super::{FileError, Sums, Tree, os_path};
+use crate::file::Stamp;
 use crate::matcher::Features;
-use crate::progress::Progress;
-use crate::summing::{Engine, Request, Source, Ticket};
+use crate::summing::Engine;
+use reading::{Reading, Unsaved};
 
 /// A file's number in its catalogue: files are numbered by tree, then by the bytes of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +50,12 @@ pub struct Catalogue {
     engine: Engine,
     /// The contents that are being read for their sums.
     in_work: Mutex<HashMap<usize, Reading>>,
+    /// The stamps of contents that have another ctime since they were walked, and were read since.
+    moved: Mutex<HashMap<usize, Stamp>>,
+    /// What could not be used when the trees were walked and heads were read.
+    left_out: LeftOut,
+    /// The contents whose sums failed; `true` once an error has named them.
+    failed: Mutex<BTreeMap<usize, bool>>,
     store: Arc<Store>,
     unsaved: Mutex<Unsaved>,
 }
@@ -58,13 +64,14 @@ pub struct Catalogue {
 struct CatalogueTree {
     label: String,
     root: PathBuf,
-    paths: String,
+    paths: Vec<u8>,
     files: Range<u32>,
 }
 
 struct File {
     path: Span,
     content: u32,
+    rank: Rank,
 }
 
 /// A file, regardless of how many names it has.
@@ -73,32 +80,6 @@ struct Content {
     /// Where its names begin in `names`; they end where the next content's begin.
     names: u32,
 }
-
-/// A file that is being read for its sums.
-#[derive(Clone)]
-struct Reading {
-    ticket: Arc<Ticket>,
-    /// When it was requested, in nanoseconds since 1970.
-    started: i64,
-    /// Whether this is the second attempt.
-    is_again: bool,
-}
-
-impl Reading {
-    fn first(ticket: &Arc<Ticket>, started: i64) -> Self {
-        Self { ticket: Arc::clone(ticket), started, is_again: false }
-    }
-}
-
-/// Contents whose sums are not yet in the index.
-struct Unsaved {
-    contents: Vec<u32>,
-    saved: Instant,
-}
-
-/// How many sums, or how much time, a killed run may lose.
-const UNSAVED_SUMS: usize = 1000;
-const UNSAVED_TIME: Duration = Duration::from_secs(5);
 
 impl Catalogue {
     /// The files of `listings`, the walks of `trees` that began at `walked`. No head and no sum is known yet.
@@ -113,9 +94,11 @@ impl Catalogue {
         let mut files = Vec::with_capacity(listings.iter().map(|listing| listing.files.len()).sum());
         let mut stamps = Vec::with_capacity(files.capacity());
         let mut listed = Vec::with_capacity(trees.len());
+        let mut left_out = LeftOut::default();
         for (tree, listing) in trees.iter().zip(listings) {
             let start = files.len() as u32;
-            files.extend(listing.files.iter().map(|file| File { path: file.path, content: 0 }));
+            left_out.extend(listing.left_out);
+            files.extend(listing.files.iter().map(|file| File { path: file.path, content: 0, rank: file.rank }));
             stamps.extend(listing.files.iter().map(|file| file.stamp));
             let range = start..files.len() as u32;
             listed.push(CatalogueTree {
@@ -138,8 +121,11 @@ impl Catalogue {
             checksums: checksums.to_vec(),
             engine: Engine::new(rayon::current_num_threads()),
             in_work: Mutex::default(),
+            moved: Mutex::default(),
+            left_out,
+            failed: Mutex::default(),
             store,
-            unsaved: Mutex::new(Unsaved { contents: Vec::new(), saved: Instant::now() }),
+            unsaved: Mutex::default(),
         }
     }
 
@@ -169,7 +155,8 @@ impl Catalogue {
     }
 
     /// The file at this path in a tree. `None` if the catalogue does not have it.
-    pub fn find(&self, tree: usize, path: &str) -> Option<FileId> {
+    pub fn find(&self, tree: usize, path: impl AsRef<[u8]>) -> Option<FileId> {
+        let path = BStr::new(path.as_ref());
         let Range { mut start, mut end } = self.trees[tree].files.clone();
         while start < end {
             let middle = start + (end - start) / 2;
@@ -180,6 +167,14 @@ impl Catalogue {
             }
         }
         None
+    }
+
+    /// The files of a tree, those with the most lasting names first: see [`Rank`]. Of equal files, the first should name a
+    /// part.
+    pub fn preferred_files_of(&self, tree: usize) -> impl Iterator<Item = FileId> + '_ {
+        let rank = |file: FileId| self.files[file.0 as usize].rank;
+        let ranks = (0..Rank::COUNT).map(Rank::numbered);
+        ranks.flat_map(move |of| self.files_of(tree).filter(move |&file| rank(file) == of))
     }
 
     /// The tree that the file belongs to.
@@ -193,18 +188,18 @@ impl Catalogue {
     }
 
     /// The file's path relative to its tree's root, with `/`.
-    pub fn path(&self, file: FileId) -> &str {
+    pub fn path(&self, file: FileId) -> &BStr {
         self.path_in(self.tree(file), file)
     }
 
-    fn path_in(&self, tree: usize, file: FileId) -> &str {
+    fn path_in(&self, tree: usize, file: FileId) -> &BStr {
         self.files[file.0 as usize].path.of(&self.trees[tree].paths)
     }
 
     /// The file's absolute path.
     pub fn full_path(&self, file: FileId) -> PathBuf {
         let tree = self.tree(file);
-        self.trees[tree].root.join(self.path_in(tree, file))
+        self.trees[tree].root.join(os_path(self.path_in(tree, file)))
     }
 
     /// The file's length in bytes.
@@ -244,159 +239,7 @@ impl Catalogue {
         &self.engine
     }
 
-    /// Starts reading those of these files whose sums are not known, because they will soon be asked for. Returns the
-    /// length of each file that nobody has asked for before, with the ticket that will know how long it took.
-    pub fn prefetch(&self, files: &[FileId]) -> Vec<(u64, Arc<Ticket>)> {
-        let is_unknown = |&content: &usize| self.sums[content].get().is_none();
-        let mut unknown: Vec<_> = files.iter().map(|&file| self.content(file)).filter(is_unknown).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        if unknown.is_empty() {
-            return Vec::new();
-        }
-        let mut in_work = self.in_work();
-        // Another thread stores a file's sums before it removes the file from `in_work`.
-        unknown.retain(|content| is_unknown(content) && !in_work.contains_key(content));
-        let tickets = self.engine.sum(unknown.iter().map(|&content| self.request(content)));
-        in_work.extend(unknown.iter().copied().zip(tickets.iter().map(|ticket| Reading::first(ticket, now_ns()))));
-        unknown.iter().map(|&content| self.contents[content].stamp.size).zip(tickets).collect()
-    }
-
-    /// Those of these files that are being read.
-    fn readings(&self, files: &[FileId]) -> Vec<(usize, Reading)> {
-        let in_work = self.in_work();
-        let contents = files.iter().map(|&file| self.content(file));
-        contents.filter_map(|content| Some((content, in_work.get(&content)?.clone()))).collect()
-    }
-
-    /// Waits until these files are read, if anything has asked for their sums: see [`Engine::wait_idle`].
-    pub fn wait_idle(&self, files: &[FileId]) {
-        let tickets: Vec<_> = self.readings(files).into_iter().map(|(_, reading)| reading.ticket).collect();
-        self.engine.wait_idle(&tickets);
-    }
-
-    fn request(&self, content: usize) -> Request {
-        let stamp = self.contents[content].stamp;
-        let source = Source::closed(self.full_path(self.names(content)[0]), stamp);
-        Request { source, start: 0, ends: vec![stamp.size], hashers: Sums::hashers(&self.checksums) }
-    }
-
-    /// The strong sums of these files, in their order, of the kinds that the catalogue was made for. Files whose sums are
-    /// not known are read in parallel, each only once even if several threads ask for it, and the index remembers the
-    /// sums. The first time that a file cannot be used, a warning is reported.
-    pub fn sums(&self, files: &[FileId], progress: &dyn Progress) -> Vec<Result<Sums, FileError>> {
-        loop {
-            self.prefetch(files);
-            let readings = self.readings(files);
-            let tickets: Vec<_> = readings.iter().map(|(_, reading)| Arc::clone(&reading.ticket)).collect();
-            self.engine.wait(&tickets);
-            readings.iter().for_each(|(content, reading)| self.take_reading(*content, reading, progress));
-            if files.iter().all(|&file| self.is_read(file)) {
-                break;
-            }
-        }
-        let sums_of = |&file: &FileId| Some(self.sums[self.content(file)].get()?.clone().map(|sums| *sums));
-        files.iter().map(|file| sums_of(file).expect("every unknown sum has just been read")).collect()
-    }
-
-    fn in_work(&self) -> MutexGuard<'_, HashMap<usize, Reading>> {
-        self.in_work.lock()
-    }
-
-    /// Stores the result of reading a file, unless another thread has. A file that failed is read once more if it has its
-    /// stamp again: it may have been touched only for a moment.
-    fn take_reading(&self, content: usize, reading: &Reading, progress: &dyn Progress) {
-        let stamp = &self.contents[content].stamp;
-        let path = || self.full_path(self.names(content)[0]);
-        let result = match reading.ticket.sums() {
-            None => return,
-            Some(Ok(sums)) => Ok(Box::new(Sums::of(&self.checksums, &sums[0]))),
-            Some(Err(error)) => match read::is_unchanged(&path(), stamp) {
-                Ok(true) if !reading.is_again => return self.read_again(content, reading),
-                Ok(true) => {
-                    let source = Arc::new(io::Error::new(error.kind(), error.to_string()));
-                    Err(FileError::Io { path: path(), source })
-                }
-                Ok(false) => Err(FileError::Changed { path: path() }),
-                Err(error) => Err(FileError::Io { path: path(), source: Arc::new(error) }),
-            },
-        };
-        let warning = result.as_ref().err().map(ToString::to_string);
-        let is_first = self.sums[content].set(result).is_ok();
-        self.in_work().remove(&content);
-        if let Some(warning) = warning.filter(|_| is_first) {
-            progress.warn(&warning);
-        } else if is_first && !stamp.is_young(reading.started) {
-            self.note_unsaved(content, progress);
-        }
-    }
-
-    /// Starts the second attempt to read a file, unless another thread has.
-    fn read_again(&self, content: usize, reading: &Reading) {
-        tracing::debug!(path = %self.full_path(self.names(content)[0]).display(), "changed while it was read; reading it again");
-        let mut in_work = self.in_work();
-        if in_work.get(&content).is_some_and(|now| Arc::ptr_eq(&now.ticket, &reading.ticket)) {
-            let ticket = self.engine.sum([self.request(content)]).pop().expect("one for each request");
-            in_work.insert(content, Reading { ticket, started: now_ns(), is_again: true });
-        }
-    }
-
-    fn note_unsaved(&self, content: usize, progress: &dyn Progress) {
-        let batch = {
-            let mut unsaved = self.unsaved.lock();
-            unsaved.contents.push(content as u32);
-            let is_due = unsaved.contents.len() >= UNSAVED_SUMS || unsaved.saved.elapsed() >= UNSAVED_TIME;
-            if is_due { unsaved.take() } else { Vec::new() }
-        };
-        if let Err(error) = self.save(&batch) {
-            progress.warn(&format!("sums of mirror files will be read again next time: {error}"));
-        }
-    }
-
-    /// Saves the sums that were read. This also happens from time to time, and when the catalogue is dropped.
-    ///
-    /// # Errors
-    /// The index cannot be written.
-    pub fn flush(&self) -> Result<(), Error> {
-        let batch = self.unsaved.lock().take();
-        self.save(&batch)
-    }
-
-    fn save(&self, contents: &[u32]) -> Result<(), Error> {
-        if contents.is_empty() {
-            return Ok(());
-        }
-        self.store.write(|writer| {
-            let trees =
-                (0..self.trees.len()).map(|tree| writer.tree(&self.root(tree))).collect::<Result<Vec<_>, _>>()?;
-            for &content in contents {
-                let content = content as usize;
-                for &file in self.names(content) {
-                    let (tree, stamp) = (self.tree(file), &self.contents[content].stamp);
-                    writer.file(trees[tree], self.path_in(tree, file), stamp, self.known_sums(file).as_ref())?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Passes the file's bytes to `take`, unless the file cannot be read or has changed since the walk. A change while
-    /// `take` runs goes unnoticed here, and shows only in the sums.
-    pub fn map(&self, file: FileId, take: &mut dyn FnMut(&[u8])) {
-        if let Ok(mapped) = Mapped::open(&self.full_path(file))
-            && mapped.stamp() == *self.stamp(file)
-            && let Ok(bytes) = mapped.window(0..mapped.length())
-        {
-            take(&bytes);
-        }
-    }
-
-    /// Whether the file still has the stamp that it had when it was walked.
-    pub fn unchanged(&self, file: FileId) -> bool {
-        read::is_unchanged(&self.full_path(file), self.stamp(file)).unwrap_or(false)
-    }
-
-    /// A hash of the paths, sizes, mtimes and inodes of the tree's files. If it equals an earlier one, and
+    /// A hash of the paths, sizes, times and inodes of the tree's files. If it equals an earlier one, and
     /// [`Catalogue::is_settled`] was true then, the tree has not changed since.
     pub fn fingerprint(&self, tree: usize) -> [u8; 32] {
         let mut hasher = sha2::Sha256::new();
@@ -404,7 +247,7 @@ impl Catalogue {
             let (path, stamp) = (self.path_in(tree, file), self.stamp(file));
             hasher.update((path.len() as u64).to_le_bytes());
             hasher.update(path);
-            for word in [stamp.size, stamp.mtime_ns.cast_unsigned(), stamp.inode] {
+            for word in [stamp.size, stamp.mtime_ns.cast_unsigned(), stamp.ctime_ns.cast_unsigned(), stamp.inode] {
                 hasher.update(word.to_le_bytes());
             }
         }
@@ -417,10 +260,14 @@ impl Catalogue {
         self.files_of(tree).all(|file| !self.stamp(file).is_young(self.walked))
     }
 
-    /// The root of a tree as the index stores it. Two roots that differ only in bytes that are not UTF-8 share rows. That
-    /// only costs time, because inodes tell their files apart.
-    pub(super) fn root(&self, tree: usize) -> String {
-        self.trees[tree].root.to_string_lossy().into_owned()
+    /// The root of a tree as the index stores it.
+    pub(super) fn root(&self, tree: usize) -> &[u8] {
+        self.trees[tree].root.as_os_str().as_encoded_bytes()
+    }
+
+    /// Whether a tree has no file at this path now. The catalogue does not have it, but another way may lead there.
+    pub(super) fn is_gone(&self, tree: usize, path: &BStr) -> bool {
+        !std::fs::metadata(self.trees[tree].root.join(os_path(path))).is_ok_and(|found| found.is_file())
     }
 
     /// The number of contents.
@@ -436,6 +283,21 @@ impl Catalogue {
 
     pub(super) fn content_stamp(&self, content: usize) -> &Stamp {
         &self.contents[content].stamp
+    }
+
+    /// Gives a content another ctime, with which it was read.
+    pub(super) fn set_content_stamp(&mut self, content: usize, stamp: Stamp) {
+        self.contents[content].stamp = stamp;
+    }
+
+    /// Adds what cannot be used.
+    pub(super) fn add_left_out(&mut self, error: &FileError) {
+        self.left_out.add_file(error);
+    }
+
+    /// What could not be used so far.
+    pub(super) fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     pub(super) fn block_lengths(&self) -> &[u32] {
@@ -492,20 +354,6 @@ impl Catalogue {
             content.names = start;
         }
         self.names = names;
-    }
-}
-
-impl Unsaved {
-    fn take(&mut self) -> Vec<u32> {
-        self.saved = Instant::now();
-        std::mem::take(&mut self.contents)
-    }
-}
-
-impl Drop for Catalogue {
-    fn drop(&mut self) {
-        // Sums that cannot be saved are read again next time. A caller that needs the error calls `flush`.
-        let _ = self.flush();
     }
 }
 
