@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use jigdo::template;
+use jigdo::{Rsync64, template};
 
-use super::selection::Selection;
 use super::{Error, PoolWorkers};
 use crate::file::Bytes as _;
 use crate::file::Mapped;
@@ -17,7 +16,8 @@ const CHUNK: u64 = 16 << 20;
 
 /// Writes areas to a template. The paths are for error messages.
 pub struct AreaWriter<'a> {
-    pub selection: &'a Selection,
+    /// The length of a part's first block, in bytes.
+    pub block_length: u32,
     pub image_path: &'a Path,
     pub template: &'a Path,
 }
@@ -33,19 +33,21 @@ impl AreaWriter<'_> {
         image: &Mapped,
         areas: &[Area],
     ) -> Result<(), Error> {
+        let unreadable = |source| Error::Image { path: self.image_path.to_owned(), source };
         let failed = |source: io::Error| output::Error::Write { path: self.template.to_owned(), source };
         for area in areas {
             match area {
                 Area::Part(part) => {
-                    let first = self.selection.first_block(part.part);
+                    // The image has the part's bytes, which this run has proven. What the index says of its first block
+                    // may be damaged, and jigdo-file refuses a part if this sum is wrong.
+                    let first = image.window(part.start..part.start + u64::from(self.block_length));
+                    let first = Rsync64::of(&first.map_err(unreadable)?);
                     writer.part(part.length, first, part.sum).map_err(failed)?;
                 }
                 Area::Unmatched(range) => {
                     for start in range.clone().step_by(CHUNK as usize) {
                         let window = image.window(start..range.end.min(start + CHUNK));
-                        let window =
-                            window.map_err(|source| Error::Image { path: self.image_path.to_owned(), source })?;
-                        writer.unmatched(&window).map_err(failed)?;
+                        writer.unmatched(&window.map_err(unreadable)?).map_err(failed)?;
                     }
                 }
             }

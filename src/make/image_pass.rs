@@ -1,7 +1,7 @@
 //! One pass over an image, from start to end: finds its parts, computes its sums and writes its areas, all at the same
 //! time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -12,10 +12,11 @@ use super::Error;
 use super::known_image::KnownImage;
 use super::report::{Stage, Stopwatch};
 use super::selection::{Selection, SelectionSums};
+use super::some_unmatched::HeldBack;
 use super::streams::{Streams, Sums};
 use crate::file::Bytes as _;
-use crate::matcher::{Area, Layout, Search};
-use crate::mirror::Catalogue;
+use crate::matcher::{Area, Layout, PartId, Search};
+use crate::mirror::{Catalogue, FileError};
 use crate::progress::{Progress, Task};
 
 /// How many windows the image's sums may be ahead of the search for its parts, or behind it.
@@ -47,7 +48,13 @@ pub struct ImagePass<'a> {
 /// What a pass finds out, and the cost of its stages.
 pub struct PassResult {
     pub layout: Layout,
+    /// Whether parts covered all of the image, so that one was left out.
+    pub is_all_parts: bool,
     pub image_sums: Sums,
+    /// The parts that may be in the image and could not be used.
+    pub lost: BTreeMap<PartId, FileError>,
+    /// The part that is a copy of the whole image, if the layout is nothing else.
+    pub copy: Option<PartId>,
     pub matching: Stage,
     pub regions: Stage,
     pub mirror: Stage,
@@ -66,14 +73,15 @@ impl ImagePass<'_> {
         mut found: impl FnMut(&[Area]) -> Result<(), E>,
     ) -> Result<PassResult, E> {
         let image = self.image;
-        let sums = SelectionSums::new(self.selection, self.catalogue, self.checksum, self.progress);
+        let stamp = image.mapped.stamp();
+        let sums = SelectionSums::new(self.selection, self.catalogue, stamp, self.checksum, self.progress);
         let mut search = Search::new(&self.selection.table, image, &sums).in_pool(self.pool);
         let mut algorithms = self.algorithms.clone();
         algorithms.retain(|&algorithm| image.sum(algorithm).is_none());
         let streams = Streams::new(self.catalogue.engine(), &image.mapped, &algorithms);
         let mut matching = Stopwatch::default();
         let mut layout = Layout::default();
-        let mut areas = Vec::new();
+        let (mut held_back, mut areas) = (HeldBack::default(), Vec::new());
         let mut offset = 0;
         loop {
             let window = offset..image.length().min(offset + self.window);
@@ -94,6 +102,7 @@ impl ImagePass<'_> {
             written?;
             areas = searched.map_err(|source| self.failed(source))?;
             areas.iter().cloned().for_each(|area| layout.push(area));
+            areas = held_back.pass(areas);
             found(&areas)?;
             let summed = streams.position().unwrap_or(window.end);
             image.mapped.release(0..offset.saturating_sub(AHEAD * self.window).min(summed));
@@ -103,6 +112,16 @@ impl ImagePass<'_> {
                 break;
             }
         }
+        let copy = match layout.areas[..] {
+            [Area::Part(part)] => Some(part.part),
+            _ => None,
+        };
+        let is_all_parts = image.length() > 0 && held_back.is_all_parts();
+        if is_all_parts {
+            layout = self.leave_some_unmatched(layout).map_err(|source| self.failed(source))?;
+            areas.clone_from(&layout.areas);
+            found(&areas)?;
+        }
         self.pool.install(|| write(&areas, true))?;
         let (mut image_sums, spent) = streams.finish().map_err(|source| self.failed(source))?;
         let known = |&algorithm: &Algorithm| Some((algorithm, image.sum(algorithm)?.clone()));
@@ -111,10 +130,13 @@ impl ImagePass<'_> {
         matching.subtract(hashing.waited);
         Ok(PassResult {
             layout,
+            is_all_parts,
             image_sums,
+            copy,
             matching: matching.stage(image.length()),
             regions: Stage { seconds: hashing.spent.as_secs_f64(), bytes: hashing.bytes },
             mirror: sums.reading(),
+            lost: sums.lost(),
             sums: Stage { seconds: spent.as_secs_f64(), bytes: image.length() * algorithms.len() as u64 },
         })
     }

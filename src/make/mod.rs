@@ -10,6 +10,7 @@ mod proof;
 mod report;
 mod selection;
 mod set_builder;
+mod some_unmatched;
 mod streams;
 mod template_builder;
 
@@ -17,9 +18,10 @@ pub use image_pass::SPARSE_WINDOW;
 pub use known_image::{ImageFacts, KnownImage};
 pub use report::{SetReport, Stage, Stages};
 pub use selection::Selection;
-pub use set_builder::{MirrorTree, SetBuilder, StagedSet};
+pub use set_builder::{MirrorTree, SetBuilder, StagedFile, StagedSet};
 pub use template_builder::{BuiltTemplate, Part, TemplateBuilder};
 
+use jigdo::escaped_path;
 use std::io;
 use std::path::PathBuf;
 
@@ -27,6 +29,7 @@ use jigdo::jigdo_file;
 use jigdo::template::Workers;
 use rayon::prelude::*;
 
+use crate::mirror::FileError;
 use crate::output;
 
 /// Why a set could not be made.
@@ -36,16 +39,19 @@ use crate::output;
 pub enum Error {
     #[error(transparent)]
     Output(#[from] output::Error),
-    #[error("{path}: {source}; make sure that it is complete and readable and that nothing writes to it, then run again", path = .path.display())]
+    #[error("{path}: {source}; make sure that it is complete and readable and that nothing writes to it, then run again", path = escaped_path(.path))]
     Image { path: PathBuf, source: io::Error },
-    #[error("{path} changed during this run; run again when nothing is updating the mirror", path = .path.display())]
+    #[error("{path} changed during this run; run again when nothing is updating the mirror", path = escaped_path(.path))]
     PartChanged { path: PathBuf },
-    #[error("{path}: {source}; change the manifest, or leave the file out with `exclude`", path = .path.display())]
+    #[error("{image}: {part}{others}, but it may be a part of the image; make it readable, or leave it out with `exclude`",
+        image = escaped_path(.image), others = and_others(*.others))]
+    PartUnreadable { image: PathBuf, part: FileError, others: usize },
+    #[error("{path}: {source}; change the manifest, or leave the file out with `exclude`", path = escaped_path(.path))]
     Jigdo { path: PathBuf, source: jigdo_file::WriteError },
     #[error(
         "{path}: when read back, the set does not match the image: {reason}; \
          check this machine's disk and memory, and report a bug if they are sound",
-        path = .path.display()
+        path = escaped_path(.path)
     )]
     Proof { path: PathBuf, reason: String },
 }
@@ -55,6 +61,10 @@ impl Error {
     pub fn is_output_error(&self) -> bool {
         matches!(self, Self::Output(_))
     }
+}
+
+fn and_others(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" (and {count} more)") }
 }
 
 /// The file name of a set's template.

@@ -106,7 +106,7 @@ fn compare_unmatched(
 pub fn prove_jigdo(path: &Path, layout: &Layout, sum_of_template: Sum) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let jigdo = Jigdo::read(BufReader::new(file)).map_err(|error| error.to_string())?;
-    let named_sum = jigdo.image.as_ref().and_then(|image| image.template_sum);
+    let named_sum = jigdo.images.first().and_then(|image| image.template_sum);
     if named_sum != Some(sum_of_template) {
         return Err("the jigdo file does not have the template's sum".to_owned());
     }

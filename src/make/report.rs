@@ -12,6 +12,12 @@ pub struct SetReport {
     pub matched_bytes: u64,
     /// How much of the image is in the template.
     pub unmatched_bytes: u64,
+    /// How much of that a part would cover. It was left out because a template must have unmatched data.
+    #[serde(default)]
+    pub left_out_bytes: u64,
+    /// The path of a mirror file that is a copy of the whole image, as text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of_image: Option<String>,
     /// How many areas of the image are parts.
     pub parts: u64,
     /// How many of these parts are distinct.

@@ -101,7 +101,8 @@ impl TemplateBuilder<'_> {
         };
         let out = HashingWriter { out, hasher: Hasher::new(checksum.into()) };
         let mut writer = template::Writer::with_workers(out, self.options.clone(), PoolWorkers).map_err(failed)?;
-        let areas = AreaWriter { selection: &selection, image_path: self.image_path, template: self.template_path };
+        let areas =
+            AreaWriter { block_length: self.block_length, image_path: self.image_path, template: self.template_path };
         let passed = pass.run(
             |found, _| areas.write(&mut writer, self.image, found),
             |areas| {

@@ -116,6 +116,18 @@ impl HeadFinder {
         self.found.is_some()
     }
 
+    /// Takes zeros as the part's next bytes. Only the first of them are looked at, however many there are.
+    pub fn push_zeros(&mut self, count: u64) -> bool {
+        let looked_at = count.min(2 * self.block_length as u64);
+        if self.push(&vec![0; looked_at as usize]) {
+            return true;
+        }
+        // After two blocks of zeros, either the head is known or the whole part is zeros so far: more zeros change nothing
+        // but its length.
+        self.length += count - looked_at;
+        false
+    }
+
     /// Looks for the first byte that differs from the one a period before it, then takes what follows it.
     fn follow(&mut self, mut bytes: &[u8]) {
         if self.wanted.is_none() {
@@ -207,6 +219,21 @@ mod tests {
             let expected = Features { head, first: Rsync64::of(&part[..256]), anchor };
             for pieces in [1, 3, 255, 256, 257, 5000] {
                 assert_eq!(features(&part, pieces), Some(expected), "{period} {pieces}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_are_the_same_whether_they_are_read_or_not() {
+        let (zeros, noise) = (vec![0; 5000], testing::noise(1, 700));
+        for (before, after) in [(0, 700), (100, 700), (300, 0), (0, 0), (0, 10), (700, 5), (256, 700)] {
+            for count in [1, 100, 255, 256, 511, 512, 513, 5000] {
+                for before in [&noise[..before], &zeros[..before]] {
+                    let mut finder = HeadFinder::new(256);
+                    let _ = finder.push(before) || finder.push_zeros(count) || finder.push(&noise[..after]);
+                    let whole = [before, &zeros[..count as usize], &noise[..after]].concat();
+                    assert_eq!(finder.finish(), features(&whole, 5000), "{} {count} {after}", before.len());
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
+use jigdo::bstr::BString;
 use jigdo::jigdo_file::{self, Jigdo, Location};
 use jigdo::{Algorithm, Checksum, Sum};
 
@@ -35,35 +36,35 @@ impl SetBuilder<'_> {
             locations.entry(file).or_insert(part.sum);
         }
         let location = |(file, sum): (FileId, Sum)| {
-            let label = self.label(self.catalogue.tree(file)).to_owned();
-            (sum, Location { label, path: self.catalogue.path(file).to_owned() })
+            let label = self.label(self.catalogue.tree(file)).into();
+            (sum, Location { label, path: self.catalogue.path(file).into() })
         };
         let mut parts: Vec<_> = locations.into_iter().map(location).collect();
         parts.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
         let servers = self.mirrors.iter().flat_map(|MirrorTree { mirror, .. }| {
             let server = |server: &crate::manifest::Server| jigdo_file::Server {
-                url: server.url.clone(),
+                url: server.url.as_str().into(),
                 try_last: server.try_last,
             };
-            mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
+            mirror.servers.iter().map(move |listed| (mirror.label.as_str().into(), server(listed)))
         });
         Jigdo {
             version: Some(match settings.checksum {
-                Checksum::Md5 => "1.2".to_owned(),
-                Checksum::Sha256 => "2.0".to_owned(),
+                Checksum::Md5 => "1.2".into(),
+                Checksum::Sha256 => "2.0".into(),
             }),
-            generator: Some(GENERATOR.to_owned()),
-            image: Some(jigdo_file::Image {
-                filename: spec.filename.clone(),
-                template: spec.template_url.clone(),
+            generator: Some(GENERATOR.into()),
+            images: vec![jigdo_file::Image {
+                filename: spec.filename.as_str().into(),
+                template: spec.template_url.as_str().into(),
                 template_sum: Some(set_sum(&template.sums, settings.checksum)),
-                short_info: spec.short_info.clone(),
-                info: spec.info.clone(),
+                short_info: spec.short_info.as_deref().map(Into::into),
+                info: spec.info.as_deref().map(Into::into),
                 comments: comments(&settings.sums, image, template),
-            }),
+            }],
             parts,
             servers: servers.collect(),
-            includes: spec.include_jigdo.clone(),
+            includes: spec.include_jigdo.iter().map(|url| url.as_str().into()).collect(),
         }
     }
 
@@ -80,9 +81,9 @@ impl SetBuilder<'_> {
         let failed = |source| output::Error::Write { path: path.clone(), source };
         let bytes = match self.spec.settings.compress_jigdo {
             true => jigdo_file::gzip(&text).map_err(failed)?,
-            false => text.into_bytes(),
+            false => text.into(),
         };
-        let mut file = self.directory.stage(&name)?;
+        let mut file = self.directory.stage_with_mode(&name, self.spec.settings.mode)?;
         file.write_all(&bytes).map_err(failed)?;
         let stamp = sync(&file).map_err(failed)?;
         let sum = set_sum(&template.sums, self.spec.settings.checksum);
@@ -94,19 +95,19 @@ impl SetBuilder<'_> {
 }
 
 /// The sums and sizes that go into the jigdo file's comments.
-fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenTemplate) -> Vec<String> {
+fn comments(algorithms: &BTreeSet<Algorithm>, image: &Mapped, template: &ProvenTemplate) -> Vec<BString> {
     if algorithms.is_empty() {
         return Vec::new();
     }
-    let wanted = |sums: &Sums, comment: fn(Algorithm, &[u8]) -> String| -> Vec<String> {
+    let wanted = |sums: &Sums, comment: fn(Algorithm, &[u8]) -> String| -> Vec<BString> {
         let chosen = sums.iter().filter(|(algorithm, _)| algorithms.contains(algorithm));
-        chosen.map(|(&algorithm, sum)| comment(algorithm, sum)).collect()
+        chosen.map(|(&algorithm, sum)| comment(algorithm, sum).into()).collect()
     };
     [
         wanted(&template.sums, jigdo_file::template_sum_comment),
-        vec![jigdo_file::template_size_comment(template.length)],
+        vec![jigdo_file::template_size_comment(template.length).into()],
         wanted(&template.image_sums, jigdo_file::image_sum_comment),
-        vec![jigdo_file::image_size_comment(image.length())],
+        vec![jigdo_file::image_size_comment(image.length()).into()],
     ]
     .concat()
 }

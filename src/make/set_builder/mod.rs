@@ -1,6 +1,7 @@
 //! Builds the set of one image of a release: template and jigdo file, proven and staged.
 
 mod jigdo_file;
+mod lost_parts;
 mod template_file;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,15 +9,16 @@ use std::fs::File;
 use std::io;
 use std::time::Instant;
 
-use jigdo::{Algorithm, hex};
+use jigdo::{Algorithm, escaped_path, hex};
 use rayon::ThreadPool;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::known_image::{ImageFacts, KnownImage};
 use super::report::{SetReport, Stage, Stages, Stopwatch};
 use super::selection::Selection;
-use super::streams::Sums;
+use super::streams::{Sums, set_sum};
 use crate::file::Bytes as _;
 use crate::file::{Mapped, Stamp};
 use crate::manifest;
@@ -59,16 +61,27 @@ pub struct MirrorTree<'a> {
     pub mirror: &'a manifest::Mirror,
 }
 
+/// A file of a set, as it was staged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StagedFile {
+    /// Its stamp, which keeps all but its ctime when the file is renamed.
+    pub stamp: Stamp,
+    /// Its sum, by the algorithm of the set's own sums, in hexadecimal.
+    pub sum: String,
+}
+
 /// A set that is staged in its output directory.
 pub struct StagedSet {
-    /// The template's stamp. Files keep their stamps when they are renamed.
-    pub template: Stamp,
-    /// The jigdo file's stamp.
-    pub jigdo: Stamp,
+    /// The template.
+    pub template: StagedFile,
+    /// The jigdo file.
+    pub jigdo: StagedFile,
     /// Sizes, sums and times.
     pub report: SetReport,
     /// What is known of the image from now on.
     pub image: ImageFacts,
+    /// Whether every file that may be a part could be used. If not, the next run may make another set.
+    pub is_complete: bool,
 }
 
 #[derive(Default)]
@@ -106,6 +119,8 @@ impl SetBuilder<'_> {
         let report = SetReport {
             matched_bytes,
             unmatched_bytes,
+            copy_of_image: template.copy.map(|part| self.shown_path(part)),
+            left_out_bytes: if template.is_all_parts { unmatched_bytes } else { 0 },
             parts: template.layout.parts().count() as u64,
             distinct_parts: jigdo.parts.len() as u64,
             template_bytes: template.length,
@@ -123,7 +138,7 @@ impl SetBuilder<'_> {
             },
         };
         tracing::debug!(
-            image = %self.spec.path.display(),
+            image = %escaped_path(&self.spec.path),
             matching = clocks.matching.seconds,
             mirror = clocks.mirror.seconds,
             sums = clocks.sums.seconds,
@@ -131,7 +146,14 @@ impl SetBuilder<'_> {
             "set made"
         );
         let image = self.facts(image, &template);
-        Ok(StagedSet { template: template.stamp, jigdo: jigdo_stamp, report, image })
+        let own = |sums| set_sum(sums, self.spec.settings.checksum).to_string();
+        Ok(StagedSet {
+            template: StagedFile { stamp: template.stamp, sum: own(&template.sums) },
+            jigdo: StagedFile { stamp: jigdo_stamp, sum: own(&jigdo_sums) },
+            report,
+            image,
+            is_complete: template.is_complete,
+        })
     }
 
     /// The algorithms by which the image and the files of the set are summed.
