@@ -1,5 +1,6 @@
 //! Finds sets that would overwrite each other, an image, or each other's lines in SUMS files.
 
+use jigdo::escaped_path;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -28,7 +29,7 @@ pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
             report(
                 release,
                 image,
-                format!("the set of {} would overwrite the image {}", image.path.display(), path.display()),
+                format!("the set of {} would overwrite the image {}", escaped_path(&image.path), escaped_path(&path)),
             );
             continue;
         }
@@ -61,10 +62,10 @@ pub fn check_collisions(releases: &[Release]) -> Result<(), Errors> {
 
 /// The message that `image` would write the same set as `other`.
 fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
-    let path = image.path.display();
+    let path = escaped_path(&image.path);
     let set = image.output.join(format!("{}.jigdo", image.name));
-    let set = set.display();
-    let other_place = format!("{}:{}", other_release.manifest.display(), other.place.line);
+    let set = escaped_path(&set);
+    let other_place = format!("{}:{}", escaped_path(&other_release.manifest), other.place.line);
     if image.path == other.path {
         return format!(
             "{path} would be written to {set} twice (also by {other_place}); give each set a name or an output \
@@ -74,7 +75,7 @@ fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
     format!(
         "{path} and {} ({other_place}) would both write {set}; give their sets different names, such \
          as \"{{file}}\" where only the extensions differ",
-        other.path.display()
+        escaped_path(&other.path)
     )
 }
 
@@ -82,11 +83,11 @@ fn both_write(image: &Image, other_release: &Release, other: &Image) -> String {
 fn both_listed(image: &Image, other_release: &Release, other: &Image) -> String {
     format!(
         "{} and {} ({}:{}) would have the same name in the SUMS files of {}; give each a \"filename\" of its own",
-        image.path.display(),
-        other.path.display(),
-        other_release.manifest.display(),
+        escaped_path(&image.path),
+        escaped_path(&other.path),
+        escaped_path(&other_release.manifest),
         other.place.line,
-        image.output.display()
+        escaped_path(&image.output)
     )
 }
 

@@ -1,12 +1,19 @@
 //! Decides which files of a mirror are parts.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use globset::{GlobSet, GlobSetBuilder};
+
+use super::glob;
 
 /// A mirror's `include` and `exclude` globs. Filters are equal if their patterns are.
 #[derive(Debug, Clone)]
 pub struct Filter {
     include: Patterns,
     exclude: Patterns,
+    /// Those patterns of `exclude` that end in `/**`, without that: they match directories.
+    excluded_directories: GlobSet,
 }
 
 #[derive(Debug, Clone)]
@@ -21,19 +28,38 @@ impl Filter {
     /// # Errors
     /// When a pattern is not a glob.
     pub fn new(include: Vec<String>, exclude: Vec<String>) -> Result<Self, globset::Error> {
-        Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)? })
+        let directories = exclude.iter().filter_map(|pattern| pattern.strip_suffix("/**")).map(str::to_owned);
+        let excluded_directories = Patterns::new(directories.collect())?.compiled;
+        Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)?, excluded_directories })
     }
 
     /// A filter that matches every file.
     pub fn everything() -> Self {
         let nothing = Patterns { text: Vec::new(), compiled: GlobSet::empty() };
-        Self { include: nothing.clone(), exclude: nothing }
+        Self { include: nothing.clone(), exclude: nothing, excluded_directories: GlobSet::empty() }
     }
 
     /// Whether the file at this path, relative to the mirror's, is a part.
-    pub fn matches(&self, relative_path: &str) -> bool {
-        let included = self.include.text.is_empty() || self.include.compiled.is_match(relative_path);
-        included && !self.exclude.compiled.is_match(relative_path)
+    pub fn matches(&self, relative_path: impl AsRef<[u8]>) -> bool {
+        let path = OsStr::from_bytes(relative_path.as_ref());
+        let included = self.include.text.is_empty() || self.include.compiled.is_match(path);
+        included && !self.exclude.compiled.is_match(path)
+    }
+
+    /// Whether no file below the directory at this path, relative to the mirror's, can be a part: a pattern excludes all of
+    /// them, or they begin like no pattern of `include`. The directory need not be looked into.
+    pub fn rejects_all_below(&self, relative_path: impl AsRef<[u8]>) -> bool {
+        let directory = relative_path.as_ref();
+        let may_be_included = |pattern: &String| {
+            let end = pattern.find(['*', '?', '[', '{', '\\']).unwrap_or(pattern.len());
+            let beginning = &pattern.as_bytes()[..end];
+            match beginning.strip_prefix(directory) {
+                Some(rest) => rest.is_empty() || rest.starts_with(b"/"),
+                None => directory.strip_prefix(beginning).is_some(),
+            }
+        };
+        let included = self.include.text.is_empty() || self.include.text.iter().any(may_be_included);
+        !included || self.excluded_directories.is_match(OsStr::from_bytes(directory))
     }
 
     /// The patterns of `include`, with variables replaced. An empty list means every file.
@@ -59,7 +85,7 @@ impl Patterns {
     fn new(text: Vec<String>) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
         for pattern in &text {
-            set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+            set.add(glob::builder(pattern).build()?);
         }
         Ok(Self { compiled: set.build()?, text })
     }
@@ -93,6 +119,36 @@ mod tests {
         let filter = filter(&["pool/*.{deb,udeb}"], &[]);
         assert!(filter.matches("pool/a.udeb"));
         assert!(!filter.matches("pool/main/a.deb"));
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_are_matched_too() {
+        let filter = filter(&["pool/*.deb"], &["pool/x*"]);
+        assert!(filter.matches(b"pool/lat\xedn.deb") && !filter.matches(b"pool/x\xed.deb"));
+    }
+
+    #[test]
+    fn a_directory_of_which_everything_is_excluded_need_not_be_looked_into() {
+        let filter = filter(&[], &["secret/**", "**/old/**", "pool/*.udeb"]);
+        for directory in ["secret", "old", "pool/main/old"] {
+            assert!(filter.rejects_all_below(directory), "{directory}");
+        }
+        for directory in ["pool", "secrets", "pool/secret", "older"] {
+            assert!(!filter.rejects_all_below(directory), "{directory}");
+        }
+    }
+
+    #[test]
+    fn a_directory_below_which_nothing_is_included_need_not_be_looked_into() {
+        let chosen = filter(&["dists/testing/**", "pool/ma[ij]n/x", "doc/FAQ", "b*"], &[]);
+        for directory in ["dists", "dists/testing", "dists/testing/main", "pool", "pool/main", "pool/ma", "doc", "boot"]
+        {
+            assert!(!chosen.rejects_all_below(directory), "{directory}");
+        }
+        for directory in ["dist", "dists/test", "dists/stable", "pool/contrib", "do", "doc/x", "x"] {
+            assert!(chosen.rejects_all_below(directory), "{directory}");
+        }
+        assert!(!filter(&["**/x"], &[]).rejects_all_below("any/where"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jigdo::{Algorithm, Checksum};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::problem::Problems;
-use super::shape::{Bounded, Map, OneOf, Placed, Read, Text, Words, mappings, mismatch, report_repeated};
+use super::shape::{Bounded, Map, OneOf, Placed, Read, Required, Text, Words, mappings, mismatch, report_repeated};
 use super::yaml::{Key, Node, Value};
 
 /// The longest block, in bytes. The index reads one block of every file, so this must stay small.
@@ -32,37 +32,43 @@ mappings! {
     ///
     /// In every text, `${VAR}` is an environment variable and `${VAR:-default}` one with a default; `$$` is a dollar
     /// sign. `{variable}` is a variable of `vars` or the matrix, or `{release}`; `{{` and `}}` are braces.
-    /// Relative paths are relative to the manifest.
+    /// Relative paths are relative to the manifest. Keys that begin with `x-` may have any value, such as one with an
+    /// anchor.
     pub struct Manifest {
+        free "x-";
         /// The release's name, for `{release}`.
-        pub release: Text,
+        pub release: Required<Text>,
         /// Variables: `point: 12.9.0` is used as `{point}`. A value may use those above it.
         pub vars: Option<Map<Text>>,
         /// The mirror trees, by label, preferred ones first.
-        pub mirrors: Placed<Map<Mirror>>,
+        pub mirrors: Required<Placed<Map<Mirror>>>,
         /// Settings for all images that do not have their own.
         pub defaults: Option<Settings>,
         /// The images.
-        pub images: Placed<Vec<Placed<Image>>>,
+        pub images: Required<Placed<Vec<Placed<Image>>>>,
     }
 
     /// A tree of parts.
     pub struct Mirror {
         /// The directory that holds the tree.
-        pub path: Text,
+        pub path: Required<Text>,
         /// Globs relative to the path: only files that match one of them are parts. Default: every file.
         /// `*` and `?` do not match slashes, `**` does, `{a,b}` matches either.
         pub include: Option<Vec<Text>>,
         /// Globs relative to the path: files that match one of them are not parts.
         pub exclude: Option<Vec<Text>>,
+        /// Whether hidden files are parts too, and files in hidden directories: those whose names begin with a dot, and
+        /// `lost+found`. Default: false.
+        #[schemars(extend("default" = false))]
+        pub hidden: Option<bool>,
         /// Where to download the label's parts, in order: the `[Servers]` lines.
-        pub servers: Option<Vec<Server>>,
+        pub servers: Option<Placed<Vec<Server>>>,
     }
 
     /// A server with options.
     pub struct ServerWithOptions {
         /// The URL to which the parts' paths are appended, or `Label:directory/` below another label.
-        pub url: Text,
+        pub url: Required<Text>,
         /// Only use this server when all others have failed. Default: false.
         #[schemars(extend("default" = false))]
         pub try_last: Option<bool>,
@@ -90,16 +96,19 @@ mappings! {
         /// Default: sha256.
         #[schemars(extend("default" = ["sha256"]))]
         pub sums: Option<Vec<Placed<OneOf<Algorithm>>>>,
+        /// The permissions of the set's files and of SUMS files, in octal, such as "0644". Default: those of the files that
+        /// they replace, else 0644.
+        pub mode: Option<FileMode>,
     }
 
     /// Any number of images.
     pub struct Image {
         /// The image files: a glob, in which variables are replaced first.
-        pub path: Text,
+        pub path: Required<Text>,
         /// Lists of values by variable. The entry applies to each combination of them.
         pub matrix: Option<Matrix>,
         /// The directory for the sets; created if missing.
-        pub output: Text,
+        pub output: Required<Text>,
         /// The set's name: {name}.jigdo and {name}.template. `{stem}` is the image's file name without its extension,
         /// `{file}` is the name with it. Default: {stem}.
         #[schemars(extend("default" = "{stem}"))]
@@ -122,6 +131,43 @@ mappings! {
         #[schemars(extend("default" = false))]
         pub optional: Option<bool>,
         flatten pub settings: Settings,
+    }
+}
+
+/// Permissions, as chmod takes them in octal. The owner may read and write.
+#[derive(Debug, Clone, Copy)]
+pub struct FileMode(pub u32);
+
+impl Read for FileMode {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = match &node.value {
+            Value::Scalar(_, text) => text.strip_prefix("0o").unwrap_or(text),
+            _ => "",
+        };
+        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..b'8').contains(&digit));
+        let mode = if is_octal { u32::from_str_radix(text, 8).ok() } else { None };
+        match mode.filter(|mode| mode & !0o777 == 0 && mode & 0o600 == 0o600) {
+            Some(mode) => Some(Self(mode)),
+            None => mismatch(
+                node,
+                "permissions in octal, such as \"0644\", with which the owner may read and write",
+                problems,
+            ),
+        }
+    }
+}
+
+impl JsonSchema for FileMode {
+    fn schema_name() -> Cow<'static, str> {
+        "FileMode".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number"], "pattern": "^(0o?)?[67][0-7]{2}$"})
     }
 }
 
@@ -149,23 +195,27 @@ impl Read for Server {
 pub struct Matrix {
     pub variables: Vec<(Key, Vec<Text>)>,
     pub exclude: Vec<Placed<Map<Text>>>,
+    /// The variables of which not all values could be read.
+    pub incomplete: Vec<String>,
 }
 
 impl Read for Matrix {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         let Value::Mapping(entries) = &node.value else { return mismatch(node, "a mapping", problems) };
-        let unique = report_repeated(entries, problems);
-        let mut exclude = Some(Vec::new());
-        let mut variables = Vec::new();
+        report_repeated(entries, problems);
+        let mut matrix = Self { variables: Vec::new(), exclude: Vec::new(), incomplete: Vec::new() };
         for (key, value) in entries {
             if key.text == "exclude" {
-                exclude = Read::read(value, problems);
-            } else {
-                variables.push(Vec::read(value, problems).map(|values| (key.clone(), values)));
+                matrix.exclude = Read::read(value, problems).unwrap_or_default();
+                continue;
+            }
+            let met = problems.met();
+            matrix.variables.extend(Vec::read(value, problems).map(|values| (key.clone(), values)));
+            if problems.met() != met {
+                matrix.incomplete.push(key.text.clone());
             }
         }
-        let variables = variables.into_iter().collect::<Option<_>>().filter(|_| unique)?;
-        Some(Self { variables, exclude: exclude? })
+        Some(matrix)
     }
 }
 

@@ -7,7 +7,10 @@ use super::raw::Manifest;
 /// It describes keys, types, ranges and words. [`load`](super::load) also finds mistakes that a schema cannot express,
 /// such as labels that no mirror has.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Manifest).to_value()
+    let mut schema = schemars::schema_for!(Manifest).to_value();
+    // The derived schema knows declared keys only.
+    schema["patternProperties"] = serde_json::json!({"^x-": true});
+    schema
 }
 
 #[cfg(test)]
@@ -24,7 +27,8 @@ mod tests {
     /// Whether the parser accepts the text's shape.
     fn parses(text: &str) -> bool {
         let mut problems = Problems::new(Path::new("m.yaml"));
-        yaml::parse(text, &mut problems).and_then(|node| Manifest::read(&node, &mut problems)).is_some()
+        let document = yaml::parse(text, &mut problems);
+        document.is_some_and(|document| Manifest::read(&document.root, &mut problems).is_some() && problems.is_empty())
     }
 
     /// Whether the value follows the schema: a validator for the keywords that the schema uses, and no others.
@@ -49,8 +53,13 @@ mod tests {
                 let known = entries.iter().filter_map(|(key, value)| Some((value, rule.get(key)?)));
                 known.into_iter().all(|(value, schema)| follows(value, schema, root))
             }),
+            // Only one pattern is used, and it allows everything.
+            "patternProperties" => rule == &json!({"^x-": true}),
             "additionalProperties" => value.as_object().is_none_or(|entries| {
-                let known = |key: &str| keywords.get("properties").is_some_and(|known| known.get(key).is_some());
+                let is_free = |key: &str| keywords.get("patternProperties").is_some() && key.starts_with("x-");
+                let known = |key: &str| {
+                    is_free(key) || keywords.get("properties").is_some_and(|known| known.get(key).is_some())
+                };
                 entries.iter().filter(|(key, _)| !known(key)).all(|(_, value)| follows(value, rule, root))
             }),
             other => panic!("the validator does not know {other:?}"),
@@ -111,6 +120,7 @@ mod tests {
                     Value::Object(entries)
                 };
                 all.push(with("unknown", json!("x")));
+                all.push(with("x-unknown", json!([{"x": 1}])));
                 for (key, value) in entries {
                     all.extend(mutations(value).into_iter().map(|mutation| with(key, mutation)));
                     let less: Map<_, _> = entries.clone().into_iter().filter(|(other, _)| other != key).collect();
@@ -162,13 +172,27 @@ mod tests {
         let schema = schema();
         let pipelines = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
         let mut manifests = 0;
-        for path in glob::glob(pipelines.join("*.yaml").to_str().unwrap()).unwrap() {
-            let text = std::fs::read_to_string(path.unwrap()).unwrap();
+        for path in super::super::glob::find(&pipelines, "*.yaml").unwrap().files {
+            let text = std::fs::read_to_string(path).unwrap();
             assert!(parses(&text), "{text}");
-            assert!(follows(&serde_yaml::from_str(&text).unwrap(), &schema, &schema), "{text}");
+            let document = yaml::parse(&text, &mut Problems::new(Path::new("m.yaml"))).unwrap();
+            assert!(follows(&json_of(&document.root), &schema, &schema), "{text}");
             manifests += 1;
         }
         assert!(manifests >= 3);
+    }
+
+    /// The node as an editor's YAML parser would hand it to a validator.
+    fn json_of(node: &yaml::Node) -> Value {
+        match &node.value {
+            yaml::Value::Null | yaml::Value::Broken => Value::Null,
+            yaml::Value::Scalar(yaml::Kind::Text, text) => json!(text),
+            yaml::Value::Scalar(_, text) => serde_json::from_str(text).unwrap(),
+            yaml::Value::List(items) => items.iter().map(json_of).collect(),
+            yaml::Value::Mapping(entries) => {
+                entries.iter().map(|(key, value)| (key.text.clone(), json_of(value))).collect()
+            }
+        }
     }
 
     #[test]

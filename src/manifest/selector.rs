@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 
 use super::expand::Variables;
+use super::glob;
 use super::problem::{Problems, did_you_mean};
 
 /// `arch=amd64` selects the combinations with this value of the matrix variable, `image=GLOB` the images whose file name or
@@ -21,8 +22,29 @@ pub enum Selector {
         /// Its value.
         value: String,
     },
-    /// The images whose file name or path matches.
-    Image(GlobMatcher),
+    /// The images whose file name, path, or last components of the path match.
+    Image(ImageGlob),
+}
+
+/// A glob for images.
+#[derive(Debug, Clone)]
+pub struct ImageGlob {
+    text: String,
+    /// For file names and whole paths.
+    whole: GlobMatcher,
+    /// For the end of a path, where a component begins.
+    end: GlobMatcher,
+}
+
+impl ImageGlob {
+    fn new(text: &str) -> Result<Self, globset::Error> {
+        let end = glob::compile(&format!("**/{}", text.trim_start_matches('/')))?;
+        Ok(Self { text: text.to_owned(), whole: glob::compile(text)?, end })
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        self.whole.is_match(path) || (!self.text.starts_with('/') && self.end.is_match(path))
+    }
 }
 
 /// Why a text is not a selector.
@@ -32,7 +54,7 @@ pub enum Selector {
 pub enum SelectorError {
     #[error("expected VARIABLE=VALUE or image=GLOB, as in arch=amd64")]
     NoValue,
-    #[error("{0}")]
+    #[error("{}", glob::not_a_glob(.0))]
     Glob(#[from] globset::Error),
 }
 
@@ -41,9 +63,7 @@ impl FromStr for Selector {
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         match text.split_once('=') {
-            Some(("image", glob)) if !glob.is_empty() => {
-                Ok(Self::Image(GlobBuilder::new(glob).build()?.compile_matcher()))
-            }
+            Some(("image", glob)) if !glob.is_empty() => Ok(Self::Image(ImageGlob::new(glob)?)),
             Some((name, value)) if !name.is_empty() && !value.is_empty() => {
                 Ok(Self::Variable { name: name.to_owned(), value: value.to_owned() })
             }
@@ -57,7 +77,7 @@ impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable { name, value } => write!(f, "{name}={value}"),
-            Self::Image(glob) => write!(f, "image={}", glob.glob()),
+            Self::Image(glob) => write!(f, "image={}", glob.text),
         }
     }
 }
@@ -110,7 +130,7 @@ impl<'a> Selectors<'a> {
         let mut selected = !self.is_by_image();
         for (selector, matched) in self.selectors.iter().zip(&mut self.matched) {
             if let Selector::Image(glob) = selector
-                && (glob.is_match(path) || path.file_name().is_some_and(|name| glob.is_match(name)))
+                && glob.matches(path)
             {
                 *matched = true;
                 selected = true;
