@@ -1,15 +1,23 @@
 //! An output directory: locked by one run, with a staging directory inside it for files that are not published yet.
 
+use jigdo::escaped_path;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::staged_names::StagedNames;
+use super::{Error, mode};
+use crate::file::{create_anew, kind, open_regular, read_regular};
 
 /// The staging directory. It is inside the output directory, so it is on the same file system.
-const STAGING: &str = ".jigpress";
+pub const STAGING: &str = ".jigpress";
 /// The file in the staging directory that lists the changes of a commit, one per line.
 const COMMIT: &str = "commit";
+/// The file in it that lists what a snapshot put into the directory. It is there to stay.
+pub const SNAPSHOT: &str = "snapshot";
+
+/// The longest list of changes, in bytes. That of a million sets is shorter.
+const LONGEST_COMMIT: u64 = 256 << 20;
 
 /// A change to a file of an output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +34,8 @@ pub struct OutputDirectory {
     /// The directory itself, locked against other runs, so there is no lock file to leave behind. `None` if it is only
     /// read.
     lock: Option<File>,
+    /// The files that are or were staged there.
+    names: StagedNames,
 }
 
 impl OutputDirectory {
@@ -39,12 +49,15 @@ impl OutputDirectory {
         let lock = File::open(path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {
-                let directory = Self { path: path.to_owned(), lock: Some(lock) };
-                directory.finish_commit()?;
+                let directory = Self { path: path.to_owned(), lock: Some(lock), names: StagedNames::default() };
+                directory.check_staging()?;
+                if directory.finish_commit()? {
+                    directory.clean();
+                }
                 Ok(directory)
             }
             Err(TryLockError::WouldBlock) => {
-                tracing::debug!(path = %path.display(), "locked by another run");
+                tracing::debug!(path = %escaped_path(&path), "locked by another run");
                 Err(Error::Locked { path: path.to_owned() })
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -52,8 +65,22 @@ impl OutputDirectory {
     }
 
     /// The directory, for reading only: it is neither created nor locked.
-    pub fn unlocked(path: &Path) -> Self {
-        Self { path: path.to_owned(), lock: None }
+    ///
+    /// # Errors
+    /// When no file could be staged there, because something else has the staging directory's name.
+    pub fn unlocked(path: &Path) -> Result<Self, Error> {
+        let directory = Self { path: path.to_owned(), lock: None, names: StagedNames::default() };
+        directory.check_staging()?;
+        Ok(directory)
+    }
+
+    /// Refuses anything but a directory under the staging directory's name. Files that a link leads to are not ours.
+    fn check_staging(&self) -> Result<(), Error> {
+        let path = self.path.join(STAGING);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_dir() => Err(Error::NoStaging { path, what: kind(found.file_type()) }),
+            _ => Ok(()),
+        }
     }
 
     /// Where the file `name` is published.
@@ -66,15 +93,31 @@ impl OutputDirectory {
         self.path.join(STAGING).join(name)
     }
 
-    /// Creates an empty staged file, to be published as `name`.
+    /// Creates an empty staged file, to be published as `name`. It has the permissions of the published file, and its owner
+    /// as far as possible; if there is none, everyone may read it.
     ///
     /// # Errors
     /// When it cannot be created.
     pub fn stage(&self, name: &str) -> Result<File, Error> {
+        self.stage_with_mode(name, None)
+    }
+
+    /// The same, with these permissions if there are any.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn stage_with_mode(&self, name: &str, mode: Option<u32>) -> Result<File, Error> {
         let path = self.staged(name);
         let failed = |source| Error::Write { path: path.clone(), source };
-        fs::create_dir_all(self.path.join(STAGING)).map_err(failed)?;
-        File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(failed)
+        let staging = self.path.join(STAGING);
+        match fs::create_dir(&staging) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.check_staging()?,
+            made => made.map_err(failed)?,
+        }
+        self.names.note(&staging, name).map_err(failed)?;
+        let file = create_anew(&path).map_err(failed)?;
+        mode::settle(&file, &self.published(name), mode).map_err(failed)?;
+        Ok(file)
     }
 
     /// Makes these changes in this order, and makes all of them: if this run is killed meanwhile, the next one that opens
@@ -113,20 +156,25 @@ impl OutputDirectory {
         File::open(self.path.join(STAGING)).and_then(|staging| staging.sync_all()).map_err(failed)
     }
 
-    fn finish_commit(&self) -> Result<(), Error> {
+    /// Finishes the commit of a killed run. Returns `false` if there is none.
+    fn finish_commit(&self) -> Result<bool, Error> {
         let path = self.staged(COMMIT);
         let failed = |source| Error::Write { path: path.clone(), source };
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let malformed = |what: &str| failed(io::Error::new(io::ErrorKind::InvalidData, what));
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Err(malformed("it is a symbolic link, not a list of changes"));
+        }
+        let text = match read_regular(&path, LONGEST_COMMIT) {
+            Ok((_, text)) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(());
+                return Ok(false);
             }
             Err(error) => return Err(failed(error)),
         };
-        tracing::debug!(path = %self.path.display(), "finishing what a killed run had begun to publish");
-        let changes = Change::parse_list(&text);
-        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it is not a list of changes; delete it");
-        self.apply_needed(&changes.ok_or_else(malformed).map_err(failed)?)
+        tracing::debug!(path = %escaped_path(&self.path), "finishing what a killed run had begun to publish");
+        let changes = std::str::from_utf8(&text).ok().and_then(Change::parse_list);
+        self.apply_needed(&changes.ok_or_else(|| malformed("it is not a list of changes"))?)?;
+        Ok(true)
     }
 
     /// Makes the listed changes, except those that are made already.
@@ -154,7 +202,7 @@ impl OutputDirectory {
             };
             match result {
                 Ok(()) => {
-                    tracing::debug!(path = %self.published(name).display(), change = change.verb(), "output changed");
+                    tracing::debug!(path = %escaped_path(&self.published(name)), change = change.verb(), "output changed");
                 }
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(Error::Write { path: self.published(name), source }),
@@ -174,7 +222,8 @@ impl OutputDirectory {
         }
         let is_same = same_bytes(&staged, &published).map_err(failed)?;
         if is_same {
-            tracing::debug!(path = %published.display(), "output unchanged: the new file has the same bytes");
+            tracing::debug!(path = %escaped_path(&published), "output unchanged: the new file has the same bytes");
+            mode::copy(&staged, &published);
             fs::remove_file(&staged).map_err(failed)?;
         }
         Ok(!is_same)
@@ -186,10 +235,12 @@ impl OutputDirectory {
         synced.map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 
-    /// Removes the staging directory, with anything that killed runs left in it.
+    /// Removes what was staged, with anything that killed runs left, and the staging directory if it is then empty. The
+    /// record of a snapshot stays, and so do files that others put there.
     pub fn clean(&self) {
+        let staging = self.path.join(STAGING);
         // Anything that cannot be removed does no harm; the next run tries again.
-        let _ = fs::remove_dir_all(self.path.join(STAGING));
+        let _ = self.names.remove_files(&staging).and_then(|()| fs::remove_dir(staging));
     }
 }
 
@@ -221,7 +272,7 @@ impl Change {
 }
 
 fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
-    let (mut a, mut b) = match (File::open(a), File::open(b)) {
+    let (mut a, mut b) = match (open_regular(a), open_regular(b)) {
         (Ok(a), Ok(b)) => (a, b),
         (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         (Err(error), _) | (_, Err(error)) => return Err(error),

@@ -1,5 +1,6 @@
 //! Signatures beside SUMS files: which are stale because the file changed, and signing it again.
 
+use jigdo::escaped_path;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,5 +69,5 @@ fn run(command: &str, file: &Path) -> Option<String> {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     };
-    Some(format!("{}: the command that signs it failed: {how}", file.display()))
+    Some(format!("{}: the command that signs it failed: {how}", escaped_path(&file)))
 }

@@ -4,34 +4,38 @@
 //! of OpenSSL (`MD5(name)= sum`). All bytes are kept, so an edit changes only the lines that it is about. Names are bytes.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, Write as _};
 use std::ops::Range;
 
 use jigdo::Algorithm;
 
-use super::{Change, Error, OutputDirectory};
+use super::{Change, Error, OutputDirectory, mode};
+use crate::file::read_regular;
+
+/// The longest SUMS file that is read, in bytes. That is about half a million lines.
+pub const LONGEST: u64 = 64 << 20;
 
 /// The name of the SUMS file for this algorithm.
 pub fn file_name(algorithm: Algorithm) -> String {
     format!("{}SUMS", algorithm.name())
 }
 
-/// Stages the directory's SUMS file for this algorithm as `update` leaves it. Returns the change to commit; `None` if the
-/// published file is up to date. A file without lines is removed.
+/// Stages the directory's SUMS file for this algorithm as `update` leaves it, with these permissions if there are any.
+/// Returns the change to commit; `None` if the published file is up to date. A file without lines is removed.
 ///
 /// # Errors
 /// When the published file cannot be read, or the new one cannot be written.
 pub fn stage(
     directory: &OutputDirectory,
     algorithm: Algorithm,
+    mode: Option<u32>,
     update: impl FnOnce(&mut SumsFile),
 ) -> Result<Option<Change>, Error> {
     let name = file_name(algorithm);
     let path = directory.published(&name);
     let failed = |source| Error::Write { path: path.clone(), source };
-    let before = match fs::read(&path) {
-        Ok(text) => Some(text),
+    let before = match read_regular(&path, LONGEST) {
+        Ok((_, text)) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
     };
@@ -39,11 +43,14 @@ pub fn stage(
     update(&mut sums);
     let text = sums.text();
     match before {
-        Some(before) if before == text => Ok(None),
+        Some(before) if before == text => {
+            mode.map_or(Ok(()), |mode| mode::change(&path, mode)).map_err(failed)?;
+            Ok(None)
+        }
         None if sums.is_empty() => Ok(None),
         Some(_) if sums.is_empty() => Ok(Some(Change::Remove(name))),
         _ => {
-            let mut file = directory.stage(&name)?;
+            let mut file = directory.stage_with_mode(&name, mode)?;
             file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
             Ok(Some(Change::Publish(name)))
         }
@@ -340,6 +347,7 @@ fn unescape(name: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::process::Command;
 
     use super::*;
@@ -386,7 +394,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let out = OutputDirectory::open(place.path()).unwrap();
         let name = || file_name(Algorithm::Md5);
-        let stage = |update: &dyn Fn(&mut SumsFile)| stage(&out, Algorithm::Md5, update).unwrap();
+        let stage = |update: &dyn Fn(&mut SumsFile)| stage(&out, Algorithm::Md5, None, update).unwrap();
         assert_eq!(stage(&|_| ()), None);
         assert_eq!(stage(&|file| set(file, &[("a.iso", OLD)])), Some(Change::Publish(name())));
         out.commit(&[Change::Publish(name())]).unwrap();
