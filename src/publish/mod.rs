@@ -6,11 +6,15 @@
 //! again and a killed run resumes where it stopped.
 
 mod outputs;
+mod own_files;
 mod plan;
+mod pruning;
 mod record;
 pub mod report;
 mod run;
+mod stale;
 mod state;
+pub mod warnings;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +25,12 @@ use crate::make;
 use crate::manifest::Release;
 use crate::mirror::{self, Index};
 use crate::output::signing::Signatures;
+use crate::panics;
 use crate::progress::Progress;
-use plan::Plan;
-use report::{MirrorReport, Report};
+use plan::{Plan, PlannedImage};
+use report::{ImageReport, Ledger, MirrorReport, Report};
 use run::Run;
+pub use stale::Pruning;
 
 /// How to run.
 pub struct Options<'a> {
@@ -34,8 +40,14 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Only report what would be done. The index is updated all the same.
     pub dry_run: bool,
+    /// Believe nothing that is remembered of images and mirror files: read them again.
+    pub paranoid: bool,
     /// A command of the shell that signs the SUMS file `$1`.
     pub sign_command: Option<&'a str>,
+    /// What becomes of sets that no image stands for.
+    pub pruning: Pruning,
+    /// Where the run notes what it has done, as soon as it is done.
+    pub ledger: &'a Ledger,
 }
 
 /// Why nothing could be published.
@@ -67,31 +79,86 @@ pub struct RunResult {
 /// When the mirrors or the index cannot be read. Errors of a single image are in the report.
 pub fn publish(releases: &[Release], options: &Options<'_>, progress: &dyn Progress) -> Result<RunResult, Error> {
     let start = Instant::now();
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).panic_handler(panics::end).build();
     let pool = Arc::new(threads.map_err(|source| Error::Threads { jobs: options.jobs, source })?);
-    let plan = Plan::new(releases);
+    let mut plan = Plan::new(releases);
+    options.ledger.note(|report| {
+        GENERATOR.clone_into(&mut report.generator);
+        report.releases = releases.iter().map(|release| release.name.clone()).collect();
+        report.images = plan.images.iter().map(state::unfinished).collect();
+    });
     tracing::debug!(threads = options.jobs, images = plan.images.len(), dry_run = options.dry_run, "publishing");
-    let index = Index::open(options.index)?;
-    let refresh = || index.refresh(&plan.trees(), &plan.block_lengths(), &plan.checksums(), progress);
-    let catalogue = pool.install(refresh)?;
+    let index = Index::open(options.index)?.paranoid(options.paranoid);
+    let mut failed = Vec::new();
+    let catalogue = loop {
+        let refresh = || index.refresh(&plan.trees(), &plan.block_lengths(), &plan.checksums(), progress);
+        let error = match pool.install(refresh) {
+            Ok(catalogue) => break catalogue,
+            Err(error) => error,
+        };
+        // A mirror that is missing or empty only concerns the images that use it.
+        let without = error.tree().map(|(label, path)| plan.take_images_of(label, path)).unwrap_or_default();
+        if without.is_empty() || plan.images.is_empty() {
+            return Err(error.into());
+        }
+        failed.extend(without.into_iter().map(|planned| (planned, error.to_string())));
+    };
     catalogue.engine().work_in(&pool);
-    let mirror = MirrorReport {
+    let mut of_mirrors = MirrorReport {
         files: catalogue.len() as u64,
         bytes: catalogue.files().map(|file| catalogue.length(file)).sum(),
+        unreadable: 0,
         seconds: start.elapsed().as_secs_f64(),
     };
+    options.ledger.note(|report| {
+        report.mirror = of_mirrors.clone();
+        // Images whose mirrors are not there have left the plan.
+        report.images = plan.images.iter().map(state::unfinished).collect();
+    });
     let run = Run::new(&plan, &index, &catalogue, &pool, progress, options);
-    let (images, nothing_could_be_written, signatures) = run.process_all();
+    let (processed, nothing_could_be_written, signatures) = run.process_all();
+    catalogue.warn(progress);
+    of_mirrors.unreadable = catalogue.unreadable();
+    let images = in_order(releases, &plan, processed, &failed);
     if let Err(error) = catalogue.flush() {
         // The sets are published all the same.
         progress.warn(&format!("sums of mirror files will be read again next time: {error}"));
     }
-    let report = Report {
-        generator: GENERATOR.to_owned(),
-        releases: releases.iter().map(|release| release.name.clone()).collect(),
-        mirror,
-        images,
-        seconds: start.elapsed().as_secs_f64(),
-    };
+    options.ledger.note(|report| {
+        report.images = images;
+        report.mirror = of_mirrors;
+        report.seconds = start.elapsed().as_secs_f64();
+    });
+    let report = options.ledger.get();
     Ok(RunResult { report, nothing_could_be_written, signatures })
+}
+
+/// The reports of all images in the manifests' order: of those in the plan, those that failed before they were processed,
+/// and those that are not there.
+fn in_order(
+    releases: &[Release],
+    plan: &Plan<'_>,
+    processed: Vec<ImageReport>,
+    failed: &[(PlannedImage<'_>, String)],
+) -> Vec<ImageReport> {
+    let mut processed = plan.images.iter().zip(processed).peekable();
+    let mut all = Vec::new();
+    for release in releases {
+        let mut left_out = release.left_out.iter().peekable();
+        for (number, image) in release.images.iter().enumerate() {
+            while let Some(left_out) = left_out.next_if(|left_out| left_out.images_before <= number) {
+                all.push(ImageReport::left_out(left_out, release));
+            }
+            let is_this = |planned: &PlannedImage<'_>| std::ptr::eq(planned.image, image);
+            all.extend(match processed.next_if(|(planned, _)| is_this(planned)) {
+                Some((_, report)) => Some(report),
+                None => failed
+                    .iter()
+                    .find(|(planned, _)| is_this(planned))
+                    .map(|(planned, error)| ImageReport::failed(planned, error.clone())),
+            });
+        }
+        all.extend(left_out.map(|left_out| ImageReport::left_out(left_out, release)));
+    }
+    all
 }

@@ -1,6 +1,6 @@
 //! Output directories, each with the images whose sets go there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
@@ -9,6 +9,7 @@ use jigdo::Algorithm;
 
 use super::plan::{Plan, absolute};
 use super::record::SetStatus;
+use super::stale::StaleSet;
 use super::state::ReadySet;
 use crate::make::{jigdo_name, template_name};
 use crate::output::sums::{self, Edit, SumsFile};
@@ -18,9 +19,12 @@ use crate::output::{self, Change, OutputDirectory};
 pub struct OutputGroup {
     /// The directory, or why nothing can be written there.
     pub directory: Result<OutputDirectory, output::Error>,
+    pub path: PathBuf,
     pub images: Vec<usize>,
     /// How many of the images are not done yet.
     pub unfinished: AtomicUsize,
+    /// The sets there that no image stands for.
+    pub stale: Vec<StaleSet>,
 }
 
 /// The output directories, each once, and the index of each image's directory among them.
@@ -37,10 +41,16 @@ pub fn output_groups(plan: &Plan<'_>, dry_run: bool) -> (Vec<OutputGroup>, Vec<u
         }
         let place = *places.entry(absolute(output)).or_insert_with(|| {
             let directory = match dry_run {
-                true => Ok(OutputDirectory::unlocked(output)),
+                true => OutputDirectory::unlocked(output),
                 false => OutputDirectory::open(output),
             };
-            groups.push(OutputGroup { directory, images: Vec::new(), unfinished: AtomicUsize::new(0) });
+            groups.push(OutputGroup {
+                directory,
+                path: output.clone(),
+                images: Vec::new(),
+                unfinished: AtomicUsize::new(0),
+                stale: Vec::new(),
+            });
             groups.len() - 1
         });
         groups[place].images.push(number);
@@ -50,30 +60,48 @@ pub fn output_groups(plan: &Plan<'_>, dry_run: bool) -> (Vec<OutputGroup>, Vec<u
     (groups, of_images)
 }
 
-/// Publishes the sets of one directory: first each template and its jigdo file, then the SUMS files. Returns the SUMS
-/// files that changed.
+/// Publishes the sets of one directory: first each template and its jigdo file, then the SUMS files. In the same step, the
+/// stale sets go: their lines first, then their jigdo files, then the templates. Returns the SUMS files that changed.
 pub fn publish_sets(
     directory: &OutputDirectory,
     plan: &Plan<'_>,
     sets: &[(usize, ReadySet)],
+    stale: &[StaleSet],
 ) -> Result<Vec<PathBuf>, output::Error> {
     let staged = sets.iter().filter(|(_, set)| set.status == SetStatus::Staged);
     let names = staged.map(|(image, _)| &plan.images[*image].image.name);
     let mut changes: Vec<Change> =
         names.flat_map(|name| [template_name(name), jigdo_name(name)]).map(Change::Publish).collect();
     let mut changed = Vec::new();
+    let mode = common_mode(sets.iter().map(|(image, _)| plan.images[*image].image.settings.mode));
     for algorithm in Algorithm::ALL {
-        if let Some(change) = sums::stage(directory, algorithm, |file| update_sums(file, plan, sets, algorithm))? {
+        if let Some(change) =
+            sums::stage(directory, algorithm, mode, |file| update_sums(file, plan, sets, stale, algorithm))?
+        {
             changed.push(directory.published(&sums::file_name(algorithm)));
             changes.push(change);
         }
     }
+    changes.extend(stale.iter().flat_map(|set| &set.files).cloned().map(Change::Remove));
     directory.commit(&changes)?;
     Ok(changed)
 }
 
-/// Updates the lines of these sets in a SUMS file.
-fn update_sums(file: &mut SumsFile, plan: &Plan<'_>, sets: &[(usize, ReadySet)], algorithm: Algorithm) {
+/// The permissions that the manifest asks for, if it asks for the same ones for all sets of a directory.
+fn common_mode(mut modes: impl Iterator<Item = Option<u32>>) -> Option<u32> {
+    let first = modes.next()??;
+    modes.all(|mode| mode == Some(first)).then_some(first)
+}
+
+/// Updates the lines of these sets in a SUMS file, and removes those of stale sets.
+fn update_sums(
+    file: &mut SumsFile,
+    plan: &Plan<'_>,
+    sets: &[(usize, ReadySet)],
+    stale: &[StaleSet],
+    algorithm: Algorithm,
+) {
+    let gone: HashSet<String> = stale.iter().flat_map(StaleSet::listed_names).collect();
     let mut files = BTreeMap::new();
     for (image, set) in sets {
         let image = plan.images[*image].image;
@@ -86,7 +114,8 @@ fn update_sums(file: &mut SumsFile, plan: &Plan<'_>, sets: &[(usize, ReadySet)],
     }
     file.edit(|name, algorithm| {
         let Some((set, kind)) = std::str::from_utf8(name).ok().and_then(|name| files.get(name)) else {
-            return Edit::Keep;
+            let is_gone = std::str::from_utf8(name).is_ok_and(|name| gone.contains(name));
+            return if is_gone { Edit::Remove } else { Edit::Keep };
         };
         match algorithm.and_then(|algorithm| sum_of(set, kind, algorithm)) {
             Some(sum) => Edit::Sum(sum),

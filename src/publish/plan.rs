@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use jigdo::{Checksum, hex};
+use jigdo::{Checksum, escaped_path, hex};
 use sha2::{Digest as _, Sha256};
 
+use super::own_files::own_files;
 use crate::file::Stamp;
 use crate::make::{MirrorTree, Selection};
 use crate::manifest::{Image, Mirror, Release};
@@ -23,6 +24,8 @@ pub struct PlannedImage<'a> {
 pub struct Plan<'a> {
     pub images: Vec<PlannedImage<'a>>,
     mirrors: Vec<&'a Mirror>,
+    /// The output directories of entries that match no file, and of images that left the plan.
+    without_files: BTreeSet<PathBuf>,
 }
 
 impl<'a> Plan<'a> {
@@ -36,12 +39,34 @@ impl<'a> Plan<'a> {
                 mirrors.push(mirror);
             }
         }
-        Self { images, mirrors }
+        let without_files = releases.iter().flat_map(|release| &release.left_out).map(|left_out| &left_out.output);
+        Self { images, mirrors, without_files: without_files.map(|output| absolute(output)).collect() }
+    }
+
+    /// Takes the images that use the mirror with this label and path out of the plan.
+    pub fn take_images_of(&mut self, label: &str, path: &Path) -> Vec<PlannedImage<'a>> {
+        let Some(place) = self.mirrors.iter().position(|mirror| mirror.label == label && mirror.path == path) else {
+            return Vec::new();
+        };
+        let taken = self.mirrors.remove(place);
+        let uses = |planned: &PlannedImage| planned.mirrors().any(|mirror| is_same_tree(mirror, taken));
+        let (without, left) = std::mem::take(&mut self.images).into_iter().partition(uses);
+        self.images = left;
+        self.without_files.extend(without.iter().map(|planned: &PlannedImage| absolute(&planned.image.output)));
+        self.mirrors.retain(|mirror| {
+            self.images.iter().any(|planned| planned.mirrors().any(|used| is_same_tree(used, mirror)))
+        });
+        without
     }
 
     /// The trees of the mirrors that images use, each once.
     pub fn trees(&self) -> Vec<Tree> {
         self.mirrors.iter().map(|mirror| mirror.tree()).collect()
+    }
+
+    /// Whether an image whose set goes to this directory is missing, or left the plan.
+    pub fn has_missing_images(&self, output: &Path) -> bool {
+        self.without_files.contains(&absolute(output))
     }
 
     /// The block lengths that images use, each once.
@@ -66,13 +91,14 @@ impl<'a> Plan<'a> {
 
     /// The selections of parts, and the index of each image's selection. Images with the same mirrors share one.
     pub fn selections(&self, catalogue: &Catalogue) -> (Vec<Selection>, Vec<usize>) {
+        let own = own_files(self.images.iter().map(|planned| planned.image.output.clone()));
         let mut places = BTreeMap::new();
         let mut selections = Vec::new();
         let selection_of = |planned: &PlannedImage| {
             let trees: Vec<usize> = planned.mirrors().map(|mirror| self.tree(mirror)).collect();
             let key = (planned.image.settings.min_length, trees);
             *places.entry(key).or_insert_with_key(|(block_length, trees)| {
-                selections.push(Selection::new(catalogue, *block_length, trees));
+                selections.push(Selection::new(catalogue, *block_length, trees, &own));
                 selections.len() - 1
             })
         };
@@ -87,7 +113,7 @@ impl<'a> Plan<'a> {
 }
 
 fn is_same_tree(a: &Mirror, b: &Mirror) -> bool {
-    a.path == b.path && a.filter == b.filter
+    a.path == b.path && a.filter == b.filter && a.hidden == b.hidden
 }
 
 impl<'a> PlannedImage<'a> {
@@ -114,12 +140,12 @@ impl<'a> PlannedImage<'a> {
     }
     /// The key of the set's record in the index.
     pub fn record_key(&self) -> String {
-        absolute(&self.image.output).join(&self.image.name).display().to_string()
+        escaped_path(&absolute(&self.image.output).join(&self.image.name)).to_string()
     }
 
     /// The key in the index of what is known of the image.
     pub fn facts_key(&self) -> String {
-        format!("image {}", absolute(&self.image.path).display())
+        format!("image {}", escaped_path(&absolute(&self.image.path)))
     }
 }
 

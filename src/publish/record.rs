@@ -1,26 +1,26 @@
 //! What a run records in the index, so that the next one need not repeat it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use jigdo::Checksum;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Content;
-use crate::file::Stamp;
-use crate::make::{SetReport, jigdo_name, template_name};
-use crate::mirror::{self, Index};
+use crate::digest;
+use crate::file::{Stamp, open_regular};
+use crate::make::{SetReport, StagedFile, jigdo_name, template_name};
+pub use crate::mirror::{load_record as load, store_record as store};
 use crate::output::OutputDirectory;
 
-/// A set that was staged, and perhaps published. Files keep their stamps when they are renamed.
+/// A set that was staged, and perhaps published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// The fingerprints of everything that the set depends on, as [`PlannedImage::fingerprint`](super::plan::PlannedImage::fingerprint)
     /// names them.
     pub inputs: String,
-    pub template: Stamp,
-    pub jigdo: Stamp,
+    pub template: StagedFile,
+    pub jigdo: StagedFile,
     pub report: SetReport,
 }
 
@@ -43,13 +43,13 @@ impl Record {
         inputs.split(' ').filter(|input| !was(input)).map(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Where the set called `name` is now.
-    pub fn status(&self, name: &str, directory: &OutputDirectory) -> SetStatus {
-        let is = |path: &Path, stamp: &Stamp| fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp);
-        let status = |file: String, stamp: &Stamp| {
-            if is(&directory.published(&file), stamp) {
+    /// Where the set called `name`, whose own sums are of the kind `checksum`, is now.
+    pub fn status(&self, name: &str, checksum: Checksum, directory: &OutputDirectory) -> SetStatus {
+        let is = |path: &Path, file: &StagedFile| is_still(path, file, checksum).unwrap_or(false);
+        let status = |file: String, staged: &StagedFile| {
+            if is(&directory.published(&file), staged) {
                 SetStatus::Published
-            } else if is(&directory.staged(&file), stamp) {
+            } else if is(&directory.staged(&file), staged) {
                 SetStatus::Staged
             } else {
                 SetStatus::Missing
@@ -63,35 +63,24 @@ impl Record {
         }
     }
 
-    /// Takes the stamps of the published files. True if they differ from the recorded ones: a staged file does not
-    /// replace a published one that has the same bytes.
+    /// Takes the stamps of the published files. True if they differ from the recorded ones: a file has another ctime once it
+    /// is renamed, and a staged file does not replace a published one that has the same bytes.
     pub fn update_stamps(&mut self, name: &str, directory: &OutputDirectory) -> bool {
         let stamp = |file: String| fs::metadata(directory.published(&file)).map(|found| Stamp::of(&found));
         let (Ok(template), Ok(jigdo)) = (stamp(template_name(name)), stamp(jigdo_name(name))) else { return false };
-        let differ = (template, jigdo) != (self.template, self.jigdo);
-        (self.template, self.jigdo) = (template, jigdo);
+        let differ = (template, jigdo) != (self.template.stamp, self.jigdo.stamp);
+        (self.template.stamp, self.jigdo.stamp) = (template, jigdo);
         differ
     }
 }
 
-/// The value that was stored under this key. `None` too if it cannot be read, is damaged or has another version's form:
-/// that only costs time.
-pub fn load<T: DeserializeOwned>(index: &Index, key: &str) -> Option<T> {
-    let text = index.record(key).ok()??;
-    let (check, json) = text.split_once(' ')?;
-    (check == check_of(json)).then(|| serde_json::from_str(json).ok())?
-}
-
-/// Stores a value under this key.
-///
-/// # Errors
-/// When the index cannot be written.
-pub fn store(index: &Index, key: &str, value: &impl Serialize) -> Result<(), mirror::Error> {
-    let json = serde_json::to_string(value).expect("a record is plain data");
-    index.set_record(key, &format!("{} {json}", check_of(&json)))
-}
-
-/// A checksum of the record itself. Records contain sums that are published, so a damaged one must not be used.
-fn check_of(json: &str) -> String {
-    String::from(Content::of(Checksum::Sha256, json.as_bytes()))
+/// Whether the file at `path` is the one that was staged. If nothing but its ctime is another, its bytes decide: it was
+/// renamed, linked or given other permissions, or somebody wrote into it and set its mtime back.
+fn is_still(path: &Path, staged: &StagedFile, checksum: Checksum) -> io::Result<bool> {
+    let now = Stamp::of(&fs::metadata(path)?);
+    if now == staged.stamp || !now.is_same_but_ctime(&staged.stamp) {
+        return Ok(now == staged.stamp);
+    }
+    let sum = digest::sum_of_reader(checksum, open_regular(path)?)?;
+    Ok(sum.to_string() == staged.sum && Stamp::of(&fs::metadata(path)?) == now)
 }
