@@ -1,22 +1,25 @@
 //! Finds jigdo files, named one by one or in trees.
 //!
 //! In a tree, a file is a jigdo file if it looks like one, or if its name ends in `.jigdo`, so that broken ones are not
-//! overlooked. Hidden files and directories are skipped, such as `.jigpress`, where sets are staged. Symbolic links are
-//! skipped too: their target is either found at its own place or is not part of the tree.
+//! overlooked; one that has the name but other content, such as a web page, is left out. Hidden files and directories are
+//! skipped, such as `.jigpress`, where sets are staged. Symbolic links are skipped too: their target is either found at
+//! its own place or is not part of the tree. What cannot be read does not hide the rest.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use jigdo::Algorithm;
-use jigdo::jigdo_file::{self, MAX_TEXT};
+use jigdo::jigdo_file::{self, Jigdo, MAX_TEXT};
 use jigdo::template::{self, Tmp};
+use jigdo::{Algorithm, escaped_path};
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::file::walk_error;
+use crate::natural;
 use crate::output::sums;
 
 /// How many bytes of a file are read to find out its kind.
@@ -44,18 +47,24 @@ impl Kind {
     ///
     /// It cannot be read, or is not a regular file.
     pub fn of(path: &Path) -> io::Result<Self> {
+        Self::with_start(path).map(|(kind, _)| kind)
+    }
+
+    /// The kind of the file at `path`, and its first bytes.
+    fn with_start(path: &Path) -> io::Result<(Self, Vec<u8>)> {
         let mut file = open_regular(path)?;
         let mut start = Vec::new();
         (&mut file).take(START).read_to_end(&mut start)?;
         let has_extension = |known: &str| path.extension().is_some_and(|extension| extension == known);
         let is_named = |algorithm| path.file_name() == Some(OsStr::new(&sums::file_name(algorithm)));
-        Ok(match () {
+        let kind = match () {
             () if start.starts_with(template::MAGIC) => Self::Template,
             () if has_extension("jigdo") || jigdo_file::looks_like(&start) => Self::Jigdo,
             () if has_extension("tmp") && Tmp::read(file).is_ok() => Self::Tmp,
             () if Algorithm::ALL.into_iter().any(is_named) => Self::Sums,
             () => Self::Other,
-        })
+        };
+        Ok((kind, start))
     }
 }
 
@@ -104,6 +113,11 @@ pub(super) fn read_regular(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
     Ok((metadata, bytes))
 }
 
+/// Entries of one directory, in natural order.
+fn by_name(one: &DirEntry, other: &DirEntry) -> Ordering {
+    natural::compare(Path::new(one.file_name()), Path::new(other.file_name()))
+}
+
 fn open_regular(path: &Path) -> io::Result<File> {
     // Opening a pipe waits for a writer, and reading a device may never end.
     if fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::Error::other("it is not a regular file")) }
@@ -114,47 +128,106 @@ fn open_regular(path: &Path) -> io::Result<File> {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum FindError {
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}", path = escaped_path(.path))]
     Io { path: PathBuf, source: io::Error },
-    #[error("there is no jigdo file in {path}; name the tree that has them", path = .path.display())]
+    #[error("there is no jigdo file in {path}; name the tree that has them", path = escaped_path(.path))]
     Nothing { path: PathBuf },
+    #[error("{path} is no jigdo file, in spite of its name: it has no section such as [Parts]; it is left out", path = escaped_path(.path))]
+    OtherContent { path: PathBuf },
+    #[error("{path}: it has parts but no [Image] section, and no other jigdo file there includes it; it was passed over", path = escaped_path(.path))]
+    NoImage { path: PathBuf },
+    #[error("no jigdo file in {path} describes an image; name the tree that has sets", path = escaped_path(.path))]
+    NoImages { path: PathBuf },
 }
 
-/// The jigdo files of a tree.
+/// The jigdo files of trees.
 #[derive(Debug, Default)]
 pub struct Tree {
     /// In the order of their paths.
     pub files: Vec<JigdoFile>,
     /// Directories and files that could not be read, so jigdo files may be missing.
     pub unreadable: Vec<FindError>,
+    /// Files that have the name of a jigdo file, but are none.
+    pub left_out: Vec<FindError>,
+}
+
+impl Tree {
+    /// Whether everything in the trees could be looked at.
+    pub fn is_whole(&self) -> bool {
+        self.unreadable.is_empty()
+    }
+
+    /// What could not be read and what was left out, as texts for people.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let unread = self.unreadable.iter().map(|error| format!("{error}; jigdo files may be missing"));
+        unread.chain(self.left_out.iter().map(ToString::to_string))
+    }
 }
 
 /// Returns the jigdo files among `paths` and in the trees among them, each once; those of a tree in the order of their
-/// paths.
+/// paths. A tree that cannot be read at all is among [`Tree::unreadable`], as is what cannot be read below one.
 ///
 /// # Errors
 ///
-/// A path does not exist, something in a tree cannot be read, or a tree has no jigdo file.
-pub fn find(paths: &[PathBuf]) -> Result<Vec<JigdoFile>, FindError> {
-    let mut found = Vec::new();
+/// A path does not exist, a tree has no jigdo file, or nothing can be read.
+pub fn find(paths: &[PathBuf]) -> Result<Tree, FindError> {
+    let mut found = Tree::default();
     for path in paths {
-        let file = JigdoFile::at(path).map_err(|source| FindError::Io { path: path.clone(), source })?;
+        let file = match JigdoFile::at(path) {
+            Ok(file) => file,
+            Err(source) => {
+                let error = FindError::Io { path: path.clone(), source };
+                // A path that is not there was mistyped; one that cannot be looked at is no reason to stop.
+                if error.is_of_permission() {
+                    found.unreadable.push(error);
+                    continue;
+                }
+                return Err(error);
+            }
+        };
         if !file.real.is_dir() {
-            found.push(file);
+            found.files.push(file);
             continue;
         }
-        let Tree { files, unreadable } = find_in(path)?;
-        if let Some(error) = unreadable.into_iter().next() {
-            return Err(error);
+        match find_in(path) {
+            Ok(tree) if tree.files.is_empty() && tree.is_whole() => {
+                return Err(FindError::Nothing { path: path.clone() });
+            }
+            Ok(tree) => {
+                found.files.extend(tree.files);
+                found.unreadable.extend(tree.unreadable);
+                found.left_out.extend(tree.left_out);
+            }
+            Err(error) => found.unreadable.push(error),
         }
-        if files.is_empty() {
-            return Err(FindError::Nothing { path: path.clone() });
-        }
-        found.extend(files);
+    }
+    if found.files.is_empty() && !found.is_whole() {
+        return Err(found.unreadable.swap_remove(0));
     }
     let mut seen = HashSet::new();
-    found.retain(|file| seen.insert(file.real.clone()));
+    found.files.retain(|file| seen.insert(file.real.clone()));
+    // Of trees inside one another, each says the same.
+    let mut told = HashSet::new();
+    found.unreadable.retain(|error| told.insert(error.to_string()));
+    found.left_out.retain(|error| told.insert(error.to_string()));
     Ok(found)
+}
+
+impl FindError {
+    /// The path that the error is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Nothing { path }
+            | Self::OtherContent { path }
+            | Self::NoImage { path }
+            | Self::NoImages { path } => path,
+        }
+    }
+
+    fn is_of_permission(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
 }
 
 /// The jigdo files in a tree.
@@ -182,29 +255,73 @@ fn find_to_depth(directory: &Path, depth: usize) -> Result<Tree, FindError> {
     let mut files = Vec::new();
     // A hidden root was named, so it is meant.
     let is_visible = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
-    for entry in WalkDir::new(&root.real).max_depth(depth).sort_by_file_name().into_iter().filter_entry(is_visible) {
+    for entry in WalkDir::new(&root.real).max_depth(depth).sort_by(by_name).into_iter().filter_entry(is_visible) {
         let below = |real: &Path| root.path.join(real.strip_prefix(&root.real).unwrap_or(real));
         match entry {
             Ok(entry) if entry.file_type().is_file() => {
                 files.push(JigdoFile { path: below(entry.path()), real: entry.into_path() });
             }
             Ok(_) => {}
-            Err(error) if error.depth() == 0 => return Err(failed(walk_error(&root.real, error).1)),
+            Err(error) if error.path().is_none_or(|path| path == root.real) => {
+                return Err(failed(walk_error(&root.real, error).1));
+            }
+            // It was there a moment ago.
+            Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => {}
             Err(error) => {
                 let (real, source) = walk_error(&root.real, error);
                 tree.unreadable.push(FindError::Io { path: below(&real), source });
             }
         }
     }
-    let kinds: Vec<io::Result<Kind>> = files.par_iter().map(|file| Kind::of(&file.real)).collect();
+    let kinds: Vec<io::Result<InTree>> = files.par_iter().map(|file| InTree::of(&file.real)).collect();
     for (file, kind) in files.into_iter().zip(kinds) {
         match kind {
-            Ok(Kind::Jigdo) => tree.files.push(file),
-            Ok(_) => {}
+            Ok(InTree::Jigdo) => tree.files.push(file),
+            Ok(InTree::OnlyNamed) => tree.left_out.push(FindError::OtherContent { path: file.path }),
+            Ok(InTree::Other) => {}
+            // It was there a moment ago, and was removed or replaced meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => tree.unreadable.push(FindError::Io { path: file.path, source }),
         }
     }
     Ok(tree)
+}
+
+/// What a file of a tree is for those who look for jigdo files.
+enum InTree {
+    /// A jigdo file, perhaps a broken one.
+    Jigdo,
+    /// It has the name of a jigdo file, and other content.
+    OnlyNamed,
+    Other,
+}
+
+impl InTree {
+    fn of(path: &Path) -> io::Result<Self> {
+        let (kind, start) = Kind::with_start(path)?;
+        if kind != Kind::Jigdo {
+            return Ok(Self::Other);
+        }
+        if jigdo_file::looks_like(&start) || is_emptied(&start) {
+            return Ok(Self::Jigdo);
+        }
+        // Sections may begin after the start that was looked at.
+        let (_, bytes) = read_regular(path)?;
+        let mut has_bad_entry = false;
+        let complain = |error| {
+            has_bad_entry |= matches!(error, jigdo_file::Error::NotAnEntry { .. } | jigdo_file::Error::BadSum { .. });
+        };
+        Ok(match Jigdo::read_leniently(&*bytes, complain) {
+            Ok(jigdo) if jigdo == Jigdo::default() && !has_bad_entry => Self::OnlyNamed,
+            Ok(_) | Err(jigdo_file::Error::Corrupt { .. }) => Self::Jigdo,
+            Err(_) => Self::OnlyNamed,
+        })
+    }
+}
+
+/// Whether nothing is left of what a file was: it is empty, or a loss of power filled it with zeros.
+fn is_emptied(start: &[u8]) -> bool {
+    start.iter().all(|&byte| byte == 0 || byte.is_ascii_whitespace())
 }
 
 #[cfg(test)]
@@ -214,9 +331,10 @@ mod tests {
     use jigdo::template::{Description, ImageEntry};
     use jigdo::{Checksum, Sum};
 
-    fn names(found: Vec<JigdoFile>, root: &Path) -> Vec<String> {
+    fn names(found: Tree, root: &Path) -> Vec<String> {
+        assert!(found.is_whole());
         let name = |file: JigdoFile| file.path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-        found.into_iter().map(name).collect()
+        found.files.into_iter().map(name).collect()
     }
 
     #[test]
@@ -238,12 +356,47 @@ mod tests {
         let root = place.path().to_owned();
         let found = find(&[root.clone(), root.join("b/two"), root.join("a/link.jigdo")]).unwrap();
         assert_eq!(names(found, &root), ["a/broken.jigdo", "b/one.gz", "b/two"]);
-        assert_eq!(find(&[root.join("a/link.jigdo")]).unwrap()[0].real, fs::canonicalize(root.join("b/two")).unwrap());
+        assert_eq!(
+            find(&[root.join("a/link.jigdo")]).unwrap().files[0].real,
+            fs::canonicalize(root.join("b/two")).unwrap()
+        );
         assert_eq!(names(find(&[root.join("a/.jigpress")]).unwrap(), &root), ["a/.jigpress/three.jigdo"]);
         fs::remove_file(root.join("a/broken.jigdo")).unwrap();
         assert!(matches!(find(&[root.join("a")]), Err(FindError::Nothing { .. })));
         assert!(matches!(find(&[root.join("none")]), Err(FindError::Io { .. })));
         assert!(matches!(find_in(&root.join("none")), Err(FindError::Io { .. })));
+    }
+
+    #[test]
+    fn a_file_of_a_tree_that_has_only_the_name_of_a_jigdo_file_is_left_out() {
+        let place = tempfile::tempdir().unwrap();
+        let page = "<!DOCTYPE html>\n<html lang=\"en\">\n<p>404</p>\n";
+        let (long, late) = ("x".repeat(2 << 20), format!("{}[Parts]\nx=y\n", "# comment\n".repeat(1000)));
+        let cut = &gzip(&"[Jigdo]\n".repeat(5000)).unwrap()[..12];
+        for (name, content, is_left_out) in [
+            ("page", page.as_bytes(), true),
+            ("packed-page", &gzip(page).unwrap(), true),
+            ("ini", b"[core]\nbare = true\n", true),
+            ("image", &[0xff; 9000], true),
+            ("long", long.as_bytes(), true),
+            ("empty", b"", false),
+            ("zeros", &[0; 9000], false),
+            ("cut", cut, false),
+            ("late", late.as_bytes(), false),
+            ("bad", b"[Parts\n", false),
+        ] {
+            let path = place.path().join(format!("{name}.jigdo"));
+            fs::write(&path, content).unwrap();
+            let tree = find_in(place.path()).unwrap();
+            assert_eq!(
+                (tree.left_out.len(), tree.files.len()),
+                (usize::from(is_left_out), usize::from(!is_left_out)),
+                "{name}"
+            );
+            // One that is named is meant.
+            assert_eq!(find(std::slice::from_ref(&path)).unwrap().files.len(), 1, "{name}");
+            fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Finds the template that a jigdo file names, and the name of its image.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
+
+use jigdo::bstr::{BString, ByteSlice as _};
 
 use super::place::{BadPlace, Place};
 use super::{Error, JigdoFile};
@@ -11,14 +15,14 @@ use super::{Error, JigdoFile};
 /// # Errors
 ///
 /// A `file:` URL with another host.
-pub(super) fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBuf>, BadPlace> {
+pub(super) fn named_templates(jigdo: &JigdoFile, url: &[u8]) -> Result<Vec<PathBuf>, BadPlace> {
     let mut candidates = Vec::new();
     let mut add = |candidate: PathBuf| {
         if !candidates.contains(&candidate) {
             candidates.push(candidate);
         }
     };
-    for url in [url.to_owned(), decoded(url)] {
+    for url in [BString::from(url), decoded(url)] {
         for path in jigdo.paths() {
             match Place::of(&url, &Place::File(path.to_owned())) {
                 Ok(Place::File(candidate)) => add(candidate),
@@ -28,18 +32,19 @@ pub(super) fn named_templates(jigdo: &JigdoFile, url: &str) -> Result<Vec<PathBu
             }
         }
         let name = file_name(&url);
-        if !name.is_empty() && !name.contains('\0') {
-            jigdo.paths().for_each(|path| add(path.with_file_name(name)));
+        if !name.is_empty() && !name.contains(&0) {
+            jigdo.paths().for_each(|path| add(path.with_file_name(OsStr::from_bytes(name))));
         }
     }
     Ok(candidates)
 }
 
-/// The template of a jigdo file: the one that `Template=` names, or the one with the jigdo file's own name.
-pub(super) fn template(jigdo: &JigdoFile, url: &str) -> Result<PathBuf, Error> {
+/// The template of an image: the one that `Template=` names, or, for the only image of a jigdo file, the one with the
+/// jigdo file's own name.
+pub(super) fn template(jigdo: &JigdoFile, url: &[u8], is_only: bool) -> Result<PathBuf, Error> {
     let failed = |source| Error::TemplatePlace { path: jigdo.path.clone(), source };
     let mut candidates = named_templates(jigdo, url).map_err(failed)?;
-    for path in jigdo.paths().map(|path| path.with_extension("template")) {
+    for path in jigdo.paths().filter(|_| is_only).map(|path| path.with_extension("template")) {
         if !candidates.contains(&path) {
             candidates.push(path);
         }
@@ -51,13 +56,13 @@ pub(super) fn template(jigdo: &JigdoFile, url: &str) -> Result<PathBuf, Error> {
 }
 
 /// The part of a URL after its last slash.
-pub(super) fn file_name(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default().rsplit(['/', ':']).next().unwrap_or_default()
+pub(super) fn file_name(url: &[u8]) -> &[u8] {
+    let path = &url[..url.find_byteset(b"?#").unwrap_or(url.len())];
+    path.rfind_byteset(b"/:").map_or(path, |slash| &path[slash + 1..])
 }
 
 /// A URL with `%20` and other escapes decoded.
-fn decoded(url: &str) -> String {
-    let bytes = url.as_bytes();
+fn decoded(bytes: &[u8]) -> BString {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -73,14 +78,14 @@ fn decoded(url: &str) -> String {
             }
         }
     }
-    String::from_utf8(decoded).unwrap_or_else(|_| url.to_owned())
+    decoded.into()
 }
 
 /// The last component of the image's name in the jigdo file at `path`.
-pub(super) fn image_name(path: &Path, name: &str) -> Result<String, Error> {
-    let refused = || Error::ImageName { path: path.to_owned(), name: name.to_owned() };
-    match Path::new(name).components().next_back() {
-        Some(Component::Normal(last)) if !name.contains('\0') => Ok(last.to_string_lossy().into_owned()),
+pub(super) fn image_name(path: &Path, name: &[u8]) -> Result<OsString, Error> {
+    let refused = || Error::ImageName { path: path.to_owned(), name: name.into() };
+    match Path::new(OsStr::from_bytes(name)).components().next_back() {
+        Some(Component::Normal(last)) if !name.contains(&0) => Ok(last.to_owned()),
         _ => Err(refused()),
     }
 }

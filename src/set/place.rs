@@ -1,9 +1,13 @@
 //! Resolves the URLs and paths in jigdo files and on command lines, absolute or relative to the file that has them.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use jigdo::bstr::{BString, ByteSlice as _};
 use jigdo::jigdo_file::{Location, is_scheme};
+use jigdo::{escaped, escaped_path};
 use url::Url;
 
 /// The place of a file.
@@ -20,80 +24,101 @@ pub enum Place {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "a variant means what its message says")]
 pub enum BadPlace {
-    #[error("no server is known for label \"{0}\"")]
-    Label(String),
-    #[error("only http:, https:, file: and paths can be read, not {0}:")]
-    Scheme(String),
-    #[error("{url} is not a URL: {source}")]
-    Url { url: String, source: url::ParseError },
-    #[error("{url} is on the host \"{host}\", but file: URLs can only name files of this machine; write file:///path")]
-    OtherHost { url: String, host: String },
-    #[error("{0} is a local file, which a jigdo file from the web may not name")]
-    LocalFromWeb(String),
-    #[error("{0:?} contains a zero byte, which a path cannot have")]
-    ZeroByte(String),
+    #[error("no server is known for label \"{}\"", escaped(.0))]
+    Label(BString),
+    #[error("only http:, https:, file: and paths can be read, not {}:", escaped(.0))]
+    Scheme(BString),
+    #[error("{url} is not a URL: {source}", url = escaped(.url))]
+    Url { url: BString, source: url::ParseError },
+    #[error(
+        "{url} is on the host \"{host}\", but file: URLs can only name files of this machine; write file:///path",
+        url = escaped(.url), host = escaped(.host)
+    )]
+    OtherHost { url: BString, host: BString },
+    #[error("{} is a local file, which a jigdo file from the web may not name", escaped(.0))]
+    LocalFromWeb(BString),
+    #[error("\"{}\" contains a zero byte, which a path cannot have", escaped(.0))]
+    ZeroByte(BString),
 }
 
 impl Place {
     /// Resolves `text` as part of the jigdo file at `origin`.
     ///
     /// As in download programs, `%` begins an escape in a web URL, but is an ordinary character in a path and in a `file:`
-    /// URL; a space in a web URL becomes `%20`.
+    /// URL; in a web URL, a space becomes `%20`, and a byte that is not UTF-8 such as `%E4`.
     ///
     /// # Errors
     ///
     /// The text is a location with a label, a URL that cannot be read, or a local file although `origin` is on the web:
     /// jigdo files from the web must never name files of this machine.
-    pub fn of(text: &str, origin: &Self) -> Result<Self, BadPlace> {
+    pub fn of(text: &(impl AsRef<[u8]> + ?Sized), origin: &Self) -> Result<Self, BadPlace> {
+        let text = text.as_ref();
         if let Some(path) = file_url(text) {
             return match origin {
                 Self::File(file) => Ok(Self::File(beside(file, &path?))),
-                Self::Web(_) => Err(BadPlace::LocalFromWeb(text.to_owned())),
+                Self::Web(_) => Err(BadPlace::LocalFromWeb(text.into())),
             };
         }
         let scheme = Location::parse(text).label;
-        let bad_url = |source| BadPlace::Url { url: text.to_owned(), source };
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => Url::parse(text).map(Self::Web).map_err(bad_url),
+        let bad_url = |source| BadPlace::Url { url: text.into(), source };
+        match scheme.to_ascii_lowercase().as_slice() {
+            b"http" | b"https" => Url::parse(&encoded(text)).map(Self::Web).map_err(bad_url),
             _ if is_scheme(&scheme) => Err(BadPlace::Scheme(scheme)),
             // A slash before the colon makes it a path.
-            _ if !scheme.is_empty() && !scheme.contains('/') => Err(BadPlace::Label(scheme)),
+            _ if !scheme.is_empty() && !scheme.contains(&b'/') => Err(BadPlace::Label(scheme)),
             _ => match origin {
-                Self::Web(url) => url.join(text).map(Self::Web).map_err(bad_url),
+                Self::Web(url) => url.join(&encoded(text)).map(Self::Web).map_err(bad_url),
                 Self::File(file) => Ok(Self::File(beside(file, &checked(text, text)?))),
             },
         }
     }
 }
 
-/// Paths as they are displayed, and URLs.
+/// A text as a URL: bytes that are not UTF-8 are escaped, and what the parser would drop or take for a slash, as browsers
+/// do: white space, control characters, and backslashes. The parser escapes the rest.
+fn encoded(text: &[u8]) -> String {
+    let mut url = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\0'..=' ' | '\\' | '\x7f' => url.push_str(&format!("%{:02X}", character as u8)),
+                _ => url.push(character),
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| url.push_str(&format!("%{byte:02X}")));
+    }
+    url
+}
+
+/// For people: paths, [escaped], and URLs.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Web(url) => url.fmt(f),
+            Self::File(path) => escaped_path(path).fmt(f),
+            Self::Web(url) => escaped(url.as_str()).fmt(f),
         }
     }
 }
 
 /// The path in a `file:` URL, absolute or relative: `file:/x`, `file:///x`, `file://localhost/x`, `file:x`. `None` if
 /// `text` is no `file:` URL.
-pub fn file_url(text: &str) -> Option<Result<PathBuf, BadPlace>> {
-    let (scheme, rest) = text.split_once(':')?;
-    scheme.eq_ignore_ascii_case("file").then(|| {
-        let Some(below) = rest.strip_prefix("//") else { return checked(rest, text) };
+pub fn file_url(text: &(impl AsRef<[u8]> + ?Sized)) -> Option<Result<PathBuf, BadPlace>> {
+    let text = text.as_ref();
+    let (scheme, rest) = text.split_once_str(":")?;
+    scheme.eq_ignore_ascii_case(b"file").then(|| {
+        let Some(below) = rest.strip_prefix(b"//") else { return checked(rest, text) };
         // The host is between `//` and the next slash. It may be empty.
-        let (host, path) = below.split_at(below.find('/').unwrap_or(below.len()));
-        if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
-            return checked(if path.is_empty() { "/" } else { path }, text);
+        let (host, path) = below.split_at(below.find_byte(b'/').unwrap_or(below.len()));
+        if host.is_empty() || host.eq_ignore_ascii_case(b"localhost") {
+            return checked(if path.is_empty() { b"/" } else { path }, text);
         }
-        Err(BadPlace::OtherHost { url: text.to_owned(), host: host.to_owned() })
+        Err(BadPlace::OtherHost { url: text.into(), host: host.into() })
     })
 }
 
 /// Checks that `path`, a part of `text`, can be a path.
-fn checked(path: &str, text: &str) -> Result<PathBuf, BadPlace> {
-    if path.contains('\0') { Err(BadPlace::ZeroByte(text.to_owned())) } else { Ok(PathBuf::from(path)) }
+fn checked(path: &[u8], text: &[u8]) -> Result<PathBuf, BadPlace> {
+    if path.contains(&0) { Err(BadPlace::ZeroByte(text.into())) } else { Ok(OsStr::from_bytes(path).into()) }
 }
 
 /// Resolves a path that may be relative to the directory of `file`.
@@ -151,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_not_utf8_are_a_path_here_and_escaped_on_the_web() {
+        let path = Place::of(b"K\xe4se", &file()).unwrap();
+        assert_eq!(path, Place::File(OsStr::from_bytes(b"/sets/K\xe4se").into()));
+        assert_eq!(path.to_string(), "/sets/K\\xe4se");
+        let path = Place::of(b"file:/\xff", &file()).unwrap();
+        assert_eq!(path, Place::File(OsStr::from_bytes(b"/\xff").into()));
+        assert_eq!(Place::of(b"http://x/K\xe4 \xc3\xa4", &file()).unwrap().to_string(), "http://x/K%E4%20%C3%A4");
+        assert_eq!(Place::of("http://x/a\\b\tc ", &file()).unwrap().to_string(), "http://x/a%5Cb%09c%20");
+        assert_eq!(Place::of(b"K\xe4se", &web()).unwrap().to_string(), "http://h/sets/K%E4se");
+    }
+
+    #[test]
     fn what_a_file_from_the_web_names_is_on_the_web() {
         for (text, url) in [
             ("b.jigdo", "http://h/sets/b.jigdo"),
@@ -172,7 +209,7 @@ mod tests {
             [("file://other/x", "other"), ("file://other", "other"), ("file://localhost.x/", "localhost.x")]
         {
             let error = Place::of(text, &file()).unwrap_err();
-            assert_eq!(error, BadPlace::OtherHost { url: text.to_owned(), host: host.to_owned() });
+            assert_eq!(error, BadPlace::OtherHost { url: text.into(), host: host.into() });
             assert!(error.to_string().contains("file:///path"), "{error}");
         }
         for text in ["file:/a\0b", "a\0b"] {

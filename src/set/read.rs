@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use jigdo::jigdo_file::{Jigdo, Location};
+use jigdo::bstr::BString;
+use jigdo::jigdo_file::{Image, Jigdo, Location};
+use jigdo::{escaped, escaped_path};
 use url::Url;
 
 use super::find::read_regular;
@@ -58,7 +60,7 @@ impl Fetch for Offline {
 #[derive(Debug, Clone)]
 pub struct Included {
     /// The jigdo file's content, followed by the servers and parts of each included file, in the order of the `[Include]`
-    /// lines. The image is the first one found.
+    /// lines. A file that describes no image itself has all images of the files that it includes.
     pub jigdo: Jigdo,
     /// Whatever was left out, in the same order.
     pub not_included: Vec<NotIncluded>,
@@ -70,9 +72,9 @@ pub struct NotIncluded {
     /// The file that names it, unless that is the first one.
     pub included_by: Option<Place>,
     /// The section that names it, with the label in `[Servers]`: `[Include]`, `[Servers] Debian`.
-    pub section: String,
+    pub section: BString,
     /// The URL or path as written there.
-    pub url: String,
+    pub url: BString,
     /// Why it could not be included.
     pub reason: String,
 }
@@ -81,9 +83,9 @@ pub struct NotIncluded {
 impl fmt::Display for NotIncluded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { included_by, section, url, reason } = self;
-        match section.as_str() {
-            "[Include]" => write!(f, "[Include {url}]")?,
-            section => write!(f, "{section} {url}")?,
+        match section.as_slice() {
+            b"[Include]" => write!(f, "[Include {}]", escaped(url))?,
+            section => write!(f, "{} {}", escaped(section), escaped(url))?,
         }
         if let Some(place) = included_by {
             write!(f, " in {place}")?;
@@ -110,7 +112,8 @@ pub fn read(file: &JigdoFile, fetch: &dyn Fetch) -> Result<Included, Error> {
         included: Included { jigdo, not_included: Vec::new() },
     };
     let includes = reader.included.jigdo.includes.clone();
-    reader.include(&includes, &origin)?;
+    let needs_images = reader.included.jigdo.images.is_empty();
+    reader.include(&includes, &origin, needs_images)?;
     Ok(reader.included)
 }
 
@@ -133,13 +136,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Includes the files that the file at `base` names.
-    fn include(&mut self, urls: &[String], base: &Place) -> Result<(), Error> {
+    /// Includes the files that the file at `base` names, with their images if that file has none.
+    fn include(&mut self, urls: &[BString], base: &Place, needs_images: bool) -> Result<(), Error> {
         for url in urls {
             let place = match Place::of(url, base) {
                 Ok(place) => identity(place),
                 Err(error) => {
-                    self.leave_out("[Include]", url, &error);
+                    self.leave_out(b"[Include]", url, &error);
                     continue;
                 }
             };
@@ -153,11 +156,12 @@ impl Reader<'_> {
             match self.get(&place) {
                 Ok((jigdo, base)) => {
                     self.chain.push(place);
+                    let needs_images = needs_images && !self.add_images(&jigdo.images, &base);
                     let includes = self.add(jigdo, &base);
-                    self.include(&includes, &base)?;
+                    self.include(&includes, &base, needs_images)?;
                     self.chain.pop();
                 }
-                Err(reason) => self.leave_out("[Include]", url, &reason),
+                Err(reason) => self.leave_out(b"[Include]", url, &reason),
             }
         }
         Ok(())
@@ -181,7 +185,7 @@ impl Reader<'_> {
         let parse = |bytes: &[u8]| Jigdo::read(bytes).map_err(|error| error.to_string());
         match place {
             Place::File(path) => {
-                let failed = |error| format!("{}: {error}", path.display());
+                let failed = |error| format!("{}: {error}", escaped_path(path));
                 let (_, bytes) = read_regular(path).map_err(failed)?;
                 Ok((parse(&bytes)?, place.clone()))
             }
@@ -192,63 +196,66 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds the content of an included file. Returns the URLs that it includes itself.
-    fn add(&mut self, jigdo: Jigdo, base: &Place) -> Vec<String> {
-        let Jigdo { mut image, parts, servers, includes, .. } = jigdo;
+    /// Adds the servers and parts of an included file. Returns the URLs that it includes itself.
+    fn add(&mut self, jigdo: Jigdo, base: &Place) -> Vec<BString> {
+        let Jigdo { parts, servers, includes, .. } = jigdo;
         for (label, mut server) in servers {
             match Self::seen_from_first(&server.url, base) {
                 Ok(url) => {
                     server.url = url;
                     self.included.jigdo.servers.push((label, server));
                 }
-                Err(error) => self.leave_out(&format!("[Servers] {label}"), &server.url, &error),
+                Err(error) => self.leave_out(&[b"[Servers] ", label.as_slice()].concat(), &server.url, &error),
             }
         }
         for (sum, location) in parts {
-            let text = location.to_string();
+            let text = location.text();
             match Self::seen_from_first(&text, base) {
                 Ok(url) if url == text => self.included.jigdo.parts.push((sum, location)),
                 Ok(url) => self.included.jigdo.parts.push((sum, Location::parse(&url))),
-                Err(error) => self.leave_out("[Parts]", &text, &error),
+                Err(error) => self.leave_out(b"[Parts]", &text, &error),
             }
         }
-        if let Some(named) = &mut image {
-            match Self::seen_from_first(&named.template, base) {
-                Ok(url) => named.template = url,
-                Err(error) => {
-                    self.leave_out("[Image] Template", &named.template, &error);
-                    image = None;
-                }
-            }
-        }
-        let jigdo = &mut self.included.jigdo;
-        jigdo.image = jigdo.image.take().or(image);
         includes
+    }
+
+    /// Adds the images of an included file. Returns whether there was one that could be added.
+    fn add_images(&mut self, images: &[Image], base: &Place) -> bool {
+        let known = self.included.jigdo.images.len();
+        for image in images {
+            match Self::seen_from_first(&image.template, base) {
+                Ok(template) => self.included.jigdo.images.push(Image { template, ..image.clone() }),
+                Err(error) => self.leave_out(b"[Image] Template", &image.template, &error),
+            }
+        }
+        self.included.jigdo.images.len() > known
     }
 
     /// Rewrites a text in the file at `base` for the first file, which is on this machine: relative URLs of web files become
     /// absolute.
-    fn seen_from_first(text: &str, base: &Place) -> Result<String, BadPlace> {
+    fn seen_from_first(text: &[u8], base: &Place) -> Result<BString, BadPlace> {
         if matches!(base, Place::File(_)) {
-            return Ok(text.to_owned());
+            return Ok(text.into());
         }
         match Place::of(text, base) {
-            Ok(Place::Web(url)) if Location::parse(text).label.is_empty() || is_relative(text) => Ok(url.into()),
+            Ok(Place::Web(url)) if Location::parse(text).label.is_empty() || is_relative(text) => {
+                Ok(url.as_str().into())
+            }
             Err(error @ BadPlace::LocalFromWeb(_)) => Err(error),
-            _ => Ok(text.to_owned()),
+            _ => Ok(text.into()),
         }
     }
 
-    fn leave_out(&mut self, section: &str, url: &str, reason: &dyn fmt::Display) {
+    fn leave_out(&mut self, section: &[u8], url: &[u8], reason: &dyn fmt::Display) {
         let included_by = (self.chain.len() > 1).then(|| self.chain.last().cloned()).flatten();
-        let (section, url, reason) = (section.to_owned(), url.to_owned(), reason.to_string());
+        let (section, url, reason) = (section.into(), url.into(), reason.to_string());
         self.included.not_included.push(NotIncluded { included_by, section, url, reason });
     }
 }
 
 /// Whether the first colon of a text comes after a slash, and so is part of a path.
-fn is_relative(text: &str) -> bool {
-    Location::parse(text).label.contains('/')
+fn is_relative(text: &[u8]) -> bool {
+    Location::parse(text).label.contains(&b'/')
 }
 
 /// The same place for the same file, whichever text names it.
