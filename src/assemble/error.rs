@@ -1,5 +1,6 @@
 //! Errors that end the work on an image.
 
+use jigdo::escaped_path;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,24 +16,31 @@ pub enum Error {
     Unmatched { offset: u64, source: io::Error },
     #[error("the template's unmatched data end early, at offset {offset} of the image")]
     UnmatchedEnds { offset: u64 },
-    #[error("cannot write {path} at offset {offset}: {source}; check space and permissions there", path = .path.display())]
+    #[error("cannot write {path} at offset {offset}: {source}; check space and permissions there", path = escaped_path(.path))]
     Write { path: PathBuf, offset: u64, source: io::Error },
-    #[error("cannot read {path} at offset {offset}: {source}", path = .path.display())]
+    #[error("cannot read {path} at offset {offset}: {source}", path = escaped_path(.path))]
     ReadBack { path: PathBuf, offset: u64, source: io::Error },
     #[error("cannot write the image at offset {offset}: {source}")]
     Stream { offset: u64, source: io::Error },
-    #[error("{path}: {source}; check space and permissions there", path = .path.display())]
+    #[error("{path}: {source}; check space and permissions there", path = escaped_path(.path))]
     Output { path: PathBuf, source: io::Error },
-    #[error("another run is writing {path}; wait for it to finish", path = .path.display())]
+    #[error(
+        "{path} appeared or changed while the image was assembled, and is not replaced; see whose it is, and run again",
+        path = escaped_path(.path)
+    )]
+    Appeared { path: PathBuf },
+    #[error("another run is writing {path}; wait for it to finish", path = escaped_path(.path))]
     Locked { path: PathBuf },
+    #[error("{path} is a symbolic link or no file; delete or rename it to start over", path = escaped_path(.path))]
+    NotRegular { path: PathBuf },
     #[error(
         "{path} is not a half-assembled image ({source}); delete or rename it to start over",
-        path = .path.display()
+        path = escaped_path(.path)
     )]
     NotATmp { path: PathBuf, source: template::Error },
     #[error(
         "{path} belongs to another image; delete or rename it to start over",
-        path = .path.display()
+        path = escaped_path(.path)
     )]
     OtherTmp { path: PathBuf },
     #[error(

@@ -9,7 +9,7 @@ use super::Error;
 use super::image_output::Output;
 use super::part::{Opened, Part, PartPlace, Reason};
 use super::plan::{Plan, State, What};
-use super::window::{Origin, Segment, Window};
+use super::window::{Origin, Segment, WINDOW, Window};
 
 /// What a pass covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +168,18 @@ impl<'a, 'o, 't, R: Read + Seek> Filler<'a, 'o, 't, R> {
         }
     }
 
+    /// Passes over most of a gap, whose length a template may exaggerate. Windows stay aligned, and the end of the gap is
+    /// left, so that whoever gets the windows notices it.
+    fn skip_gap(&mut self, window: &Window) {
+        if matches!(self.from, AreaSource::Gap) && window.is_empty() {
+            let left = self.plan.areas[self.area].length - self.done;
+            self.done += (left - 1) / WINDOW as u64 * WINDOW as u64;
+        }
+    }
+
     /// Adds as much of the current area as the window has room for.
     fn take(&mut self, window: &mut Window) -> Result<(), Error> {
+        self.skip_gap(window);
         let area = &self.plan.areas[self.area];
         let (offset, left) = (area.offset + self.done, area.length - self.done);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(window.room());

@@ -8,35 +8,8 @@
 //! This example does what `jigdo-file make-image` does: the content of the named files decides which parts they are,
 //! and missing parts are left to a later run.
 //!
-//! ```no_run
-//! use std::fs::File;
-//! use std::io::BufReader;
-//! use jigpress::assemble::source::NamedFiles;
-//! use jigpress::assemble::{Destination, Incomplete, Order, assemble};
-//! use jigdo::template::Template;
-//! use jigpress::progress::Silent;
-//!
-//! # fn make_image(files: Vec<std::path::PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut template = Template::read(BufReader::new(File::open("disc.template")?))?;
-//! let (files, unusable) = NamedFiles::new(files);
-//! let report = assemble(
-//!     Order {
-//!         name: "disc.iso".to_owned(),
-//!         template: &mut template,
-//!         sources: vec![&files],
-//!         destination: Destination::File {
-//!             path: "disc.iso".into(),
-//!             is_sparse: true,
-//!             incomplete: Incomplete::Keep,
-//!         },
-//!     },
-//!     &Silent,
-//! )?;
-//! println!("{} of {} files found, {} unusable", report.found, report.needed, unusable.len());
-//! // Complete: disc.iso. Incomplete, and something was found, now or before: disc.iso.tmp.
-//! assert_eq!(report.is_complete, report.missing.is_empty());
-//! # Ok(())
-//! # }
+//! ```
+#![doc = include_str!("example.rs")]
 //! ```
 
 pub mod batch;
@@ -50,15 +23,20 @@ mod run;
 pub mod source;
 mod summing;
 mod verify;
+mod verify_stream;
 mod window;
 mod work;
 
 pub use error::Error;
 pub use fill::Refused;
 pub use part::{FirstBlock, Part, PartPlace, Reason};
-pub use run::{Destination, Incomplete, Order, assemble, assemble_all};
+pub use run::{Destination, Incomplete, Order, Replaces, assemble, assemble_all};
 pub use verify::{Verified, WrongArea, verify_image};
+pub use verify_stream::verify_stream;
 pub use work::{Missing, Report};
 
+#[cfg(test)]
+#[allow(clippy::print_stdout, dead_code, reason = "an example, shown above; its files are made up")]
+mod example;
 #[cfg(test)]
 mod tests;

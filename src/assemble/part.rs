@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use jigdo::bstr::BString;
 use jigdo::template::Area;
-use jigdo::{Rsync64, Sum};
+use jigdo::{Rsync64, Sum, escaped_path};
 
 use crate::file;
 use crate::file::Stamp;
@@ -43,6 +44,18 @@ impl Part {
     }
 }
 
+impl FirstBlock {
+    /// Whether the bytes at `place`, which has a part of this length, begin with this block.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(crate) fn begins(self, place: &PartPlace, part_length: u64) -> Result<bool, Reason> {
+        let mut block = vec![0; self.length as usize];
+        Opened::new(place, part_length)?.read(&mut block, 0)?;
+        Ok(Rsync64::of(&block) == self.rsync64)
+    }
+}
+
 /// Where the bytes of a part may be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PartPlace {
@@ -66,11 +79,24 @@ impl PartPlace {
     }
 }
 
+impl PartPlace {
+    /// The place with the exact bytes of its path, for programs.
+    pub(crate) fn text(&self) -> BString {
+        match self {
+            Self::File(path) => path.as_os_str().as_encoded_bytes().into(),
+            Self::Inside { file, offset } => {
+                [file.as_os_str().as_encoded_bytes(), format!(" at offset {offset}").as_bytes()].concat().into()
+            }
+            Self::Memory(_) => self.to_string().into(),
+        }
+    }
+}
+
 impl fmt::Display for PartPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Inside { file, offset } => write!(f, "{} at offset {offset}", file.display()),
+            Self::File(path) => write!(f, "{}", escaped_path(&path)),
+            Self::Inside { file, offset } => write!(f, "{} at offset {offset}", escaped_path(&file)),
             Self::Memory(bytes) => write!(f, "{} bytes in memory", bytes.len()),
         }
     }
@@ -89,6 +115,8 @@ pub enum Reason {
     Length { expected: u64, found: u64 },
     #[error("it has another sum, {found:?}")]
     Sum { found: Sum },
+    #[error("the template has a wrong rsync64 sum of its first block, so jigdo-file refuses it; make the set again")]
+    FirstBlock,
 }
 
 /// A place that has been opened for reading.

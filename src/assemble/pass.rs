@@ -3,6 +3,7 @@
 use std::io::{Read, Seek};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::thread::Builder;
 
 use jigdo::Sum;
 use jigdo::template::Template;
@@ -53,7 +54,8 @@ pub(super) fn pass<R: Read + Seek>(
     let mut filler = Filler::new(plan, output, template.unmatched(), visit);
     std::thread::scope(|threads| {
         let (to_write, windows) = sync_channel::<Arc<_>>(1);
-        let writer = threads.spawn(move || windows.into_iter().try_for_each(|window| output.write(&window)));
+        let write = move || windows.into_iter().try_for_each(|window| output.write(&window));
+        let writer = Builder::new().spawn_scoped(threads, write).map_err(Error::Threads)?;
         loop {
             let mut window = next.next().map_err(Error::Memory)?;
             if !filler.fill(&mut window)? {

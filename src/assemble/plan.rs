@@ -58,14 +58,15 @@ impl Plan {
         let mut numbers = HashMap::new();
         let mut parts = Vec::new();
         let what = |(place, area): (usize, &Area)| {
-            let Some(part) = Part::of(area, description.image.block_length) else { return What::Unmatched };
+            // An empty part has no bytes to look for or to write.
+            let part = Part::of(area, description.image.block_length).filter(|part| part.length > 0);
+            let Some(part) = part else { return What::Unmatched };
             let number = *numbers.entry(part).or_insert_with(|| {
                 parts.push(Wanted { part, places: VecDeque::new(), asked: 0 });
                 parts.len() - 1
             });
             let is_written = written.is_some_and(|written| written.get(place).copied().unwrap_or(false));
-            // An empty part has no bytes to write.
-            let state = if is_written || part.length == 0 { State::Written } else { State::Needed };
+            let state = if is_written { State::Written } else { State::Needed };
             What::Part { number, state }
         };
         let whats: Vec<What> = description.areas.iter().enumerate().map(what).collect();

@@ -16,8 +16,10 @@ use super::pass::Shared;
 use super::source::Source;
 use super::window::Pool;
 use super::work::{Report, Work};
-use crate::progress::{Begin, Progress, Task};
+use crate::file::Stamp;
+use crate::progress::{Begin, Progress, Task, counted};
 use crate::summing::Engine;
+use crate::threads::on_threads;
 
 /// How many images are assembled at once: as many as there are lanes for their sums.
 const AT_ONCE: usize = 16;
@@ -36,7 +38,7 @@ pub struct Order<'a, R> {
 
 /// Where an image goes.
 pub enum Destination<'a> {
-    /// To a file, which gets this name only when it is complete and then replaces an existing file. A half-assembled
+    /// To a file, which gets this name only when it is complete. A half-assembled
     /// image beside it, with `.tmp` after the same name, is resumed, whether jigpress or jigdo-file left it.
     File {
         /// The path of the finished image.
@@ -45,9 +47,22 @@ pub enum Destination<'a> {
         is_sparse: bool,
         /// What is done if parts are missing.
         incomplete: Incomplete,
+        /// What the finished image may replace.
+        replaces: Replaces,
     },
     /// To a program or a pipe. Nothing is written unless all parts are found and right.
     Stream(&'a mut (dyn Write + Send)),
+}
+
+/// What may have an image's name until the image gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// Anything that is no directory.
+    Anything,
+    /// Nothing.
+    Nothing,
+    /// The file with this stamp, as somebody has looked at it. Nothing, if it is gone.
+    File(Stamp),
 }
 
 /// What to do with an image that lacks parts.
@@ -178,8 +193,8 @@ fn make_passes<'a, R: Read + Seek + Send>(
     };
     let waiting = Mutex::new(works.into_iter());
     let next = || waiting.lock().next();
-    let drive = || {
-        let mut done = Vec::new();
+    let done = Mutex::new(Vec::new());
+    on_threads(at_once, || {
         while let Some(work) = next() {
             let image = work.number;
             let task = tasks.take(&work);
@@ -193,14 +208,10 @@ fn make_passes<'a, R: Read + Seek + Send>(
                 Err(error) => Err(error),
             };
             task.end(&summary(&result));
-            done.push((image, result));
+            done.lock().push((image, result));
         }
-        done
-    };
-    std::thread::scope(|scope| {
-        let drivers: Vec<_> = (0..at_once).map(|_| scope.spawn(drive)).collect();
-        drivers.into_iter().flat_map(|driver| driver.join().expect("the work on an image does not panic")).collect()
-    })
+    });
+    done.into_inner()
 }
 
 /// How many threads compute sums. A core advances sixteen MD5 streams in the time of one: eight images, and one part of
@@ -238,13 +249,15 @@ fn step<'a, R: Read + Seek>(
 /// The outcome in a few words.
 fn summary(result: &Result<Report, Error>) -> String {
     match result {
-        Err(error) => format!("failed: {error}"),
+        // Why is said at the end of the run.
+        Err(_) => "failed".to_owned(),
         Ok(Report { is_complete: true, parts, unmatched, length, .. }) => {
             let share = *unmatched as f64 / (*length).max(1) as f64 * 100.0;
-            format!("complete: {parts} parts, {share:.1} % from the template")
+            format!("complete: {}, {share:.1} % from the template", counted(*parts, "part"))
         }
         Ok(Report { missing, needed, found, .. }) => {
-            format!("incomplete: {found} of {needed} parts found, {} different ones missing", missing.len())
+            let (needed, missing) = (counted(*needed, "part"), counted(missing.len(), "different part"));
+            format!("incomplete: {found} of {needed} found, {missing} missing")
         }
     }
 }

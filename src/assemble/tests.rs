@@ -1,8 +1,8 @@
 //! The engine on small images in memory and in files: what is missing, wrong, half-assembled or damaged.
 
 use std::fs;
-use std::io::Cursor;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{Cursor, Read as _};
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -12,6 +12,7 @@ use testing::noise;
 
 use super::source::Source;
 use super::*;
+use crate::file::Stamp;
 use crate::progress::Silent;
 
 const BLOCK: u32 = 256;
@@ -113,7 +114,7 @@ fn order<'a>(
 }
 
 fn file<'a>(path: &Path, incomplete: Incomplete) -> Destination<'a> {
-    Destination::File { path: path.to_owned(), is_sparse: true, incomplete }
+    Destination::File { path: path.to_owned(), is_sparse: true, incomplete, replaces: Replaces::Anything }
 }
 
 /// Assembles the image into a file.
@@ -236,6 +237,25 @@ fn a_wrong_file_counts_as_missing_where_everything_is_to_be_looked_at() {
 }
 
 #[test]
+fn a_part_that_no_disk_could_hold_costs_no_time() {
+    // An end that is on no window's border, and on one.
+    for length in [(1 << 46) + 5, 1 << 46] {
+        let mut writer = Writer::new(Vec::new(), Options::new(Checksum::Md5, "test/1.0")).unwrap();
+        writer.unmatched(&noise(1, 1000)).unwrap();
+        writer.part(length, Rsync64::of(&noise(2, BLOCK as usize)), Sum::of(Checksum::Md5, b"x")).unwrap();
+        writer.unmatched(&noise(3, 1000)).unwrap();
+        let (length, sum) = (length + 2000, Sum::of(Checksum::Md5, b"y"));
+        let template = writer.finish(ImageEntry { length, sum, block_length: Some(BLOCK) }).unwrap();
+        let mut template = Template::read(Cursor::new(template)).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let destination = file(&place.path().join("x.iso"), Incomplete::CheckAll);
+        let report = assemble(order(&mut template, &[], destination), &Silent).unwrap();
+        assert_eq!((report.is_complete, report.missing.len()), (false, 1));
+        assert_eq!(names(place.path()), [""; 0]);
+    }
+}
+
+#[test]
 fn a_half_assembled_image_is_resumed_until_it_is_complete() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
@@ -324,7 +344,9 @@ fn long_runs_of_zeros_become_holes_unless_that_is_forbidden() {
     let blocks = |is_sparse| {
         let path = place.path().join("image");
         let mut template = template_with(Checksum::Md5, &pieces, Sum::of(Checksum::Md5, &image));
-        let destination = Destination::File { path: path.clone(), is_sparse, incomplete: Incomplete::Discard };
+        let (path, replaces) = (path.clone(), Replaces::Anything);
+        let destination =
+            Destination::File { path: path.clone(), is_sparse, incomplete: Incomplete::Discard, replaces };
         assert!(assemble(order(&mut template, &[&files], destination), &Silent).unwrap().is_complete);
         assert!(fs::read(&path).unwrap() == image);
         fs::metadata(&path).unwrap().blocks() * 512
@@ -361,6 +383,50 @@ fn what_a_killed_run_left_is_no_obstacle() {
 }
 
 #[test]
+fn nothing_is_written_through_a_link_that_has_the_name_of_an_unfinished_image() {
+    let files = Files::of_parts(|_| true);
+    for name in [".image.jigpress", ".image.jigpress-probe", "image.tmp"] {
+        for is_hard in [false, true] {
+            let place = tempfile::tempdir().unwrap();
+            let (path, victim) = (place.path().join("image"), place.path().join("victim"));
+            fs::write(&victim, "precious").unwrap();
+            let planted = place.path().join(name);
+            let plant = if is_hard { fs::hard_link(&victim, &planted) } else { symlink(&victim, &planted) };
+            plant.unwrap();
+            assert!(run(&path, &[&files], Incomplete::Discard).unwrap().is_complete);
+            assert!(fs::read(&path).unwrap() == image(&pieces()));
+            assert_eq!(fs::read(&victim).unwrap(), b"precious", "{name}");
+        }
+    }
+    // Such a link is not resumed either, whatever it leads to.
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("image");
+    symlink("elsewhere", place.path().join("image.tmp")).unwrap();
+    let error = run(&path, &[&files], Incomplete::Keep).unwrap_err();
+    assert!(matches!(error, Error::NotRegular { .. }), "{error}");
+}
+
+#[test]
+fn a_directory_with_the_name_of_an_unfinished_image_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("image");
+    fs::create_dir(place.path().join(".image.jigpress")).unwrap();
+    let error = run(&path, &[&Files::of_parts(|_| true)], Incomplete::Discard).unwrap_err();
+    assert!(error.to_string().contains(".image.jigpress: Is a directory"), "{error}");
+}
+
+#[test]
+fn an_image_may_have_the_longest_name_that_a_file_may_have() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["x".repeat(255), "ä".repeat(127), "x".repeat(246), "x".repeat(245)] {
+        let path = place.path().join(&name);
+        assert!(run(&path, &[&Files::of_parts(|_| true)], Incomplete::Discard).unwrap().is_complete);
+        assert_eq!(names(place.path()), [name]);
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn parts_are_only_looked_at_where_nothing_is_to_be_written() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
@@ -388,9 +454,12 @@ fn an_image_of_no_bytes_and_one_without_parts_are_assembled() {
 fn an_image_is_compared_with_its_template_area_by_area() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("image");
-    let verify = |bytes: &[u8]| {
+    let verify = |mut bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        verify_image(&path, &mut template(Checksum::Md5), &Silent).unwrap()
+        let verified = verify_image(&path, &mut template(Checksum::Md5), &Silent).unwrap();
+        let streamed = verify_stream(&path, &mut bytes, &mut template(Checksum::Md5), &Silent).unwrap();
+        assert_eq!(streamed, verified);
+        verified
     };
     let mut bytes = image(&pieces());
     let verified = verify(&bytes);
@@ -404,5 +473,41 @@ fn an_image_is_compared_with_its_template_area_by_area() {
     assert_eq!(wrong, [(0, false), (6300, false), (306_300, true)]);
     let verified = verify(&bytes[1..]);
     assert!(!verified.is_right());
-    assert_eq!((verified.found_length + 1, verified.found_sum), (verified.length, None));
+    assert_eq!((verified.found_length, verified.found_sum), (Some(verified.length - 1), None));
+}
+
+#[test]
+fn a_stream_without_an_end_is_not_read_to_its_end() {
+    let mut endless = Cursor::new(image(&pieces())).chain(std::io::repeat(7));
+    let verified = verify_stream(Path::new("-"), &mut endless, &mut template(Checksum::Sha256), &Silent).unwrap();
+    assert_eq!((verified.is_right(), verified.found_length), (false, None));
+}
+
+#[test]
+fn what_appears_under_the_images_name_meanwhile_is_not_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("image");
+    let files = Files::of_parts(|_| true);
+    let assemble_over = |replaces| {
+        let mut template = template(Checksum::Md5);
+        let destination =
+            Destination::File { path: path.clone(), is_sparse: true, incomplete: Incomplete::Discard, replaces };
+        assemble(order(&mut template, &[&files], destination), &Silent)
+    };
+    fs::write(&path, "mine").unwrap();
+    let stamp = Stamp::of(&fs::metadata(&path).unwrap());
+    fs::write(&path, "mine, and changed").unwrap();
+    for replaces in [Replaces::Nothing, Replaces::File(stamp)] {
+        let error = assemble_over(replaces).unwrap_err();
+        assert!(matches!(error, Error::Appeared { .. }), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"mine, and changed");
+        assert_eq!(names(place.path()), ["image"]);
+    }
+    let stamp = Stamp::of(&fs::metadata(&path).unwrap());
+    assert!(assemble_over(Replaces::File(stamp)).unwrap().is_complete);
+    fs::remove_file(&path).unwrap();
+    assert!(assemble_over(Replaces::File(stamp)).unwrap().is_complete);
+    fs::remove_file(&path).unwrap();
+    assert!(assemble_over(Replaces::Nothing).unwrap().is_complete);
+    assert!(fs::read(&path).unwrap() == image(&pieces()));
 }

@@ -1,5 +1,6 @@
 //! Whether an image is the one that a template describes, and if not, where it differs.
 
+use jigdo::escaped_path;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -13,10 +14,11 @@ use super::image_output::Output;
 use super::part::Part;
 use super::pass::{Shared, pass};
 use super::plan::{Plan, What};
+use crate::file;
 use crate::progress::{Begin, Progress, Task};
 
 /// How many bytes of unmatched data are compared at a time.
-const PIECE: u64 = 1 << 20;
+pub(super) const PIECE: u64 = 1 << 20;
 
 /// The result of comparing an image with its template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +27,8 @@ pub struct Verified {
     pub length: u64,
     /// The sum of the image according to the template.
     pub sum: Sum,
-    /// The image's own length in bytes.
-    pub found_length: u64,
+    /// The image's own length in bytes. `None` if it is longer than it should be and was not read to its end.
+    pub found_length: Option<u64>,
     /// The image's own sum; `None` if its length is wrong.
     pub found_sum: Option<Sum>,
     /// The areas that are wrong, in the order of the image. Empty if the length is wrong.
@@ -51,7 +53,7 @@ impl Verified {
     }
 }
 
-/// Compares the image at `path` with `template`. An image of the wrong length is not read.
+/// Compares the image at `path`, a file or a block device, with `template`. An image of the wrong length is not read.
 ///
 /// # Errors
 /// The image or the template cannot be read.
@@ -62,14 +64,14 @@ pub fn verify_image<R: Read + Seek + Send>(
 ) -> Result<Verified, Error> {
     let unreadable = |source| Error::ReadBack { path: path.to_owned(), offset: 0, source };
     let file = File::open(path).map_err(unreadable)?;
-    let found_length = file.metadata().map_err(unreadable)?.len();
+    let found_length = file::length(&file).map_err(unreadable)?;
     let mut plan = Plan::new(&template.description, None);
     let (length, sum) = (plan.image.length, plan.image.sum);
-    let mut verified = Verified { length, sum, found_length, found_sum: None, wrong: Vec::new() };
+    let mut verified = Verified { length, sum, found_length: Some(found_length), found_sum: None, wrong: Vec::new() };
     if found_length != length {
         return Ok(verified);
     }
-    let name = path.display().to_string();
+    let name = escaped_path(&path).to_string();
     let task = Task::begin(progress, Begin::bytes("image", &name).total(length));
     let image = Output::Image { path: path.to_owned(), file };
     let shared = Shared::new(1, progress).map_err(Error::Threads)?;

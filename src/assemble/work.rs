@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jigdo::Sum;
 use jigdo::template::{Template, Tmp};
@@ -13,7 +13,8 @@ use super::part::Part;
 use super::pass::{Shared, pass};
 use super::plan::{Plan, State};
 use super::source::Source;
-use super::{Destination, Error, Incomplete, Order};
+use super::{Destination, Error, Incomplete, Order, Replaces};
+use crate::file::{self, Stamp};
 use crate::progress::Task;
 
 /// More passes than this mean that the disk does not return the bytes that were written.
@@ -43,6 +44,8 @@ pub struct Report {
     pub refused: Vec<Refused>,
     /// The path of the half-assembled image, if one is kept.
     pub tmp: Option<PathBuf>,
+    /// The stamp of the file that became the image, taken when it was finished.
+    pub stamp: Option<Stamp>,
 }
 
 /// A part that was not found.
@@ -76,6 +79,7 @@ enum Target<'a> {
         path: PathBuf,
         is_sparse: bool,
         incomplete: Incomplete,
+        replaces: Replaces,
     },
     /// Written once all parts are known to be right.
     Stream(Option<&'a mut (dyn Write + Send)>),
@@ -88,17 +92,21 @@ impl<'a, R: Read + Seek> Work<'a, R> {
         let description = &template.description;
         let mut written = None;
         let (target, output) = match destination {
-            Destination::File { path, is_sparse, incomplete } => {
+            Destination::File { path, is_sparse, incomplete, replaces } => {
                 let resumed = match ImageFile::resume(&path, description) {
                     // Unless a half-assembled image is to be kept, another file of its name does no harm.
-                    Err(Error::NotATmp { .. } | Error::OtherTmp { .. }) if incomplete != Incomplete::Keep => None,
+                    Err(Error::NotATmp { .. } | Error::OtherTmp { .. } | Error::NotRegular { .. })
+                        if incomplete != Incomplete::Keep =>
+                    {
+                        None
+                    }
                     resumed => resumed?,
                 };
                 let output = resumed.map(|(file, tmp)| {
                     written = Some(tmp.written_areas(description));
                     Output::File(file)
                 });
-                (Target::File { path, is_sparse, incomplete }, output.unwrap_or(Output::Nowhere))
+                (Target::File { path, is_sparse, incomplete, replaces }, output.unwrap_or(Output::Nowhere))
             }
             Destination::Stream(out) => (Target::Stream(Some(out)), Output::Nowhere),
         };
@@ -154,7 +162,8 @@ impl<'a, R: Read + Seek> Work<'a, R> {
             return Err(Error::Changed);
         }
         for refused in &passed.refused {
-            shared.progress.warn(&format!("{}: {refused}", self.name));
+            // Parts may come from an old version of the image, which has the same name.
+            shared.progress.warn(&file::about(Path::new(&self.name), refused));
         }
         self.refused.extend(passed.refused);
         Ok(())
@@ -188,14 +197,15 @@ impl<'a, R: Read + Seek> Work<'a, R> {
 
     /// Gives a complete image its name, or keeps or removes a half-assembled one, and returns the report.
     pub fn finish(mut self) -> Result<Report, Error> {
-        let mut tmp = None;
+        let (mut tmp, mut stamp) = (None, None);
         if let Output::File(file) = &mut self.output {
             // If every part that was found turned out to be wrong, there is nothing to resume.
             let has_part = || self.plan.written().contains(&true);
             let keeps = matches!(self.target, Target::File { incomplete: Incomplete::Keep, .. });
             let is_kept = file.is_resumed() || (keeps && has_part());
             if self.is_proven {
-                file.finish(self.plan.image.length)?;
+                let Target::File { replaces, .. } = self.target else { unreachable!("only a file is finished") };
+                stamp = Some(file.finish(self.plan.image.length, replaces)?);
             } else if is_kept {
                 let state = Tmp { description: self.template.description.clone(), written: self.plan.written() };
                 tmp = Some(file.leave(&state)?);
@@ -218,6 +228,7 @@ impl<'a, R: Read + Seek> Work<'a, R> {
             missing: self.missing(),
             refused: self.refused,
             tmp,
+            stamp,
         })
     }
 

@@ -6,4 +6,4 @@ mod sets;
 mod sums;
 
 pub use sets::{Options, SetReport, WrongPart, check_sets};
-pub use sums::{Entry, State, SumsReport, check_sums};
+pub use sums::{CheckedSums, Entry, State, SumsReport, check_sums};

@@ -50,7 +50,8 @@ pub fn check(wanted: &[Wanted], threads: usize, progress: &dyn Progress) -> Resu
         let candidates = left.iter().map(|&number| (&wanted[number].1[tier], &wanted[number].0));
         for (&number, reading) in left.iter().zip(reader.read(candidates)) {
             let (part, places) = &wanted[number];
-            match reading.and_then(|reading| reader.compare(part, &reading)) {
+            let compared = reading.and_then(|reading| reader.compare(part, &reading));
+            match compared.and_then(|()| check_first_block(part, &places[tier])) {
                 Ok(()) => checked[number].is_right = true,
                 Err(reason) => checked[number].refused.push((places[tier].clone(), reason)),
             }
@@ -60,6 +61,12 @@ pub fn check(wanted: &[Wanted], threads: usize, progress: &dyn Progress) -> Resu
         }
     }
     Ok(checked)
+}
+
+/// That the template has the right sum of the part's first block: jigdo-file refuses the part if not.
+fn check_first_block(part: &Part, place: &PartPlace) -> Result<(), Reason> {
+    let begins = part.first_block.map_or(Ok(true), |block| block.begins(place, part.length))?;
+    if begins { Ok(()) } else { Err(Reason::FirstBlock) }
 }
 
 /// Bytes that may be a part: a place and a length.

@@ -1,20 +1,22 @@
 //! Checks files against the SUMS files beside them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use jigdo::{Algorithm, hex};
+use jigdo::bstr::BString;
+use jigdo::{Algorithm, escaped_path, hex};
 use serde::Serialize;
 use walkdir::WalkDir;
 
 use crate::digest::Hasher;
 use crate::file::{Stamp, walk_error};
+use crate::json;
 use crate::output::sums::{self, Content, Line, SumsFile, file_name};
-use crate::set::{self, Offline, Set};
+use crate::set::{self, Images, Offline};
 use crate::summing::{Engine, Request, Source, Ticket};
 
 /// A line of a SUMS file, and the result for it.
@@ -22,9 +24,9 @@ use crate::summing::{Engine, Request, Source, Ticket};
 pub struct Entry {
     /// The line's number, counted from 1.
     pub line: usize,
-    /// The file's name. `None` if the line cannot be read; what is not UTF-8 in it is replaced.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    /// The file's name. `None` if the line cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "json::foreign")]
+    pub name: Option<BString>,
     /// What was found out.
     #[serde(flatten)]
     pub state: State,
@@ -76,6 +78,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SumsReport {
     /// The SUMS file's path.
+    #[serde(serialize_with = "json::foreign")]
     pub file: PathBuf,
     /// In the order of the lines, without empty ones and comments.
     pub entries: Vec<Entry>,
@@ -94,16 +97,27 @@ impl SumsReport {
     }
 }
 
-/// Checks the SUMS files in `directory` and below. Each file that they name is read once. Returns the SUMS files in the
-/// order of their paths.
+/// The SUMS files of a tree, and what in it could not be looked at.
+#[derive(Debug, Default)]
+pub struct CheckedSums {
+    /// In the order of the SUMS files' paths.
+    pub reports: Vec<SumsReport>,
+    /// Directories and SUMS files that could not be read, as `path: what is wrong`.
+    pub unreadable: Vec<String>,
+}
+
+/// Checks the SUMS files in `directory` and below. Each file that they name is read once.
 ///
 /// # Errors
-/// A directory or a SUMS file cannot be read, or no threads can be started.
-pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport>> {
+/// The directory itself cannot be read, or no threads can be started.
+pub fn check_sums(directory: &Path, threads: usize) -> io::Result<CheckedSums> {
+    let Found { files: paths, mut unreadable } = find(directory)?;
     let mut files = Vec::new();
-    for (path, algorithm) in find(directory)? {
-        let text = fs::read(&path).map_err(|error| named(&path, &error))?;
-        files.push((path, SumsFile::parse(algorithm, &text)));
+    for (path, algorithm) in paths {
+        match read_regular(&path) {
+            Ok(text) => files.push((path, SumsFile::parse(algorithm, &text))),
+            Err(error) => unreadable.push(named(&path, &error)),
+        }
     }
     let mut wanted: BTreeMap<PathBuf, Vec<Algorithm>> = BTreeMap::new();
     for (path, sums) in &files {
@@ -124,13 +138,18 @@ pub fn check_sums(directory: &Path, threads: usize) -> io::Result<Vec<SumsReport
                 Content::Malformed => State::Malformed,
                 Content::Entry(entry) => state(&path, entry, &line.sum(entry), &sums, &mut sets),
             };
-            let name = line.entry().map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
+            let name = line.entry().map(|entry| BString::from(entry.name.as_slice()));
             Some(Entry { line: number + 1, name, state })
         };
         let entries = listed.lines().enumerate().filter_map(entry).collect();
         SumsReport { file: path, entries }
     };
-    Ok(files.into_iter().map(&mut report).collect())
+    Ok(CheckedSums { reports: files.into_iter().map(&mut report).collect(), unreadable })
+}
+
+/// The bytes of a SUMS file. Opening a pipe would wait for a writer, and reading a device may never end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() { fs::read(path) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 /// The file that a line of a SUMS file is about.
@@ -139,7 +158,7 @@ fn beside(sums_file: &Path, entry: &sums::Entry) -> PathBuf {
 }
 
 /// The images of the sets in directories, by name, with their sums according to the sets, in hexadecimal.
-type ImagesOfSets = HashMap<PathBuf, HashMap<String, Sums>>;
+type ImagesOfSets = HashMap<PathBuf, HashMap<OsString, Sums>>;
 
 /// What is found out about a line that has this sum, in hexadecimal.
 fn state(
@@ -160,33 +179,47 @@ fn state(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let directory = file.parent().unwrap_or(Path::new("")).to_owned();
             let images = sets.entry(directory).or_insert_with_key(|directory| images_of_sets(directory));
-            let known = file.file_name().and_then(|name| images.get(name.to_str()?));
+            let known = file.file_name().and_then(|name| images.get(name));
             of_image(known, algorithm, sum)
         }
         Err(error) => State::Unreadable { error: error.to_string() },
     }
 }
 
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+fn named(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", escaped_path(&path))
 }
 
-/// The SUMS files of a tree and their algorithms, in the order of their paths.
-fn find(directory: &Path) -> io::Result<Vec<(PathBuf, Algorithm)>> {
-    let mut found = Vec::new();
-    for entry in WalkDir::new(directory) {
-        let entry = entry.map_err(|error| {
-            let (path, cause) = walk_error(directory, error);
-            named(&path, &cause)
-        })?;
+/// The SUMS files of a tree, and what in it cannot be read.
+#[derive(Default)]
+struct Found {
+    /// With their algorithms, in the order of their paths.
+    files: Vec<(PathBuf, Algorithm)>,
+    unreadable: Vec<String>,
+}
+
+fn find(directory: &Path) -> io::Result<Found> {
+    let mut found = Found::default();
+    for entry in WalkDir::new(directory).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let (path, cause) = walk_error(directory, error);
+                if path == directory {
+                    return Err(cause);
+                }
+                found.unreadable.push(named(&path, &cause));
+                continue;
+            }
+        };
         let is_named = |algorithm: &Algorithm| *entry.file_name() == *file_name(*algorithm);
         if let Some(algorithm) = Algorithm::ALL.into_iter().find(is_named)
             && !entry.file_type().is_dir()
         {
-            found.push((entry.into_path(), algorithm));
+            found.files.push((entry.into_path(), algorithm));
         }
     }
-    found.sort();
+    found.files.sort();
     Ok(found)
 }
 
@@ -212,16 +245,18 @@ fn of_image(known: Option<&Sums>, algorithm: Algorithm, sum: &str) -> State {
 }
 
 /// The images of the sets in a directory, with their sums according to the sets, in hexadecimal.
-fn images_of_sets(directory: &Path) -> HashMap<String, Sums> {
+fn images_of_sets(directory: &Path) -> HashMap<OsString, Sums> {
     let jigdo_files = set::find_directly_in(directory).unwrap_or_default().files;
-    let images = jigdo_files.into_iter().filter_map(|file| {
-        let set = Set::open(&file.path, None, &Offline).ok()?;
+    let all = jigdo_files.into_iter().filter_map(|file| Images::read(&file.path, &Offline).ok());
+    let sets = all
+        .flat_map(|images| (0..images.count()).filter_map(|number| images.set(number, None).ok()).collect::<Vec<_>>());
+    let images = sets.map(|set| {
         let mut sums = set.image.sums();
         if let Ok(template) = set.read_template() {
             let sum = template.description.image.sum;
             sums.insert(sum.checksum().into(), sum.to_string());
         }
-        Some((set.image_name, sums))
+        (set.image_name, sums)
     });
     images.collect()
 }

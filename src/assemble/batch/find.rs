@@ -1,29 +1,34 @@
 //! Finds the sets below a directory and where their images go.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::Job;
+use super::{Job, Wanted};
 use crate::manifest::Filter;
-use crate::set::{self, Fetch, FindError, Set};
+use crate::natural;
+use crate::set::{self, Fetch, FindError, Images, Listed, Names};
 
 /// The sets below a directory.
 #[derive(Debug, Default)]
 pub struct FoundJobs {
     /// In the order of their paths.
     pub jobs: Vec<Job>,
-    /// Errors for directories and jigdo files that cannot be read.
+    /// Errors for directories that cannot be read, and for files that may be jigdo files.
     pub unreadable: Vec<String>,
+    /// Texts on files that have the name of a jigdo file, but are none.
+    pub left_out: Vec<String>,
+    /// How many images the filter left out.
+    pub filtered_out: usize,
 }
 
-/// Finds every jigdo file below `directory`, as [`set::find_in`] does. The image of `some/where/x.jigdo` goes to
+/// Finds every jigdo file below `directory`, as [`set::find_in`] does. The images of `some/where/x.jigdo` go to
 /// `some/where` below `into`. The filter is applied to the image's path below `into`, such as `some/where/x.iso`. With
 /// `templates`, a template may also be in `some/where` below that directory. `fetch` fetches jigdo files that are
 /// included from the web.
 ///
 /// # Errors
-/// `directory` itself cannot be read.
+/// `directory` itself cannot be read, or no jigdo file there describes an image.
 pub fn find(
     directory: &Path,
     templates: Option<&Path>,
@@ -31,22 +36,54 @@ pub fn find(
     filter: &Filter,
     fetch: &dyn Fetch,
 ) -> Result<FoundJobs, FindError> {
-    let set::Tree { files, unreadable } = set::find_in(directory)?;
-    let mut found = FoundJobs { jobs: Vec::new(), unreadable: unreadable.iter().map(ToString::to_string).collect() };
-    let names: Vec<_> = files.par_iter().map(|file| Set::names(&file.path, fetch)).collect();
-    for (file, name) in files.into_iter().zip(names) {
-        let below = file.path.strip_prefix(directory).unwrap_or(&file.path);
+    let set::Tree { files, unreadable, mut left_out } = set::find_in(directory)?;
+    if files.is_empty() && unreadable.is_empty() {
+        return Err(FindError::Nothing { path: directory.to_owned() });
+    }
+    let listed: Vec<_> = files.par_iter().map(|file| Images::list(&file.path, fetch)).collect();
+    let lost = set::not_included(&files, &listed).into_iter();
+    left_out.extend(lost.map(|path| FindError::NoImage { path: path.to_owned() }));
+    // A jigdo file that cannot be read has its report, as if it had been named.
+    let (unread, unreadable): (Vec<_>, Vec<_>) = unreadable.into_iter().partition(|error| {
+        let path = error.path();
+        path.extension().is_some_and(|extension| extension == "jigdo") && path.is_file()
+    });
+    let texts = |errors: Vec<FindError>| errors.iter().map(ToString::to_string).collect();
+    let mut found = FoundJobs { unreadable: texts(unreadable), left_out: texts(left_out), ..FoundJobs::default() };
+    let unread = unread.iter().map(|error| (error.path().to_owned(), None));
+    let listed = files.into_iter().zip(listed).map(|(file, listed)| (file.path, listed.ok()));
+    let mut sets: Vec<(PathBuf, Option<Listed>)> = unread.chain(listed).collect();
+    sets.sort_by(|(one, _), (other, _)| natural::compare(one, other));
+    for (path, listed) in sets {
+        let below = path.strip_prefix(directory).unwrap_or(&path);
         let beside = below.parent().unwrap_or(Path::new(""));
-        match name {
-            Ok(Some(name)) if filter.matches(&beside.join(&name.image).to_string_lossy()) => {
-                let template = templates.map(|templates| templates.join(beside).join(&name.template));
-                let template = template.filter(|template| template.is_file());
-                found.jobs.push(Job { template, directory: into.join(beside), set: file.path });
+        let job = |set: &Path, images| Job {
+            set: set.to_owned(),
+            images,
+            template: None,
+            templates: templates.map(|templates| templates.join(beside)),
+            directory: into.join(beside),
+        };
+        let mut wanted = Vec::new();
+        let is_wanted = |name: &Names| filter.matches(beside.join(&name.image).as_os_str().as_encoded_bytes());
+        let Some(listed) = listed else {
+            found.jobs.push(job(&path, Wanted::All));
+            continue;
+        };
+        for (number, name) in listed.names.iter().enumerate() {
+            match name {
+                Ok(name) if !is_wanted(name) => found.filtered_out += 1,
+                // Why an image cannot be made is in its report.
+                Ok(_) | Err(_) => wanted.push(number),
             }
-            // The filter refuses it, or it has no image and is only there to be included.
-            Ok(_) => {}
-            Err(error) => found.unreadable.push(error.to_string()),
         }
+        // A jigdo file without images is only there to be included.
+        if !wanted.is_empty() {
+            found.jobs.push(job(&path, Wanted::Numbers(wanted)));
+        }
+    }
+    if found.jobs.is_empty() && found.filtered_out == 0 && found.unreadable.is_empty() {
+        return Err(FindError::NoImages { path: directory.to_owned() });
     }
     Ok(found)
 }

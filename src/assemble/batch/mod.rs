@@ -1,37 +1,63 @@
-//! Many sets at once: assembles each image that is missing or older than its set.
+//! Many sets at once: assembles each image that is not there yet, or is not what its set describes.
 
+mod candidate;
+mod existing;
 mod find;
+mod known;
+mod opened;
 mod report;
 
 pub use find::{FoundJobs, find};
 pub use report::{ImageReport, MissingPart, Outcome, RefusedPlace};
 
+use jigdo::escaped_path;
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::source::{LabelError, LabelTrees, MovedFiles, OldImages, Source, Trees};
-use super::{Destination, Incomplete, Order, assemble_all};
+use super::{Destination, Incomplete, Order, Replaces, assemble_all};
+use crate::file;
 use crate::progress::Progress;
 use crate::set::{self, Fetch, FileTemplate, Set};
+use candidate::Candidate;
+use known::{KnownFiles, Made};
+use opened::Request;
 
 /// How many sets are assembled together: enough to fill all lanes, and to share a walk of the trees and a search of old
 /// images.
 const TOGETHER: usize = 64;
 
-/// A set and where its image goes.
+/// A jigdo file and where its images go.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The jigdo file.
     pub set: PathBuf,
-    /// The template, if it is not where the jigdo file says.
+    /// Which of its images are wanted.
+    pub images: Wanted,
+    /// The template, if it is not where the jigdo file says. Only one image may then be wanted.
     pub template: Option<PathBuf>,
-    /// The directory for the image, which is created if it is missing.
+    /// A directory that may have the templates, by their names.
+    pub templates: Option<PathBuf>,
+    /// The directory for the images, which is created if it is missing.
     pub directory: PathBuf,
+}
+
+/// Which images of a jigdo file are wanted.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// All of them.
+    All,
+    /// Those with these numbers, counted from 0.
+    Numbers(Vec<usize>),
+    /// The one with this name.
+    Named(OsString),
 }
 
 /// How the images are to be assembled.
@@ -40,14 +66,14 @@ pub struct Options<'a> {
     pub trees: Trees,
     /// Old images that may contain parts.
     pub old_images: Vec<PathBuf>,
-    /// The index of files in the trees.
+    /// The index of files in the trees. It also remembers the sums of images.
     pub index: PathBuf,
     /// Whether long runs of zeros become holes.
     pub is_sparse: bool,
     /// What is done about images whose parts are not all there.
     pub incomplete: Incomplete,
-    /// Whether to assemble images that exist and are not older than their sets too.
-    pub rebuilds_all: bool,
+    /// Whether to assemble images that are there already too, and to replace files whatever they are.
+    pub force: bool,
     /// How many threads compute sums.
     pub threads: usize,
     /// Fetches jigdo files that sets include from the web.
@@ -61,20 +87,38 @@ pub struct Options<'a> {
 enum Error {
     #[error(transparent)]
     Set(#[from] set::Error),
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}", path = escaped_path(.path))]
     Labels { path: PathBuf, source: LabelError },
-    #[error("{path}: {source}; check the directory and its permissions", path = .path.display())]
+    #[error("{path}: {source}; check the directory and its permissions", path = escaped_path(.path))]
     Directory { path: PathBuf, source: io::Error },
     #[error(
         "{path}: {other} makes {image} too; assemble one of them elsewhere",
-        path = .path.display(), other = .other.display(), image = .image.display()
+        path = escaped_path(.path), other = escaped_path(.other), image = escaped_path(.image)
     )]
     SameImage { path: PathBuf, other: PathBuf, image: PathBuf },
-    #[error("{image}: {source}", image = .image.display())]
+    #[error("{path}: two of its images are called {name:?}; rename one in the jigdo file", path = escaped_path(.path))]
+    SameName { path: PathBuf, name: OsString },
+    #[error("{image}: {source}", image = escaped_path(.image))]
+    Existing { image: PathBuf, source: existing::Error },
+    #[error("{}", file::about(image, source))]
     Assemble { image: PathBuf, source: super::Error },
 }
 
-/// Assembles the images of some sets. Returns a report for each, in the order of `jobs`.
+impl Error {
+    /// The report on an image that is not assembled. `set` is its jigdo file.
+    fn report(&self, set: &Path) -> Box<ImageReport> {
+        let (image, is_output_error) = match self {
+            Self::Assemble { image, source } => (Some(image.clone()), source.is_output_error()),
+            Self::Existing { image, source } => (Some(image.clone()), matches!(source, existing::Error::Unknown(_))),
+            Self::Directory { .. } => (None, true),
+            Self::Set(_) | Self::Labels { .. } | Self::SameImage { .. } | Self::SameName { .. } => (None, false),
+        };
+        Box::new(ImageReport::failed(set, image, self, is_output_error))
+    }
+}
+
+/// Assembles the images of some jigdo files. Returns a report for each, in the order of `jobs` and of the images in their
+/// files.
 pub fn assemble_sets(jobs: &[Job], options: &Options<'_>) -> Vec<ImageReport> {
     let trees: Vec<PathBuf> = options.trees.values().flatten().cloned().collect();
     let moved = MovedFiles::new(options.index.clone(), trees.clone(), options.progress);
@@ -86,9 +130,29 @@ pub fn assemble_sets(jobs: &[Job], options: &Options<'_>) -> Vec<ImageReport> {
     if !options.old_images.is_empty() {
         shared.push(&old);
     }
-    let mut made_by = HashMap::new();
-    let assemble = |jobs: &[Job]| assemble_together(jobs, options, &shared, &mut made_by);
-    jobs.chunks(TOGETHER).flat_map(assemble).collect()
+    let known = KnownFiles::open(&options.index, options.threads, options.progress);
+    let mut run = Run { options, shared, known, made_by: HashMap::new() };
+    let mut reports = Vec::new();
+    for jobs in jobs.chunks(TOGETHER) {
+        let opened: Vec<Vec<_>> = jobs.par_iter().map(|job| opened::open(job, options)).collect();
+        let mut requests = opened.into_iter().flatten().peekable();
+        while requests.peek().is_some() {
+            reports.extend(run.assemble_together(requests.by_ref().take(TOGETHER).collect()));
+        }
+    }
+    reports
+}
+
+/// A step towards an image, or the report on an image that is not assembled.
+type OrReport<T> = Result<T, Box<ImageReport>>;
+
+/// What all images of a run share.
+struct Run<'a> {
+    options: &'a Options<'a>,
+    shared: Vec<&'a dyn Source>,
+    known: KnownFiles<'a>,
+    /// The jigdo file of each image.
+    made_by: HashMap<PathBuf, PathBuf>,
 }
 
 /// A set that is to be assembled.
@@ -96,133 +160,74 @@ struct Prepared<'a> {
     set: Set,
     image: PathBuf,
     template: FileTemplate,
-    labels: LabelTrees,
-    /// The existing image, made from an earlier version of the set.
+    labels: Arc<LabelTrees>,
+    /// The file that is there already, which may have parts.
     earlier: Option<OldImages<'a>>,
+    replaces: Replaces,
 }
 
-/// A set after a first look at it.
-enum Examined<'a> {
-    /// Its image exists and is not older than the set.
-    Unchanged(Box<Set>, PathBuf),
-    ToDo(Box<Prepared<'a>>),
-}
-
-fn assemble_together(
-    jobs: &[Job],
-    options: &Options<'_>,
-    shared: &[&dyn Source],
-    made_by: &mut HashMap<PathBuf, PathBuf>,
-) -> Vec<ImageReport> {
-    let start = Instant::now();
-    let examined: Vec<Result<Examined<'_>, Error>> = jobs.par_iter().map(|job| examine(job, options)).collect();
-    let mut reports: Vec<Option<ImageReport>> = Vec::new();
-    let mut prepared = Vec::new();
-    for (number, (job, examined)) in jobs.iter().zip(examined).enumerate() {
-        let examined = examined.and_then(|examined| ensure_unique(examined, made_by));
-        reports.push(match examined {
-            Ok(Examined::Unchanged(set, image)) => Some(ImageReport::unchanged(&set, image)),
-            Ok(Examined::ToDo(to_do)) => {
-                prepared.push((number, *to_do));
-                None
+impl<'a> Run<'a> {
+    /// Assembles some images. Returns a report for each.
+    fn assemble_together(&mut self, requests: Vec<OrReport<Request>>) -> Vec<ImageReport> {
+        let start = Instant::now();
+        let mut reports: Vec<Option<ImageReport>> = requests.iter().map(|_| None).collect();
+        let read: Vec<_> = requests.into_par_iter().map(|request| Candidate::new(request?, self.options)).collect();
+        let mut candidates = Vec::new();
+        for (number, candidate) in read.into_iter().enumerate() {
+            match candidate.and_then(|candidate| self.ensure_unique(candidate)) {
+                Ok(candidate) => candidates.push((number, candidate)),
+                Err(report) => reports[number] = Some(*report),
             }
-            Err(error) => {
-                let is_output_error = matches!(error, Error::Directory { .. });
-                Some(ImageReport::failed(&job.set, None, &error, is_output_error))
+        }
+        let mut prepared = Vec::new();
+        for (number, decided) in candidate::prepare(candidates, self.options, &self.known) {
+            match decided {
+                Ok(to_do) => prepared.push((number, to_do)),
+                Err(report) => reports[number] = Some(*report),
             }
-        });
-    }
-    let orders = prepared.iter_mut().map(|(_, prepared)| order(prepared, options)).collect();
-    let results = assemble_all(orders, shared, options.threads, options.progress);
-    for ((number, prepared), result) in prepared.into_iter().zip(results) {
-        let Prepared { set, image, .. } = prepared;
-        reports[number] = Some(match result {
-            Ok(report) => {
-                if report.is_complete {
-                    advance_modified(&set, &image);
+        }
+        self.options.progress.not_needed(reports.len() - prepared.len());
+        let orders = prepared.iter_mut().map(|(_, prepared)| self.order(prepared)).collect();
+        let results = assemble_all(orders, &self.shared, self.options.threads, self.options.progress);
+        let mut made = Vec::new();
+        for ((number, prepared), result) in prepared.into_iter().zip(results) {
+            let Prepared { set, image, .. } = *prepared;
+            reports[number] = Some(match result {
+                Ok(report) => {
+                    made.extend(report.stamp.map(|stamp| Made { path: image.clone(), stamp, sum: report.sum }));
+                    ImageReport::new(&set, image, &report, start.elapsed())
                 }
-                ImageReport::new(&set, image, &report, start.elapsed())
-            }
-            Err(error) => {
-                let is_output_error = error.is_output_error();
-                let error = Error::Assemble { image: image.clone(), source: error };
-                ImageReport::failed(&set.path, Some(image), &error, is_output_error)
-            }
-        });
+                Err(source) => *Error::Assemble { image, source }.report(&set.path),
+            });
+        }
+        self.known.remember_made(&made);
+        reports.into_iter().map(|report| report.expect("every set has its report")).collect()
     }
-    reports.into_iter().map(|report| report.expect("every set has its report")).collect()
-}
 
-/// Opens a set and reads its template, unless its image exists and is not older.
-fn examine<'a>(job: &Job, options: &Options<'a>) -> Result<Examined<'a>, Error> {
-    let set = Set::open(&job.set, job.template.as_deref(), options.fetch)?;
-    for left_out in &set.not_included {
-        let what = format!("{}: {left_out}", set.path.display());
-        options.progress.warn(&what);
+    /// Checks that no other set makes the same image.
+    fn ensure_unique(&mut self, candidate: Candidate) -> OrReport<Candidate> {
+        let (path, image) = (candidate.set.path.clone(), candidate.image.clone());
+        let error = match self.made_by.insert(image.clone(), path.clone()) {
+            None => return Ok(candidate),
+            Some(other) if other == path => Error::SameName { path, name: candidate.set.image_name },
+            Some(other) => Error::SameImage { path, other, image },
+        };
+        Err(error.report(&candidate.set.path))
     }
-    let image = job.directory.join(&set.image_name);
-    let found = fs::metadata(&image).ok();
-    if !options.rebuilds_all && found.as_ref().is_some_and(|found| !is_older(found, &set)) {
-        tracing::debug!(image = %image.display(), "unchanged: it is not older than its set");
-        return Ok(Examined::Unchanged(Box::new(set), image));
-    }
-    let failed = |source| Error::Labels { path: set.path.clone(), source };
-    let labels = LabelTrees::of_set(&set, &options.trees).map_err(failed)?;
-    let (template, sum) = rayon::join(|| set.read_template(), || set.check_template_sum());
-    let template = template?;
-    sum?;
-    let failed = |source| Error::Directory { path: job.directory.clone(), source };
-    fs::create_dir_all(&job.directory).map_err(failed)?;
-    let is_there = found.is_some_and(|found| found.is_file() && found.len() > 0);
-    let earlier = is_there.then(|| OldImages::new(vec![image.clone()], options.progress));
-    Ok(Examined::ToDo(Box::new(Prepared { set, image, template, labels, earlier })))
-}
 
-/// Checks that no other set makes the same image.
-fn ensure_unique<'a>(examined: Examined<'a>, made_by: &mut HashMap<PathBuf, PathBuf>) -> Result<Examined<'a>, Error> {
-    let (set, image) = match &examined {
-        Examined::Unchanged(set, image) => (&**set, image),
-        Examined::ToDo(prepared) => (&prepared.set, &prepared.image),
-    };
-    match made_by.insert(image.clone(), set.path.clone()) {
-        None => Ok(examined),
-        Some(other) => Err(Error::SameImage { path: set.path.clone(), other, image: image.clone() }),
-    }
-}
-
-fn order<'a>(prepared: &'a mut Prepared<'_>, options: &Options<'_>) -> Order<'a, io::BufReader<File>> {
-    let Prepared { image, template, labels, earlier, .. } = prepared;
-    let earlier = earlier.as_ref().map(|earlier| earlier as &dyn Source);
-    Order {
-        name: image.display().to_string(),
-        template,
-        sources: [labels as &dyn Source].into_iter().chain(earlier).collect(),
-        destination: Destination::File {
-            path: image.clone(),
-            is_sparse: options.is_sparse,
-            incomplete: options.incomplete,
-        },
-    }
-}
-
-/// When the set was last modified.
-fn changed(set: &Set) -> Option<SystemTime> {
-    let modified = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
-    modified(&set.path).max(modified(&set.template))
-}
-
-fn is_older(image: &Metadata, set: &Set) -> bool {
-    match (image.modified(), changed(set)) {
-        (Ok(image), Some(set)) => image < set,
-        _ => true,
-    }
-}
-
-/// Makes an image at least as new as its set: the clock of the machine that made the set may be ahead.
-fn advance_modified(set: &Set, image: &Path) {
-    let Some(changed) = changed(set) else { return };
-    if fs::metadata(image).is_ok_and(|found| is_older(&found, set)) {
-        // If this fails, the image is only assembled again the next time.
-        let _ = File::options().write(true).open(image).and_then(|image| image.set_modified(changed));
+    fn order<'b>(&self, prepared: &'b mut Prepared<'a>) -> Order<'b, io::BufReader<File>> {
+        let Prepared { image, template, labels, earlier, replaces, .. } = prepared;
+        let earlier = earlier.as_ref().map(|earlier| earlier as &dyn Source);
+        Order {
+            name: escaped_path(&image).to_string(),
+            template,
+            sources: [&**labels as &dyn Source].into_iter().chain(earlier).collect(),
+            destination: Destination::File {
+                path: image.clone(),
+                is_sparse: self.options.is_sparse,
+                incomplete: self.options.incomplete,
+                replaces: *replaces,
+            },
+        }
     }
 }

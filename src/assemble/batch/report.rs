@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jigdo::Algorithm;
+use jigdo::bstr::BString;
 use serde::Serialize;
 
-use super::super::{Refused, Report};
+use super::super::{PartPlace, Refused, Report};
+use crate::json;
 use crate::set::Set;
 
 /// What happened to an image.
@@ -15,7 +17,7 @@ use crate::set::Set;
 pub enum Outcome {
     /// It was assembled.
     Assembled,
-    /// It existed and was not older than its set.
+    /// It was there already, with the right sum.
     Unchanged,
     /// Parts are missing.
     Incomplete,
@@ -27,8 +29,10 @@ pub enum Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageReport {
     /// The jigdo file.
+    #[serde(serialize_with = "json::foreign")]
     pub set: PathBuf,
     /// The image; `None` if the set cannot be read.
+    #[serde(serialize_with = "json::foreign")]
     pub image: Option<PathBuf>,
     /// Whether there is an image now.
     pub outcome: Outcome,
@@ -61,7 +65,7 @@ pub struct Assembled {
     /// Places that did not have the part that was expected there.
     pub refused: Vec<RefusedPlace>,
     /// The path of the half-assembled image, if one is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "json::foreign")]
     pub tmp: Option<PathBuf>,
     /// The time for this image and those that were assembled together with it.
     pub seconds: f64,
@@ -79,7 +83,8 @@ pub struct MissingPart {
     /// Its offsets in the image.
     pub offsets: Vec<u64>,
     /// Its URLs, the best first.
-    pub urls: Vec<String>,
+    #[serde(serialize_with = "json::foreign")]
+    pub urls: Vec<BString>,
 }
 
 /// A place that did not have the part that was expected there.
@@ -90,7 +95,8 @@ pub struct RefusedPlace {
     /// The part's offset in the image.
     pub offset: u64,
     /// `None` for the half-assembled image itself.
-    pub place: Option<String>,
+    #[serde(serialize_with = "json::foreign")]
+    pub place: Option<BString>,
     /// Why it was refused.
     pub reason: String,
 }
@@ -150,7 +156,7 @@ impl MissingPart {
 impl From<&Refused> for RefusedPlace {
     fn from(refused: &Refused) -> Self {
         let Refused { part, offset, place, reason } = refused;
-        let place = place.as_ref().map(ToString::to_string);
+        let place = place.as_ref().map(PartPlace::text);
         Self { sum: part.sum.to_string(), offset: *offset, place, reason: reason.to_string() }
     }
 }

@@ -4,8 +4,9 @@
 //! They are still read for their sums. Once the sums are known to be right, the file system is asked to share the
 //! blocks, and the file must still be the one that was read.
 
+use jigdo::escaped_path;
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -81,11 +82,10 @@ impl Clones {
     fn can_share(&self, from: &OpenedFile) -> bool {
         let mut state = self.lock();
         *state.can_share.entry(from.stamp.device).or_insert_with(|| {
-            let mut probe = self.path.as_os_str().to_owned();
-            probe.push("-probe");
-            let shared = File::create(&probe).is_ok_and(|probe| rustix::fs::ioctl_ficlone(&probe, &from.file).is_ok());
-            let _ = fs::remove_file(&probe);
-            shared
+            // It has no name that anybody could have taken.
+            let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let probe = tempfile::tempfile_in(directory.unwrap_or(Path::new(".")));
+            probe.is_ok_and(|probe| rustix::fs::ioctl_ficlone(&probe, &from.file).is_ok())
         })
     }
 
@@ -135,7 +135,7 @@ impl Clone {
             Ok(())
         } else {
             let what =
-                format!("{} changed while it was read; run again when it no longer changes", self.file.display());
+                format!("{} changed while it was read; run again when it no longer changes", escaped_path(&self.file));
             Err(io::Error::other(what))
         }
     }
@@ -154,6 +154,7 @@ fn copy(from: &File, start: u64, image: &File, blocks: Range<u64>) -> io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// Clones that assume that blocks can be shared. Where they cannot, they are copied.
     fn plan(directory: &Path, content: &[u8]) -> (Clones, OpenedFile) {

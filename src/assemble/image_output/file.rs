@@ -1,9 +1,8 @@
 //! The file that becomes an image. It is written under a temporary name and renamed when it is complete.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,8 +10,11 @@ use jigdo::template::{Description, Tmp};
 
 use super::clones::Clones;
 use super::holes::{data, without};
-use crate::assemble::Error;
+use super::names::{create, is_same, open, open_locked, rename, tmp_path};
 use crate::assemble::window::{Origin, Window};
+use crate::assemble::{Error, Replaces};
+use crate::file::{Stamp, staging_path};
+use crate::output::mode;
 
 /// A file that becomes an image.
 ///
@@ -39,11 +41,10 @@ pub struct ImageFile {
 impl ImageFile {
     /// Creates a file that becomes the image at `path`. With `is_sparse`, long runs of zeros become holes.
     pub fn create(path: &Path, is_sparse: bool) -> Result<Self, Error> {
-        let working = with_affixes(path, ".", ".jigpress");
-        let file = lock(&working, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
-        // What a killed run left is of no use.
-        file.set_len(0).map_err(|source| Error::Output { path: working.clone(), source })?;
-        let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&working).ok();
+        let working = staging_path(path, ".", ".jigpress");
+        let file = create(&working)?;
+        let direct = open(&working, OpenOptions::new().write(true), libc::O_DIRECT);
+        let direct = direct.ok().filter(|direct| direct.metadata().is_ok_and(|found| is_same(&found, &file)));
         Ok(Self {
             image: path.to_owned(),
             is_direct: AtomicBool::new(direct.is_some()),
@@ -64,10 +65,7 @@ impl ImageFile {
     /// The file is not a half-assembled image, or not one of the image that `template` describes.
     pub fn resume(path: &Path, template: &Description) -> Result<Option<(Self, Tmp)>, Error> {
         let working = tmp_path(path);
-        let file = match lock(&working, OpenOptions::new().read(true).write(true)) {
-            Err(Error::Output { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
+        let Some(file) = open_locked(&working)? else { return Ok(None) };
         let tmp = Tmp::read(&file).map_err(|source| Error::NotATmp { path: working.clone(), source })?;
         if !tmp.is_of(template) {
             return Err(Error::OtherTmp { path: working });
@@ -162,11 +160,14 @@ impl ImageFile {
         Ok(())
     }
 
-    /// Gives the complete file the image's name.
-    pub fn finish(&mut self, length: u64) -> Result<(), Error> {
+    /// Gives the complete file the image's name, and returns its stamp.
+    pub fn finish(&mut self, length: u64, replaces: Replaces) -> Result<Stamp, Error> {
         let failed = |source| Error::Output { path: self.working.clone(), source };
+        mode::keep(&self.file, &self.image);
         self.file.set_len(length).and_then(|()| self.file.sync_all()).map_err(failed)?;
-        self.rename_to(&self.image.clone())
+        self.rename_to(&self.image.clone(), replaces)?;
+        let failed = |source| Error::Output { path: self.image.clone(), source };
+        Ok(Stamp::of(&self.file.metadata().map_err(failed)?))
     }
 
     /// Keeps the file as a half-assembled image and returns its path.
@@ -183,14 +184,14 @@ impl ImageFile {
         };
         write().map_err(failed)?;
         let path = tmp_path(&self.image);
-        self.rename_to(&path)?;
+        self.rename_to(&path, Replaces::Anything)?;
         Ok(path)
     }
 
-    fn rename_to(&mut self, path: &Path) -> Result<(), Error> {
+    fn rename_to(&mut self, path: &Path, replaces: Replaces) -> Result<(), Error> {
         let failed = |source| Error::Output { path: path.to_owned(), source };
         if self.working != path {
-            fs::rename(&self.working, path).map_err(failed)?;
+            rename(&self.working, path, replaces)?;
         }
         self.stays = true;
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
@@ -204,35 +205,6 @@ impl Drop for ImageFile {
         if !self.stays {
             // A file that cannot be removed now is reused by the next run.
             let _ = fs::remove_file(&self.working);
-        }
-    }
-}
-
-/// The path of the half-assembled image for the image at `path`.
-pub fn tmp_path(path: &Path) -> PathBuf {
-    with_affixes(path, "", ".tmp")
-}
-
-/// The path with text before and after its last component.
-fn with_affixes(path: &Path, before: &str, after: &str) -> PathBuf {
-    let name = [OsStr::new(before), path.file_name().unwrap_or_default(), OsStr::new(after)];
-    path.with_file_name(name.into_iter().collect::<OsString>())
-}
-
-/// Opens a file and locks it against other runs.
-fn lock(path: &Path, options: &OpenOptions) -> Result<File, Error> {
-    let failed = |source| Error::Output { path: path.to_owned(), source };
-    loop {
-        let file = options.open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: path.to_owned() }),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        // The run that held the lock may have renamed or removed the file between the two calls.
-        let inode = file.metadata().map_err(failed)?.ino();
-        if fs::metadata(path).is_ok_and(|found| found.ino() == inode) {
-            return Ok(file);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod clones;
 mod file;
 mod holes;
+mod names;
 
 pub(super) use file::ImageFile;
 

@@ -1,14 +1,17 @@
 //! Parts at the paths that a jigdo file names, in the trees that its labels stand for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use jigdo::Sum;
+use jigdo::bstr::BStr;
 use jigdo::jigdo_file::{Jigdo, Location, ResolveError, is_scheme};
 
 use super::Source;
 use crate::assemble::{Part, PartPlace};
-use crate::set::{self, BadPlace, Set};
+use crate::set::{self, BadPlace, Images};
 
 /// The directories that labels stand for. The first directory of a label that has a part is used.
 pub type Trees = BTreeMap<String, Vec<PathBuf>>;
@@ -22,10 +25,10 @@ pub struct LabelTrees {
 
 /// A jigdo file names a path outside its label's tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the path of part {location:?} leads out of its tree; correct or remove its line in [Parts]")]
+#[error("the path of part \"{location}\" leads out of its tree; correct or remove its line in [Parts]")]
 pub struct LeavesTree {
     /// The part's location, as the jigdo file has it.
-    pub location: String,
+    pub location: Location,
 }
 
 /// Why a jigdo file's parts cannot be looked for.
@@ -53,29 +56,31 @@ impl LabelTrees {
         Self::resolve(jigdo, None, trees)
     }
 
-    /// As [`LabelTrees::new`], for a set, whose paths may also be relative to its jigdo file.
+    /// As [`LabelTrees::new`], for a jigdo file on this machine: paths may also be relative to it.
     ///
     /// # Errors
     ///
     /// As for [`LabelTrees::new`].
-    pub fn of_set(set: &Set, trees: &Trees) -> Result<Self, LabelError> {
-        Self::resolve(&set.jigdo, Some(&set.origin), trees)
+    pub fn of_images(images: &Images, trees: &Trees) -> Result<Self, LabelError> {
+        Self::resolve(images.jigdo(), Some(images.origin()), trees)
     }
 
     fn resolve(jigdo: &Jigdo, origin: Option<&set::Place>, trees: &Trees) -> Result<Self, LabelError> {
+        // No tree can be given for a label that is not UTF-8.
+        let tree = |label: &BStr| trees.get(std::str::from_utf8(label).ok()?);
         let mut files: HashMap<Sum, Vec<PathBuf>> = HashMap::new();
         for (sum, part) in &jigdo.parts {
             let known = files.entry(*sum).or_default();
             let stays = is_scheme(&part.label) || part.plain_path().is_some();
-            for location in jigdo.expand(part, |label| trees.contains_key(label))? {
-                match trees.get(&location.label) {
+            for location in jigdo.expand(part, |label| tree(label).is_some())? {
+                match tree(BStr::new(&location.label)) {
                     Some(roots) => {
                         let path = location.plain_path();
-                        let path = path.ok_or_else(|| LeavesTree { location: location.to_string() })?;
-                        known.extend(roots.iter().map(|root| root.join(&path)));
+                        let path = path.ok_or_else(|| LeavesTree { location: location.clone() })?;
+                        known.extend(roots.iter().map(|root| root.join(OsStr::from_bytes(&path))));
                     }
                     None => match local_path(&location, origin)? {
-                        Some(_) if !stays => return Err(LeavesTree { location: part.to_string() }.into()),
+                        Some(_) if !stays => return Err(LeavesTree { location: part.clone() }.into()),
                         path => known.extend(path),
                     },
                 }
@@ -109,7 +114,7 @@ impl Source for LabelTrees {
 /// The local file that a location leads to, if it leads to one.
 fn local_path(location: &Location, origin: Option<&set::Place>) -> Result<Option<PathBuf>, BadPlace> {
     let nowhere = set::Place::File(PathBuf::new());
-    match set::Place::of(&location.to_string(), origin.unwrap_or(&nowhere)) {
+    match set::Place::of(&location.text(), origin.unwrap_or(&nowhere)) {
         Ok(set::Place::File(path)) => Ok(Some(path).filter(|path| path.is_absolute() || origin.is_some())),
         Err(error @ BadPlace::OtherHost { .. }) => Err(error),
         // It is not on this machine, or its label cannot be resolved.
@@ -134,12 +139,9 @@ mod tests {
     }
 
     fn jigdo(paths: &[&str], servers: &[(&str, &str)]) -> Jigdo {
-        let server = |&(label, url): &(&str, &str)| {
-            let url = url.to_owned();
-            (label.to_owned(), Server { url, try_last: false })
-        };
+        let server = |&(label, url): &(&str, &str)| (label.into(), Server { url: url.into(), try_last: false });
         Jigdo {
-            parts: paths.iter().map(|path| (sum(), Location::parse(path))).collect(),
+            parts: paths.iter().map(|path| (sum(), Location::parse(*path))).collect(),
             servers: servers.iter().map(server).collect(),
             ..Jigdo::default()
         }

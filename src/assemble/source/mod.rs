@@ -9,6 +9,7 @@ mod old;
 pub use labels::{LabelError, LabelTrees, LeavesTree, Trees};
 pub use moved::MovedFiles;
 pub use named::NamedFiles;
+pub(super) use named::begins_like;
 pub use old::OldImages;
 
 use super::{Part, PartPlace};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use jigdo::Checksum;
+use jigdo::{Checksum, escaped_path};
 use rayon::prelude::*;
 
 use super::Source;
@@ -44,7 +44,7 @@ impl<'a> MovedFiles<'a> {
             };
             let mut catalogues = Vec::new();
             for path in &self.trees {
-                let tree = Tree::new(path.display().to_string(), path.clone());
+                let tree = Tree { hidden: true, ..Tree::new(escaped_path(&path).to_string(), path.clone()) };
                 // The index need not read the heads of files: those of the few files with the right length are read
                 // here.
                 match index.refresh(&[tree], &[], &Checksum::ALL, self.progress) {
@@ -140,6 +140,7 @@ mod tests {
             let file = fs::File::options().write(true).open(tree.join(name)).unwrap();
             file.set_modified(std::time::UNIX_EPOCH).unwrap();
         }
+        crate::file::settle(&tree);
         let trees = [Tree::new("A", &tree)];
         let catalogue = Index::open(&index).unwrap().refresh(&trees, &[8], &Checksum::ALL, &Silent).unwrap();
         catalogue.sums(&catalogue.files().collect::<Vec<_>>(), &Silent);

@@ -6,11 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jigdo::Rsync64;
 use rayon::prelude::*;
 
 use super::Source;
-use crate::assemble::part::{FirstBlock, Opened};
 use crate::assemble::{Part, PartPlace};
 
 /// Files, by their lengths.
@@ -52,19 +50,15 @@ impl Source for NamedFiles {
 
 /// Whether the bytes at `place` begin with the part's first block, judging by its sum. `true` if they cannot be read:
 /// whoever uses them reports the error.
-pub(super) fn begins_like(place: &PartPlace, part: &Part) -> bool {
-    let Some(FirstBlock { rsync64, length }) = part.first_block else { return true };
-    let mut block = vec![0; length as usize];
-    match Opened::new(place, part.length).and_then(|opened| opened.read(&mut block, 0)) {
-        Ok(()) => Rsync64::of(&block) == rsync64,
-        Err(_) => true,
-    }
+pub(in crate::assemble) fn begins_like(place: &PartPlace, part: &Part) -> bool {
+    part.first_block.is_none_or(|block| block.begins(place, part.length).unwrap_or(true))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jigdo::{Checksum, Sum};
+    use crate::assemble::part::FirstBlock;
+    use jigdo::{Checksum, Rsync64, Sum};
 
     fn part(content: &[u8]) -> Part {
         let block = &content[..4];

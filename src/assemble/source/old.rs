@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jigdo::escaped_path;
 use rayon::prelude::*;
 
 use super::Source;
@@ -68,7 +69,7 @@ impl Source for OldImages<'_> {
                         }
                     }),
                     Err(error) => {
-                        let what = format!("cannot look for parts in {}: {error}", path.display());
+                        let what = format!("cannot look for parts in {}: {error}", escaped_path(&path));
                         self.progress.warn(&what);
                     }
                 }
