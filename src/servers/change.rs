@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use jigdo::bstr::{BStr, BString, ByteSlice as _, ByteVec as _};
+use jigdo::escaped;
 use jigdo::jigdo_file::{
     self, Edit, Jigdo, Location, Outline, ResolveError, Server, ServerLine, WriteError, include_line, is_scheme,
     server_line,
@@ -31,18 +33,20 @@ pub struct Change {
     /// What is done with the servers.
     pub mode: Mode,
     /// Labels and servers, in order.
-    pub servers: Vec<(String, Server)>,
+    pub servers: Vec<(BString, Server)>,
     /// The only labels whose servers change. Empty: all.
-    pub labels: Vec<String>,
+    pub labels: Vec<BString>,
     /// Old labels and new ones, in `[Parts]` and in `[Servers]`.
-    pub relabel: Vec<(String, String)>,
+    pub relabel: Vec<(BString, BString)>,
     /// URLs of `[Include]` lines to add, or in [`Mode::Remove`] to remove.
-    pub includes: Vec<String>,
+    pub includes: Vec<BString>,
     /// Whether labels that parts use may have no server.
     pub allow_unserved: bool,
     /// Whether the section ends up with exactly `servers`: other labels are removed, and labels that the file does not have
     /// are added.
     pub is_all: bool,
+    /// The permissions of changed files; `None` for those of the files that they replace.
+    pub permissions: Option<u32>,
 }
 
 /// Why a file cannot be changed. Lines are counted from 1 in the uncompressed text.
@@ -64,11 +68,11 @@ pub enum ChangeError {
         "parts use {labels}, which would be left without a server; give a server with --server, or allow this with --allow-unserved",
         labels = named(.labels)
     )]
-    Unserved { labels: Vec<String> },
+    Unserved { labels: Vec<BString> },
 }
 
-fn named(labels: &[String]) -> String {
-    let quoted: Vec<_> = labels.iter().map(|label| format!("label \"{label}\"")).collect();
+fn named(labels: &[BString]) -> String {
+    let quoted: Vec<_> = labels.iter().map(|label| format!("label \"{}\"", escaped(label))).collect();
     quoted.join(" and ")
 }
 
@@ -76,8 +80,8 @@ fn named(labels: &[String]) -> String {
 struct Line {
     range: Range<usize>,
     /// Its new text, if that differs.
-    text: Option<String>,
-    label: String,
+    text: Option<BString>,
+    label: BString,
     server: Server,
 }
 
@@ -88,19 +92,19 @@ impl Change {
     /// # Errors
     ///
     /// The text is malformed, would become malformed, or would leave parts without servers.
-    pub fn edits(&self, text: &str, used: &mut BTreeSet<String>) -> Result<Vec<Edit>, ChangeError> {
-        let relabelled: Vec<&str> = self.relabel.iter().map(|(old, _)| old.as_str()).collect();
+    pub fn edits(&self, text: &[u8], used: &mut BTreeSet<BString>) -> Result<Vec<Edit>, ChangeError> {
+        let relabelled: Vec<&BStr> = self.relabel.iter().map(|(old, _)| old.as_bstr()).collect();
         let outline = Outline::new(text, &relabelled)?;
         let lines = outline.servers.iter().map(|line| self.line(text, line)).collect::<Result<Vec<_>, _>>()?;
-        let labels: Vec<String> = outline.labels.iter().map(|(label, _)| self.new_label(label)).collect();
+        let labels: Vec<BString> = outline.labels.iter().map(|(label, _)| self.new_label(label.as_bstr())).collect();
         let mut edits = Edits::new(text, &outline);
         for part in &outline.parts {
-            let changed = part.relabelled(text, &self.new_label(&part.location.label));
+            let changed = part.relabelled(text, &self.new_label(part.location.label.as_bstr()));
             let too_long = |length| ChangeError::PartLine { line: line_number(text, part.line.start), length };
             edits.set(part.line.clone(), changed.map_err(too_long)?);
         }
 
-        let mut after: Vec<(String, Server)> = Vec::new();
+        let mut after: Vec<(BString, Server)> = Vec::new();
         let affected = self.affected(&labels, &lines);
         used.extend(affected.iter().filter(|label| self.gives(label)).cloned());
         for label in &affected {
@@ -119,14 +123,14 @@ impl Change {
     }
 
     /// The new name of a label.
-    fn new_label(&self, label: &str) -> String {
-        let new = self.relabel.iter().find(|(old, _)| old == label).map(|(_, new)| new.as_str());
+    fn new_label(&self, label: &BStr) -> BString {
+        let new = self.relabel.iter().find(|(old, _)| old == label).map(|(_, new)| new.as_bstr());
         new.unwrap_or(label).to_owned()
     }
 
-    fn line(&self, text: &str, line: &ServerLine) -> Result<Line, ChangeError> {
+    fn line(&self, text: &[u8], line: &ServerLine) -> Result<Line, ChangeError> {
         let url_label = Location::parse(&line.server.url).label;
-        if self.new_label(&line.label) == line.label && self.new_label(&url_label) == url_label {
+        if self.new_label(line.label.as_bstr()) == line.label && self.new_label(url_label.as_bstr()) == url_label {
             let ServerLine { line: range, label, server } = line.clone();
             return Ok(Line { range, text: None, label, server });
         }
@@ -135,23 +139,23 @@ impl Change {
     }
 
     /// Whether a server is given for this label.
-    fn gives(&self, label: &str) -> bool {
+    fn gives(&self, label: &[u8]) -> bool {
         self.servers.iter().any(|(given, _)| given == label)
     }
 
     /// The labels whose servers may change: those with given servers, if the file has them in its parts, its servers, or
     /// a server that is given to another label.
-    fn affected(&self, labels: &[String], lines: &[Line]) -> Vec<String> {
-        let is_chosen = |label: &str| self.labels.is_empty() || self.labels.iter().any(|chosen| chosen == label);
-        let is_listed = |label: &str| lines.iter().any(|line| line.label == label);
-        let mut affected: Vec<String> = Vec::new();
-        let mut given: Vec<&str> = self.servers.iter().map(|(label, _)| label.as_str()).collect();
+    fn affected(&self, labels: &[BString], lines: &[Line]) -> Vec<BString> {
+        let is_chosen = |label: &BStr| self.labels.is_empty() || self.labels.iter().any(|chosen| chosen == label);
+        let is_listed = |label: &BStr| lines.iter().any(|line| line.label == label);
+        let mut affected: Vec<BString> = Vec::new();
+        let mut given: Vec<&BStr> = self.servers.iter().map(|(label, _)| label.as_bstr()).collect();
         given.retain(|label| is_chosen(label));
-        let mut known: BTreeSet<String> = labels.iter().cloned().collect();
+        let mut known: BTreeSet<BString> = labels.iter().cloned().collect();
         known.extend(lines.iter().map(|line| line.label.clone()));
         // A server may refer to a label, which may refer to another.
         loop {
-            let place = given.iter().position(|label| self.is_all || known.contains(*label));
+            let place = given.iter().position(|label| self.is_all || known.contains::<BStr>(label));
             let Some(place) = place else { break };
             let label = given.remove(place);
             if !affected.iter().any(|other| other == label) {
@@ -161,7 +165,7 @@ impl Change {
             }
         }
         if self.mode == Mode::Remove {
-            let all = self.labels.iter().filter(|label| !self.gives(label) && is_listed(label));
+            let all = self.labels.iter().filter(|label| !self.gives(label) && is_listed(label.as_bstr()));
             affected.extend(all.cloned());
         }
         if self.is_all {
@@ -172,7 +176,7 @@ impl Change {
     }
 
     /// The servers that a label has after the change.
-    fn servers_of(&self, label: &str, old: &[&Line]) -> Vec<Server> {
+    fn servers_of(&self, label: &[u8], old: &[&Line]) -> Vec<Server> {
         let old = || old.iter().map(|line| line.server.clone());
         let mut given: Vec<Server> = Vec::new();
         for (_, server) in self.servers.iter().filter(|(given, _)| given == label) {
@@ -204,7 +208,7 @@ impl Change {
             let lines = outline.includes.iter().filter(|include| include.url == *url);
             match self.mode {
                 Mode::Remove => lines.for_each(|include| {
-                    edits.set(include.line.clone(), String::new());
+                    edits.set(include.line.clone(), BString::default());
                     left -= 1;
                 }),
                 _ if lines.count() > 0 => {}
@@ -220,15 +224,15 @@ impl Change {
     /// Refuses a text whose parts use labels without a server. A file with `[Include]` lines may get servers from there.
     fn check_served(
         &self,
-        labels: Vec<String>,
-        servers: Vec<(String, Server)>,
+        labels: Vec<BString>,
+        servers: Vec<(BString, Server)>,
         has_includes: bool,
     ) -> Result<(), ChangeError> {
         let jigdo = Jigdo { servers, ..Jigdo::default() };
         let mut unserved = Vec::new();
         for label in labels.into_iter().filter(|label| !label.is_empty() && !is_scheme(label)) {
-            let urls = jigdo.urls(&Location { label: label.clone(), path: String::new() })?;
-            let leads_somewhere = |url: &String| {
+            let urls = jigdo.urls(&Location { label: label.clone(), path: BString::default() })?;
+            let leads_somewhere = |url: &BString| {
                 let label = Location::parse(url).label;
                 label.is_empty() || is_scheme(&label)
             };
@@ -245,31 +249,32 @@ impl Change {
 
 /// Whether two servers are the same, ignoring a slash at the end.
 fn is_same(a: &Server, b: &Server) -> bool {
-    a.url.strip_suffix('/').unwrap_or(&a.url) == b.url.strip_suffix('/').unwrap_or(&b.url)
+    let plain = |server: &'_ Server| server.url.strip_suffix(b"/").unwrap_or(&server.url).to_owned();
+    plain(a) == plain(b)
 }
 
-fn line_number(text: &str, offset: usize) -> usize {
-    memchr::memchr_iter(b'\n', &text.as_bytes()[..offset]).count() + 1
+fn line_number(text: &[u8], offset: usize) -> usize {
+    memchr::memchr_iter(b'\n', &text[..offset]).count() + 1
 }
 
 /// The edits of a text, being collected.
 struct Edits<'t> {
-    text: &'t str,
+    text: &'t [u8],
     outline: &'t Outline,
     edits: Vec<Edit>,
     /// Server lines of labels that have none yet.
-    added: String,
+    added: BString,
     /// `[Include]` lines to put at the end.
-    includes: String,
+    includes: BString,
 }
 
 impl<'t> Edits<'t> {
-    fn new(text: &'t str, outline: &'t Outline) -> Self {
-        Self { text, outline, edits: Vec::new(), added: String::new(), includes: String::new() }
+    fn new(text: &'t [u8], outline: &'t Outline) -> Self {
+        Self { text, outline, edits: Vec::new(), added: BString::default(), includes: BString::default() }
     }
 
-    fn set(&mut self, range: Range<usize>, text: String) {
-        if self.text[range.clone()] != text {
+    fn set(&mut self, range: Range<usize>, text: BString) {
+        if text != self.text[range.clone()] {
             self.edits.push(Edit { range, text });
         }
     }
@@ -282,7 +287,7 @@ impl<'t> Edits<'t> {
     }
 
     /// Turns a label's lines into `new` with as few edits as possible.
-    fn arrange(&mut self, label: &str, old: &[&Line], new: &[Server]) -> Result<(), WriteError> {
+    fn arrange(&mut self, label: &[u8], old: &[&Line], new: &[Server]) -> Result<(), WriteError> {
         let Some(last) = old.last() else {
             let lines = self.server_lines(label, new)?;
             self.added.push_str(&lines);
@@ -297,25 +302,31 @@ impl<'t> Edits<'t> {
                 continue;
             }
             let place = old.get(gone.start).map_or(last.range.end, |line| line.range.start);
-            let text: String = self.server_lines(label, &new[come])?;
+            let text = self.server_lines(label, &new[come])?;
             if !text.is_empty() {
                 self.edits.push(Edit { range: place..place, text });
             }
-            old[gone].iter().for_each(|line| self.edits.push(Edit { range: line.range.clone(), text: String::new() }));
+            old[gone]
+                .iter()
+                .for_each(|line| self.edits.push(Edit { range: line.range.clone(), text: BString::default() }));
         }
         Ok(())
     }
 
-    fn server_lines(&self, label: &str, servers: &[Server]) -> Result<String, WriteError> {
-        servers.iter().map(|server| Ok(self.with_line_end(&server_line(label, server)?))).collect()
+    fn server_lines(&self, label: &[u8], servers: &[Server]) -> Result<BString, WriteError> {
+        let mut lines = BString::default();
+        for server in servers {
+            lines.push_str(self.with_line_end(&server_line(label, server)?));
+        }
+        Ok(lines)
     }
 
     /// A line with the text's own line ending.
-    fn with_line_end(&self, line: &str) -> String {
-        line.replace('\n', self.outline.line_end())
+    fn with_line_end(&self, line: &[u8]) -> BString {
+        line.replace("\n", self.outline.line_end()).into()
     }
 
-    fn append_include(&mut self, line: &str) {
+    fn append_include(&mut self, line: &[u8]) {
         let line = self.with_line_end(line);
         self.includes.push_str(&line);
     }
@@ -323,17 +334,20 @@ impl<'t> Edits<'t> {
     /// All edits, in order.
     fn finish(mut self) -> Vec<Edit> {
         let (end, line_end) = (self.text.len(), self.outline.line_end());
-        let mut after = String::new();
+        let mut after = BString::default();
         match self.outline.servers_end {
             _ if self.added.is_empty() => {}
             Some(place) => self.edits.push(Edit { range: place..place, text: std::mem::take(&mut self.added) }),
-            None => after = format!("{line_end}[Servers]{line_end}{}", self.added),
+            None => {
+                [line_end, "[Servers]", line_end].iter().for_each(|piece| after.push_str(piece));
+                after.push_str(&self.added);
+            }
         }
         if !self.includes.is_empty() {
             let follows_include =
                 after.is_empty() && self.outline.includes.last().is_some_and(|last| last.line.end == end);
-            after += if follows_include { "" } else { line_end };
-            after += &self.includes;
+            after.push_str(if follows_include { "" } else { line_end });
+            after.push_str(&self.includes);
         }
         if !after.is_empty() {
             self.edits.push(Edit { range: end..end, text: after });
@@ -341,7 +355,7 @@ impl<'t> Edits<'t> {
         // At the same offset, insertions come before replacements.
         self.edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
         // The last line may lack a line ending. Text added after it needs one, unless that line is removed.
-        let is_open = !self.text.is_empty() && !self.text.ends_with('\n');
+        let is_open = !self.text.is_empty() && !self.text.ends_with(b"\n");
         let last_goes =
             self.edits.iter().any(|edit| edit.range.end == end && !edit.range.is_empty() && edit.text.is_empty());
         if is_open
@@ -362,18 +376,18 @@ mod tests {
     const PART: &str = "nXb3pOcG17eayxE_uI2UCA";
 
     fn server(url: &str, try_last: bool) -> Server {
-        Server { url: url.to_owned(), try_last }
+        Server { url: url.into(), try_last }
     }
 
     fn change(mode: Mode, servers: &[(&str, &str, bool)]) -> Change {
-        let server = |&(label, url, try_last): &(&str, &str, bool)| (label.to_owned(), server(url, try_last));
+        let server = |&(label, url, try_last): &(&str, &str, bool)| (label.into(), server(url, try_last));
         Change { mode, servers: servers.iter().map(server).collect(), ..Change::default() }
     }
 
     fn changed(text: &str, change: &Change) -> Result<String, ChangeError> {
-        let edits = change.edits(text, &mut BTreeSet::new())?;
+        let edits = change.edits(text.as_bytes(), &mut BTreeSet::new())?;
         let mut text = text.to_owned();
-        edits.iter().rev().for_each(|edit| text.replace_range(edit.range.clone(), &edit.text));
+        edits.iter().rev().for_each(|edit| text.replace_range(edit.range.clone(), &edit.text.to_string()));
         Ok(text)
     }
 
@@ -420,7 +434,7 @@ mod tests {
     fn servers_go_one_by_one_or_all_of_a_label() {
         let one = change(Mode::Remove, &[("A", "http://b", false)]);
         check(&one, "A=http://b/ --try-last\nA=http://a/\nB=http://b/\n", "A=http://a/\nB=http://b/\n");
-        let all = Change { labels: vec!["B".to_owned()], ..change(Mode::Remove, &[]) };
+        let all = Change { labels: vec!["B".into()], ..change(Mode::Remove, &[]) };
         check(&all, "B=http://b/\nA=http://a/\nB=http://c/\n", "A=http://a/\n");
     }
 
@@ -428,10 +442,10 @@ mod tests {
     fn only_the_labels_that_were_chosen_and_the_file_knows_change() {
         let servers = &[("A", "http://n/", false), ("B", "http://n/", false), ("New", "http://n/", false)];
         check(&change(Mode::Replace, servers), "A=http://a/\n", "A=http://n/\n");
-        let chosen = Change { labels: vec!["B".to_owned()], ..change(Mode::Replace, servers) };
+        let chosen = Change { labels: vec!["B".into()], ..change(Mode::Replace, servers) };
         check(&chosen, "A=http://a/\nB=http://b/\n", "A=http://a/\nB=http://n/\n");
         let mut used = BTreeSet::new();
-        change(Mode::Replace, servers).edits(&file(""), &mut used).unwrap();
+        change(Mode::Replace, servers).edits(file("").as_bytes(), &mut used).unwrap();
         assert_eq!(used.into_iter().collect::<Vec<_>>(), ["A"]);
     }
 
@@ -451,7 +465,7 @@ mod tests {
 
     #[test]
     fn labels_change_in_parts_and_servers() {
-        let relabel = vec![("A".to_owned(), "N".to_owned()), ("B".to_owned(), "A".to_owned())];
+        let relabel = vec![("A".into(), "N".into()), ("B".into(), "A".into())];
         let change = Change { relabel, ..change(Mode::Append, &[("N", "http://n/", false)]) };
         let before = file("A=http://a/ # a\nB=A:sub/\nC=B:x --try-last\n");
         let after = file("N=http://a/ # a\nN=http://n/\nA=N:sub/\nC=A:x --try-last\n").replace("=A:x\n", "=N:x\n");
@@ -473,7 +487,7 @@ mod tests {
     fn includes_are_added_once_and_serve_labels() {
         let text = format!("[Parts]\n{PART}=A:x\n");
         let with = |mode, text: &str| {
-            let includes = vec!["http://i/".to_owned(), "http://j/".to_owned()];
+            let includes = vec!["http://i/".into(), "http://j/".into()];
             changed(text, &Change { includes, ..change(mode, &[]) })
         };
         let added = with(Mode::Replace, &text).unwrap();
@@ -502,7 +516,7 @@ mod tests {
     fn labels_and_urls_that_a_line_cannot_hold_are_refused() {
         let bad = |change: Change| changed(&file("A=http://a/\n"), &change).unwrap_err().to_string();
         assert!(bad(change(Mode::Replace, &[("A", "http://a\n/", false)])).contains("control character"));
-        let relabel = vec![("A".to_owned(), "B C".to_owned())];
+        let relabel = vec![("A".into(), "B C".into())];
         assert!(bad(Change { relabel, ..Change::default() }).contains("\"B C\""));
     }
 
@@ -516,7 +530,7 @@ mod tests {
             end in prop::sample::select(vec!["\n", "", "\n\n[Image]\nFilename=a\nTemplate=b\n"]),
         ) {
             let text = format!("[Parts]\n{PART}=A:x y\n\n[Servers]\n{}{end}", section.join("\n"));
-            let servers = servers.iter().map(|(label, url, try_last)| ((*label).to_owned(), server(url, *try_last)));
+            let servers = servers.iter().map(|(label, url, try_last)| ((*label).into(), server(url, *try_last)));
             let change = Change { mode, servers: servers.collect(), allow_unserved: true, ..Change::default() };
             let Ok(after) = changed(&text, &change) else { return Ok(()) };
             let (head, _) = text.split_once("[Servers]\n").unwrap();

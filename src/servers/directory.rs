@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jigdo::Algorithm;
 
 use super::request::{Options, UpdateError};
+use crate::file::read_regular;
 use crate::output::sums::{self, file_name};
 use crate::output::{self, OutputDirectory};
 
@@ -25,12 +26,14 @@ pub struct Directory {
 
 impl Directory {
     /// Opens and locks a directory. Finishes what a killed run left there, so its files must be read after this.
-    pub fn open(path: &Path, updates: Vec<usize>, options: &Options<'_>) -> Result<Self, UpdateError> {
+    ///
+    /// `shown` is a path of it by which its files are named to people.
+    pub fn open(path: &Path, shown: &Path, updates: Vec<usize>, options: &Options<'_>) -> Result<Self, UpdateError> {
         let output = match options.dry_run {
-            true => OutputDirectory::unlocked(path),
+            true => OutputDirectory::unlocked(path)?,
             false => OutputDirectory::open(path)?,
         };
-        let sums = SumsFile::all_in(path)?;
+        let sums = SumsFile::all_in(shown)?;
         Ok(Self { path: path.to_owned(), output, updates, sums, has_staged: false.into() })
     }
 
@@ -58,7 +61,8 @@ impl SumsFile {
         let mut all = Vec::new();
         for algorithm in Algorithm::ALL {
             let path = directory.join(file_name(algorithm));
-            let read = || -> io::Result<_> { Ok((fs::read(&path)?, fs::symlink_metadata(&path)?)) };
+            let read =
+                || -> io::Result<_> { Ok((read_regular(&path, sums::LONGEST)?.1, fs::symlink_metadata(&path)?)) };
             match read() {
                 Ok((text, metadata)) => {
                     let parsed = sums::SumsFile::parse(algorithm, &text);

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
+use std::fs::{Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jigdo::bstr::BString;
 use jigdo::jigdo_file::{Edit, Unpacked};
 use jigdo::{Algorithm, hex};
 use similar::TextDiff;
@@ -16,6 +18,7 @@ use similar::TextDiff;
 use super::direct;
 use super::directory::{Directory, SumsFile};
 use super::request::{FileError, Options, Update, UpdateError};
+use super::update::shown_path;
 use crate::digest::Hasher;
 use crate::file::Stamp;
 use crate::output;
@@ -32,7 +35,7 @@ pub struct Prepared {
     pub name: String,
     /// Of the file that it will replace.
     pub stamp: Stamp,
-    pub diff: Option<String>,
+    pub diff: Option<Vec<u8>>,
     /// In hexadecimal: those that SUMS files beside it hold.
     pub sums: BTreeMap<Algorithm, String>,
 }
@@ -43,7 +46,7 @@ pub struct PreparedSums {
     pub name: String,
     pub path: PathBuf,
     pub stamp: Stamp,
-    pub diff: Option<String>,
+    pub diff: Option<Vec<u8>>,
 }
 
 /// The result for some files of a directory.
@@ -53,7 +56,7 @@ pub struct PreparedBatch {
     /// With the index of the file's update.
     pub wrong: Vec<(usize, FileError)>,
     /// The labels with given servers that some file has.
-    pub used: BTreeSet<String>,
+    pub used: BTreeSet<BString>,
 }
 
 /// A file that was read.
@@ -112,7 +115,8 @@ pub fn batch(
         let diff = options.dry_run.then(|| diff(&path_of(updates, source.update), unpacked, edits));
         if !options.dry_run {
             let mtime = options.keep_mtime;
-            stage(directory, &source.name, runs, &source.metadata, mtime, is_synced)?;
+            let permissions = permissions_of(updates, source.update);
+            stage(directory, &source.name, runs, (&source.metadata, permissions), mtime, is_synced)?;
         }
         let stamp = Stamp::of(&source.metadata);
         batch.files.push(Prepared {
@@ -129,7 +133,11 @@ pub fn batch(
 
 fn path_of(updates: &[(usize, &Update<'_>)], number: usize) -> PathBuf {
     let update = updates.iter().find(|(update, _)| *update == number);
-    update.map(|(_, update)| update.file.path.clone()).unwrap_or_default()
+    update.map(|(_, update)| shown_path(&update.file)).unwrap_or_default()
+}
+
+fn permissions_of(updates: &[(usize, &Update<'_>)], number: usize) -> Option<u32> {
+    updates.iter().find(|(update, _)| *update == number)?.1.change.permissions
 }
 
 /// Reads a file. Its name is empty if a record of changes cannot hold it.
@@ -172,6 +180,7 @@ pub fn sums_file(
     directory: &Directory,
     sums: &SumsFile,
     files: &[&Prepared],
+    permissions: Option<u32>,
     options: &Options<'_>,
 ) -> Result<Option<PreparedSums>, UpdateError> {
     let new: BTreeMap<&[u8], _> = files.iter().map(|file| (file.name.as_bytes(), &file.sums)).collect();
@@ -189,23 +198,19 @@ pub fn sums_file(
     }
     let name = file_name(sums.algorithm);
     let path = sums.path.clone();
-    let texts = || (String::from_utf8_lossy(&sums.text), String::from_utf8_lossy(&text));
-    let diff = options.dry_run.then(|| {
-        let (before, after) = texts();
-        unified(&path, &before, &after)
-    });
+    let diff = options.dry_run.then(|| unified(&path, &sums.text, &text));
     if !options.dry_run {
-        stage(directory, &name, &[Cow::Borrowed(&text)], &sums.metadata, false, true)?;
+        stage(directory, &name, &[Cow::Borrowed(&text)], (&sums.metadata, permissions), false, true)?;
     }
     Ok(Some(PreparedSums { directory: number, name, path, stamp: Stamp::of(&sums.metadata), diff }))
 }
 
-/// Writes a staged file, with the mode and owner of the one that it will replace.
+/// Writes a staged file, with the owner of the one that it will replace, and its mode or the given one.
 fn stage(
     directory: &Directory,
     name: &str,
     runs: &[Cow<'_, [u8]>],
-    like: &Metadata,
+    (like, permissions): (&Metadata, Option<u32>),
     keep_mtime: bool,
     is_synced: bool,
 ) -> Result<(), UpdateError> {
@@ -219,7 +224,7 @@ fn stage(
         if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
             fchown(&file, Some(like.uid()), Some(like.gid()))?;
         }
-        file.set_permissions(like.permissions())?;
+        file.set_permissions(permissions.map_or_else(|| like.permissions(), Permissions::from_mode))?;
         if keep_mtime {
             file.set_modified(like.modified()?)?;
         }
@@ -229,13 +234,16 @@ fn stage(
 }
 
 /// The edits of a file's text as a unified diff.
-fn diff(path: &Path, unpacked: &Unpacked<'_>, edits: &[Edit]) -> String {
+fn diff(path: &Path, unpacked: &Unpacked<'_>, edits: &[Edit]) -> Vec<u8> {
     let mut after = unpacked.text.clone().into_owned();
-    edits.iter().rev().for_each(|edit| after.replace_range(edit.range.clone(), &edit.text));
+    edits.iter().rev().for_each(|edit| drop(after.splice(edit.range.clone(), edit.text.iter().copied())));
     unified(path, &unpacked.text, &after)
 }
 
-fn unified(path: &Path, before: &str, after: &str) -> String {
-    let name = path.display().to_string();
-    TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&name, &name).to_string()
+/// A patch is of bytes, and the library's is of text: each byte is a character while the difference is made.
+fn unified(path: &Path, before: &[u8], after: &[u8]) -> Vec<u8> {
+    let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
+    let (name, before, after) = (text(path.as_os_str().as_bytes()), text(before), text(after));
+    let diff = TextDiff::from_lines(&before, &after).unified_diff().context_radius(3).header(&name, &name).to_string();
+    diff.chars().map(|character| character as u8).collect()
 }

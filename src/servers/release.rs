@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jigdo::bstr::BString;
 use jigdo::jigdo_file::Server;
 
 use super::change::{Change, Mode};
@@ -17,9 +18,9 @@ pub struct Published {
 }
 
 /// The servers of a mirror, with its label.
-pub fn servers_of(mirror: &manifest::Mirror) -> impl Iterator<Item = (String, Server)> {
-    let server = |server: &manifest::Server| Server { url: server.url.clone(), try_last: server.try_last };
-    mirror.servers.iter().map(move |listed| (mirror.label.clone(), server(listed)))
+pub fn servers_of(mirror: &manifest::Mirror) -> impl Iterator<Item = (BString, Server)> {
+    let server = |server: &manifest::Server| Server { url: server.url.as_str().into(), try_last: server.try_last };
+    mirror.servers.iter().map(move |listed| (mirror.label.as_str().into(), server(listed)))
 }
 
 /// The published sets of all images of these releases, and the paths of the jigdo files that are not published yet.
@@ -40,13 +41,14 @@ pub fn published(releases: &[Release]) -> Result<(Vec<Published>, Vec<PathBuf>),
         let change = Change {
             mode: Mode::Replace,
             servers,
-            includes: image.include_jigdo.clone(),
+            includes: image.include_jigdo.iter().map(|url| url.as_str().into()).collect(),
             // As in publishing, a mirror may have no servers.
             allow_unserved: true,
             is_all: true,
+            permissions: image.settings.mode,
             ..Change::default()
         };
-        sets.extend(find(&[path])?.pop().map(|file| Published { file, change }));
+        sets.extend(find(&[path])?.files.pop().map(|file| Published { file, change }));
     }
     Ok((sets, missing))
 }

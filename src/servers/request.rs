@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use jigdo::escaped_path;
+
 use super::change::{Change, ChangeError};
 use crate::output;
 use crate::set::JigdoFile;
@@ -49,14 +51,14 @@ pub enum FileError {
     Name,
     #[error("it changed during this run; run again")]
     Changed,
-    #[error("it is not a regular file, so it cannot be replaced")]
+    #[error("it is a link, which would be replaced; put the file itself there")]
     NoFile,
 }
 
 /// The errors of the first files, one per line.
 fn first_errors(files: &[(PathBuf, FileError)]) -> String {
     const SHOWN: usize = 20;
-    let line = |(path, error): &(PathBuf, FileError)| format!("{}: {error}\n", path.display());
+    let line = |(path, error): &(PathBuf, FileError)| format!("{}: {error}\n", escaped_path(&path));
     let mut text: String = files.iter().take(SHOWN).map(line).collect();
     if files.len() > SHOWN {
         text += &format!("and {} more\n", files.len() - SHOWN);

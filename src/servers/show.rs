@@ -1,18 +1,23 @@
 //! Summarises the labels of many jigdo files: how many files and parts use each, and its servers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use jigdo::bstr::BString;
+use jigdo::escaped_path;
 use jigdo::jigdo_file::{Outline, Server, Unpacked};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::set::JigdoFile;
+use crate::json;
+use crate::set::{JigdoFile, Tree};
 
 /// A label in all files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LabelSummary {
     /// Empty for parts without a label.
-    pub label: String,
+    #[serde(serialize_with = "json::foreign")]
+    pub label: BString,
     /// How many files have it.
     pub files: u64,
     /// How many `[Parts]` lines use it.
@@ -27,7 +32,8 @@ pub struct LabelSummary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerSummary {
     /// The server's URL, as the files have it.
-    pub url: String,
+    #[serde(serialize_with = "json::foreign")]
+    pub url: BString,
     /// Whether clients should try it last.
     pub try_last: bool,
     /// How many files have it.
@@ -43,20 +49,29 @@ pub struct Shown {
     pub labels: Vec<LabelSummary>,
     /// As `path: what is wrong`.
     pub errors: Vec<String>,
+    /// What could not be looked at, as `path: what is wrong`: there may be more files.
+    pub unreadable: Vec<String>,
+    /// Files with the name of a jigdo file and other content.
+    #[serde(serialize_with = "json::foreign")]
+    pub left_out: Vec<PathBuf>,
 }
 
 /// The labels and servers of these files.
-pub fn show(files: &[JigdoFile]) -> Shown {
+pub fn show(Tree { files, unreadable, left_out }: &Tree) -> Shown {
     let read: Vec<Result<Outline, String>> = files.par_iter().map(outline).collect();
-    let mut shown = Shown::default();
-    let mut labels: BTreeMap<String, LabelSummary> = BTreeMap::new();
+    let mut shown = Shown {
+        unreadable: unreadable.iter().map(ToString::to_string).collect(),
+        left_out: left_out.iter().map(|error| error.path().to_owned()).collect(),
+        ..Shown::default()
+    };
+    let mut labels: BTreeMap<BString, LabelSummary> = BTreeMap::new();
     for (file, outline) in files.iter().zip(read) {
         match outline {
             Ok(outline) => {
                 shown.files += 1;
                 add(&mut labels, &outline);
             }
-            Err(error) => shown.errors.push(format!("{}: {error}", file.path.display())),
+            Err(error) => shown.errors.push(format!("{}: {error}", escaped_path(&file.path))),
         }
     }
     shown.labels = labels.into_values().collect();
@@ -69,9 +84,9 @@ fn outline(file: &JigdoFile) -> Result<Outline, String> {
     Outline::new(&unpacked.text, &[]).map_err(|error| error.to_string())
 }
 
-fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
+fn add(labels: &mut BTreeMap<BString, LabelSummary>, outline: &Outline) {
     // For each label of this file: whether it has a server, and how many parts use it.
-    let mut of_file: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
+    let mut of_file: BTreeMap<&BString, (bool, u64)> = BTreeMap::new();
     for (label, parts) in &outline.labels {
         of_file.entry(label).or_default().1 = *parts;
     }
@@ -79,8 +94,8 @@ fn add(labels: &mut BTreeMap<String, LabelSummary>, outline: &Outline) {
         of_file.entry(&line.label).or_default().0 = true;
     }
     for (label, (has_server, parts)) in of_file {
-        let summary = labels.entry(label.to_owned()).or_default();
-        label.clone_into(&mut summary.label);
+        let summary = labels.entry(label.clone()).or_default();
+        summary.label.clone_from(label);
         summary.files += 1;
         summary.parts += parts;
         let is_served = has_server || label.is_empty() || jigdo::jigdo_file::is_scheme(label);

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use jigdo::bstr::BString;
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -20,6 +21,8 @@ use super::request::{FileError, Options, Update, UpdateError};
 use crate::file::Stamp;
 use crate::output;
 use crate::output::signing::{Signatures, StaleSignature};
+use crate::set::JigdoFile;
+use crate::threads::on_threads;
 
 /// The outcome of an update.
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ pub struct Outcome {
     /// What went wrong after files had begun to change.
     pub failures: Vec<String>,
     /// Labels with given servers that no file has.
-    pub unused: Vec<String>,
+    pub unused: Vec<BString>,
 }
 
 /// A file that changed.
@@ -44,7 +47,7 @@ pub struct Changed {
     /// The file's path.
     pub path: PathBuf,
     /// The change of the text as a unified diff; only in a dry run.
-    pub diff: Option<String>,
+    pub diff: Option<Vec<u8>>,
 }
 
 /// Makes these updates.
@@ -69,7 +72,25 @@ fn directories(updates: &[Update<'_>], options: &Options<'_>) -> Result<Vec<Dire
     }
     allow_open_files(by_path.len() as u64 + 1000);
     let by_path: Vec<_> = by_path.into_iter().collect();
-    by_path.into_par_iter().map(|(path, updates)| Directory::open(path, updates, options)).collect()
+    let open = |(path, numbers): (&Path, Vec<usize>)| {
+        // SUMS files are named like the jigdo files beside them.
+        let shown = shown_path(&updates[numbers[0]].file);
+        Directory::open(path, shown.parent().unwrap_or(path), numbers, options)
+    };
+    by_path.into_par_iter().map(open).collect()
+}
+
+/// The path of a file that is changed, as in a patch: the one that was given, unless that is a link or leads through one.
+pub(super) fn shown_path(file: &JigdoFile) -> PathBuf {
+    let directory = file.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_it = file.path.file_name() == file.real.file_name()
+        && fs::canonicalize(directory).is_ok_and(|directory| Some(directory.as_path()) == file.real.parent());
+    if is_it {
+        return file.path.clone();
+    }
+    let here = std::env::current_dir().ok().filter(|_| file.path.is_relative());
+    let relative = here.and_then(|here| file.real.strip_prefix(here).map(Path::to_owned).ok());
+    relative.unwrap_or_else(|| file.real.clone())
 }
 
 /// Raises the limit of open files: each locked directory is held open.
@@ -98,7 +119,7 @@ struct Run<'a> {
     options: &'a Options<'a>,
     directories: Vec<Directory>,
     /// The labels with given servers that some file has.
-    used: Mutex<BTreeSet<String>>,
+    used: Mutex<BTreeSet<BString>>,
 }
 
 /// All staged files.
@@ -130,7 +151,7 @@ impl Run<'_> {
             .flat_map_iter(|(number, directory)| directory.sums.iter().map(move |sums| (number, directory, sums)))
             .map(|(number, directory, sums)| {
                 let files = of_directory.get(&number).map_or(&[][..], Vec::as_slice);
-                prepare::sums_file(number, directory, sums, files, self.options)
+                prepare::sums_file(number, directory, sums, files, self.permissions(directory), self.options)
             })
             .collect::<Result<_, _>>()?;
         let prepared = AllPrepared { files, sums: sums.into_iter().flatten().collect() };
@@ -199,6 +220,13 @@ impl Run<'_> {
         if changed.is_empty() { Ok(()) } else { Err(UpdateError::Files(changed)) }
     }
 
+    /// The permissions of a directory's SUMS files, if the changes of all its files ask for the same ones.
+    fn permissions(&self, directory: &Directory) -> Option<u32> {
+        let mut all = directory.updates.iter().map(|&update| self.updates[update].change.permissions);
+        let first = all.next()??;
+        all.all(|permissions| permissions == Some(first)).then_some(first)
+    }
+
     /// Waits until all staged files are on the disk.
     fn sync(&self) -> Result<(), UpdateError> {
         if self.updates.len() <= FEW {
@@ -233,7 +261,7 @@ impl Run<'_> {
         }
         failures.append(&mut signatures.failures);
         let used = self.used.into_inner();
-        let given: BTreeSet<&String> = self
+        let given: BTreeSet<&BString> = self
             .updates
             .iter()
             .filter(|update| !update.change.is_all)
@@ -261,19 +289,13 @@ impl Run<'_> {
         }
         let changes: Vec<_> = changes.into_iter().collect();
         let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..DIRECTORIES_AT_ONCE.min(changes.len()) {
-                scope.spawn(|| {
-                    while let Some((number, changes)) = changes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let directory = &self.directories[*number];
-                        match directory.output.commit_changed(changes) {
-                            Ok(()) => directory.output.clean(),
-                            Err(error) => {
-                                failures.lock().push(error.to_string());
-                            }
-                        }
-                    }
-                });
+        on_threads(DIRECTORIES_AT_ONCE.min(changes.len()), || {
+            while let Some((number, changes)) = changes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let directory = &self.directories[*number];
+                match directory.output.commit_changed(changes) {
+                    Ok(()) => directory.output.clean(),
+                    Err(error) => failures.lock().push(error.to_string()),
+                }
             }
         });
         failures.into_inner()

@@ -27,6 +27,11 @@ const MAX_REDIRECTS: usize = 10;
 /// The longest that fetching a jigdo file may take, with all retries.
 const LONGEST_FETCH: Duration = Duration::from_secs(300);
 
+/// The least rate at which an answer must arrive, in bytes per second, on average over each period of the options'
+/// `timeout`. It is far below that of a modem: a large file over a slow line is fine, a trickle that would keep a
+/// connection busy for days is not.
+const LEAST_RATE: f64 = 256.0;
+
 /// Makes requests to web servers.
 pub struct Client {
     client: reqwest::Client,
@@ -125,7 +130,7 @@ impl Client {
     async fn fetch_once(&self, url: &Url) -> Result<Fetched, Refusal> {
         let passing = |why| Refusal { why, is_final: false, after: None };
         let too_long = || Refusal { why: format!("it is longer than {MAX_TEXT} bytes"), is_final: true, after: None };
-        let mut response = self.send(Method::GET, url, HeaderMap::new()).await.map_err(passing)?;
+        let response = self.send(Method::GET, url, HeaderMap::new()).await.map_err(passing)?;
         let status = response.status();
         if !status.is_success() {
             let after = retry_after(response.headers(), SystemTime::now());
@@ -136,7 +141,8 @@ impl Client {
         }
         let found = response.url().clone();
         let mut bytes = Vec::new();
-        while let Some(piece) = self.next_piece(&mut response).await.map_err(passing)? {
+        let mut body = self.body(response);
+        while let Some(piece) = body.next().await.map_err(passing)? {
             bytes.extend_from_slice(&piece);
             if bytes.len() as u64 > MAX_TEXT {
                 return Err(too_long());
@@ -162,15 +168,9 @@ impl Client {
         }
     }
 
-    /// Reads the next bytes of an answer; `None` at its end.
-    pub async fn next_piece(
-        &self,
-        response: &mut Response,
-    ) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]>>, String> {
-        match tokio::time::timeout(self.options.timeout, response.chunk()).await {
-            Ok(piece) => piece.map_err(|error| reason(&error)),
-            Err(_) => Err(self.timed_out()),
-        }
+    /// The content of an answer.
+    pub fn body(&self, response: Response) -> Body {
+        Body { response, period: self.options.timeout, ends: Instant::now() + self.options.timeout, arrived: 0 }
     }
 
     /// Makes one request as soon as the rate allows it.
@@ -199,6 +199,50 @@ impl Client {
             at
         };
         tokio::time::sleep_until(at.into()).await;
+    }
+}
+
+/// The content of an answer, as it arrives.
+pub struct Body {
+    response: Response,
+    /// How long the rate is averaged.
+    period: Duration,
+    /// When the current period ends.
+    ends: Instant,
+    /// How many bytes have arrived in the current period.
+    arrived: u64,
+}
+
+impl Body {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or less than `LEAST_RATE` has arrived in a period.
+    pub async fn next(&mut self) -> Result<Option<impl std::ops::Deref<Target = [u8]> + use<>>, String> {
+        loop {
+            if let Ok(piece) = tokio::time::timeout_at(self.ends.into(), self.response.chunk()).await {
+                let piece = piece.map_err(|error| reason(&error))?;
+                self.arrived += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                // Whoever reads was busy with something else beyond the end of the period, which is not the server's fault.
+                if self.ends <= Instant::now() {
+                    self.begin_period();
+                }
+                return Ok(piece);
+            }
+            if (self.arrived as f64) < LEAST_RATE * self.period.as_secs_f64() {
+                let (arrived, seconds) = (self.arrived, self.period.as_secs_f64());
+                return Err(match arrived {
+                    0 => format!("no answer within {seconds} s"),
+                    _ => format!("too slow: {arrived} bytes in {seconds} s"),
+                });
+            }
+            self.begin_period();
+        }
+    }
+
+    fn begin_period(&mut self) {
+        (self.ends, self.arrived) = (Instant::now() + self.period, 0);
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use client::{Client, Host, content_length, is_temporary, join_all, re
 pub struct Options {
     /// How many requests are made to one server at a time.
     pub connections: usize,
-    /// How long a server may take to answer or to send the next bytes.
+    /// How long a server may take to answer, and the period over which it must send at least 256 bytes per second.
     pub timeout: Duration,
     /// How many times a failed request is retried.
     pub retries: u32,

@@ -11,6 +11,9 @@ use super::answer::Answer;
 use super::local::Summing;
 use crate::web::{Client, Host, content_length, is_temporary, join_all, retry_after};
 
+/// The most bytes of a part whose length no template says: 64 GiB. An answer may have no end.
+const MAX_PART: u64 = 64 << 30;
+
 /// The outcome of one attempt.
 enum Attempt {
     Done(Answer),
@@ -127,19 +130,28 @@ impl Asking<'_> {
     }
 
     /// Fetches and sums the bytes of a file, unless its length is wrong.
-    async fn read(&self, request: &Request, mut response: Response, latency: Duration) -> Attempt {
+    async fn read(&self, request: &Request, response: Response, latency: Duration) -> Attempt {
         let announced = content_length(response.headers());
         if announced.zip(request.length).is_some_and(|(announced, expected)| announced != expected) {
             return Attempt::Done(Answer::There { length: announced, sums: Vec::new(), latency });
         }
+        let limit = request.length.unwrap_or(MAX_PART);
+        let too_long = || Attempt::Done(Answer::Failed(format!("it is longer than {MAX_PART} bytes")));
+        if announced.is_some_and(|announced| announced > limit) {
+            return too_long();
+        }
         let (mut summing, mut length) = (Summing::new(&request.sums), 0);
+        let mut body = self.client.body(response);
         loop {
-            match self.client.next_piece(&mut response).await {
+            match body.next().await {
                 Ok(Some(piece)) => {
                     summing.update(&piece);
                     length += piece.len() as u64;
-                    if request.length.is_some_and(|expected| length > expected) {
-                        return Attempt::Done(Answer::There { length: Some(length), sums: Vec::new(), latency });
+                    if length > limit {
+                        return match request.length {
+                            Some(_) => Attempt::Done(Answer::There { length: Some(length), sums: Vec::new(), latency }),
+                            None => too_long(),
+                        };
                     }
                 }
                 Ok(None) => {

@@ -20,6 +20,7 @@ mod set;
 use std::collections::BTreeMap;
 
 use jigdo::Checksum;
+use jigdo::bstr::BString;
 use jigdo::jigdo_file::Server;
 use parking_lot::Mutex;
 use rayon::prelude::*;
@@ -27,8 +28,9 @@ use url::Url;
 
 pub use report::{Lacking, PartReport, Report, ServerReport, SetReport};
 
+use crate::natural;
 use crate::progress::{Begin, Progress, Task};
-use crate::set::{JigdoFile, Place};
+use crate::set::{Place, Tree};
 use crate::web::{self, Web};
 use answer::Answer;
 use plan::{Plan, Probe};
@@ -38,7 +40,7 @@ use set::Set;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Labels and servers to ask instead of those that the sets have.
-    pub servers: Vec<(String, Server)>,
+    pub servers: Vec<(BString, Server)>,
     /// How many of a label's parts to check in each set; `None`: all.
     pub sample: Option<usize>,
     /// Fetch parts and compare their sums.
@@ -63,7 +65,8 @@ struct Request {
 /// # Errors
 ///
 /// No request can be made to web servers.
-pub fn check(files: &[JigdoFile], options: &Options, progress: &dyn Progress) -> Result<Report, web::Error> {
+pub fn check(tree: &Tree, options: &Options, progress: &dyn Progress) -> Result<Report, web::Error> {
+    let Tree { files, unreadable, left_out } = tree;
     let web = Web::new(options.web.clone());
     let read: Vec<Result<Set, String>> = files.par_iter().map(|file| Set::read(file, &web)).collect();
     let (mut sets, mut refused) = (Vec::new(), Vec::new());
@@ -79,7 +82,9 @@ pub fn check(files: &[JigdoFile], options: &Options, progress: &dyn Progress) ->
     let answers = ask(&plan, options, &web, progress)?;
     let mut report = Report::new(&sets, &plan, &answers);
     report.sets.extend(refused);
-    report.sets.sort_by(|a, b| a.path.cmp(&b.path));
+    report.sets.sort_by(|a, b| natural::compare(&a.path, &b.path));
+    report.unreadable = unreadable.iter().map(ToString::to_string).collect();
+    report.left_out = left_out.iter().map(|error| error.path().to_owned()).collect();
     Ok(report)
 }
 

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jigdo::base64;
+use jigdo::bstr::{BString, ByteVec as _};
 use jigdo::jigdo_file::{Server, WriteError, server_line};
 use serde::Serialize;
 
 use super::answer::{Answer, Meaning};
 use super::plan::{Need, Plan};
 use super::set::Set;
+use crate::json;
+use crate::progress::counted;
 
 /// The report on a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -25,12 +28,18 @@ pub struct Report {
     pub incomplete: Vec<PartReport>,
     /// How many of these are on no server.
     pub without_server: u64,
+    /// What could not be looked at, as `path: what is wrong`: there may be more sets.
+    pub unreadable: Vec<String>,
+    /// Files with the name of a jigdo file and other content.
+    #[serde(serialize_with = "json::foreign")]
+    pub left_out: Vec<PathBuf>,
 }
 
 /// A jigdo file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetReport {
     /// The jigdo file's path.
+    #[serde(serialize_with = "json::foreign")]
     pub path: PathBuf,
     /// What is wrong with the set itself.
     pub problems: Vec<String>,
@@ -42,9 +51,11 @@ pub struct SetReport {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ServerReport {
     /// Empty for parts with URLs or paths of their own.
-    pub label: String,
+    #[serde(serialize_with = "json::foreign")]
+    pub label: BString,
     /// The server's URL, as the jigdo files have it.
-    pub url: String,
+    #[serde(serialize_with = "json::foreign")]
+    pub url: BString,
     /// Whether clients should try it last.
     pub try_last: bool,
     /// How many parts it was asked for.
@@ -69,7 +80,8 @@ pub struct ServerReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartReport {
     /// The part's location, as in jigdo files: `Label:path`.
-    pub location: String,
+    #[serde(serialize_with = "json::foreign")]
+    pub location: BString,
     /// In base64, as in jigdo files.
     pub sum: String,
     /// Whether another server has it.
@@ -77,6 +89,7 @@ pub struct PartReport {
     /// The servers that lack it.
     pub lacking: Vec<Lacking>,
     /// The jigdo files that need it.
+    #[serde(serialize_with = "json::foreign")]
     pub sets: Vec<PathBuf>,
 }
 
@@ -84,7 +97,8 @@ pub struct PartReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lacking {
     /// The part's URL on the server.
-    pub url: String,
+    #[serde(serialize_with = "json::foreign")]
+    pub url: BString,
     /// What is wrong there, in a few words.
     pub why: String,
 }
@@ -115,7 +129,7 @@ impl Report {
             let has_server = lacking.len() < need.probes.len();
             report.without_server += u64::from(!has_server);
             report.incomplete.push(PartReport {
-                location: need.location.to_string(),
+                location: need.location.text(),
                 sum: base64::encode(need.sum.as_bytes()),
                 has_server,
                 lacking,
@@ -126,9 +140,15 @@ impl Report {
         report
     }
 
-    /// Whether every part has a working server and nothing is wrong with the sets.
+    /// Whether every part has a working server, nothing is wrong with the sets, and all of them could be looked at.
     pub fn is_good(&self) -> bool {
-        self.without_server == 0 && self.sets.iter().all(|set| set.problems.is_empty())
+        let has_problems = self.sets.iter().any(|set| !set.problems.is_empty());
+        self.without_server == 0 && !has_problems && self.unreadable.is_empty()
+    }
+
+    /// The servers that have not one of the parts that they were asked for: dead, moved, or of another label.
+    pub fn useless(&self) -> impl Iterator<Item = &ServerReport> {
+        self.servers.iter().filter(|server| server.is_useless())
     }
 
     /// A `[Servers]` section with the servers of each label that have any part: those with the most parts first, then the
@@ -137,23 +157,23 @@ impl Report {
     /// # Errors
     ///
     /// A label or URL that such a section cannot hold.
-    pub fn suggested(&self) -> Result<String, WriteError> {
-        let mut labels: Vec<&str> = Vec::new();
+    pub fn suggested(&self) -> Result<BString, WriteError> {
+        let mut labels: Vec<&BString> = Vec::new();
         for server in self.servers.iter().filter(|server| !server.label.is_empty()) {
-            if !labels.contains(&server.label.as_str()) {
+            if !labels.contains(&&server.label) {
                 labels.push(&server.label);
             }
         }
-        let mut text = "[Servers]\n".to_owned();
+        let mut text = BString::from("[Servers]\n");
         for label in labels {
-            let useful = |server: &&ServerReport| server.label == label && server.found > 0;
+            let useful = |server: &&ServerReport| server.label == *label && server.found > 0;
             let mut servers: Vec<&ServerReport> = self.servers.iter().filter(useful).collect();
             let speed = |server: &ServerReport| server.median_latency.unwrap_or(f64::INFINITY);
             servers.sort_by(|a, b| {
                 a.try_last.cmp(&b.try_last).then(b.found.cmp(&a.found)).then(speed(a).total_cmp(&speed(b)))
             });
             for server in servers {
-                text += &server_line(label, &Server { url: server.url.clone(), try_last: server.try_last })?;
+                text.push_str(server_line(label, &Server { url: server.url.clone(), try_last: server.try_last })?);
             }
         }
         Ok(text)
@@ -187,6 +207,13 @@ fn servers(plan: &Plan, answers: &[Answer]) -> Vec<ServerReport> {
 }
 
 impl ServerReport {
+    /// Whether it was asked for parts and has none of them. Parts with URLs of their own have no server, nor have those of
+    /// a label without one.
+    pub fn is_useless(&self) -> bool {
+        let is_server = !self.label.is_empty() && self.url.strip_suffix(b":") != Some(&self.label[..]);
+        is_server && self.parts > 0 && self.found == 0
+    }
+
     fn count(&mut self, meaning: Meaning, answer: &Answer) {
         self.parts += 1;
         *match meaning {
@@ -206,7 +233,7 @@ fn why(meaning: Meaning, answer: &Answer, need: &Need) -> String {
     match (meaning, answer) {
         (_, Answer::Failed(why)) => why.clone(),
         (Meaning::WrongLength, Answer::There { length: Some(length), .. }) => {
-            format!("it has {length} bytes instead of {}", need.length.unwrap_or_default())
+            format!("it has {} instead of {}", counted(*length, "byte"), need.length.unwrap_or_default())
         }
         (Meaning::WrongSum, _) => "it has another sum".to_owned(),
         _ => "not found".to_owned(),

@@ -4,12 +4,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use jigdo::Sum;
 use jigdo::base64;
 use jigdo::jigdo_file::{Image, Jigdo, Location, is_scheme};
 use jigdo::template::Area;
+use jigdo::{Sum, escaped, escaped_path};
 
 use crate::digest;
+use crate::file::without_path;
+use crate::progress::counted;
 use crate::set::{self, BadPlace, Fetch, Included, JigdoFile, Place};
 
 /// A set.
@@ -35,7 +37,7 @@ impl Set {
     /// Why the set cannot be checked, without its path.
     pub fn read(file: &JigdoFile, fetch: &dyn Fetch) -> Result<Self, String> {
         let Included { jigdo, not_included } =
-            set::read(file, fetch).map_err(|error| without_name(&file.path, &error))?;
+            set::read(file, fetch).map_err(|error| without_path(&file.path, &error))?;
         if let Some((_, location)) = jigdo.parts.iter().find(|(_, location)| !stays_in_its_tree(location)) {
             return Err(format!("the path of part \"{location}\" leads out of its tree; do not trust this file"));
         }
@@ -47,26 +49,37 @@ impl Set {
             problems: not_included.iter().map(ToString::to_string).collect(),
             notes: Vec::new(),
         };
-        if let Some(image) = set.jigdo.image.take() {
-            set.check_template(file, &image);
-            set.jigdo.image = Some(image);
+        let images = set.jigdo.images.clone();
+        let compared = images.iter().filter(|image| set.check_template(file, image)).count();
+        if compared == images.len() && compared > 0 {
+            set.check_unneeded();
         }
         Ok(set)
     }
 
-    /// Compares the set with its template.
-    fn check_template(&mut self, file: &JigdoFile, image: &Image) {
+    /// Compares the set with the template of one of its images. Returns whether that could be read.
+    fn check_template(&mut self, file: &JigdoFile, image: &Image) -> bool {
         match template(file, image) {
-            Ok(Some(path)) => {
-                if let Err(error) = self.compare(&path, image.template_sum) {
-                    self.problems.push(format!("its template {}: {error}", path.display()));
-                }
-            }
+            Ok(Some(path)) => match self.compare(&path, image.template_sum) {
+                Ok(()) => return true,
+                Err(error) => self.problems.push(format!("its template {}: {error}", escaped_path(&path))),
+            },
             Ok(None) => {
-                let url = &image.template;
+                let url = escaped(&image.template);
                 self.notes.push(format!("its template {url} is not beside it, so lengths cannot be compared"));
             }
             Err(error) => self.problems.push(format!("its template: {error}")),
+        }
+        false
+    }
+
+    /// Reports parts that no template needs.
+    fn check_unneeded(&mut self) {
+        let unneeded: Vec<_> = self.jigdo.parts.iter().filter(|(sum, _)| !self.lengths.contains_key(sum)).collect();
+        if let Some((_, first)) = unneeded.first() {
+            let whose = if self.jigdo.images.len() > 1 { "no template needs" } else { "its template does not need" };
+            let text = format!("[Parts] has {} that {whose}, such as {first}", counted(unneeded.len(), "part"));
+            self.problems.push(text);
         }
     }
 
@@ -81,13 +94,13 @@ impl Set {
             if found != expected {
                 self.problems.push(format!(
                     "its template {} has the sum {}, but the jigdo file expects {}",
-                    path.display(),
+                    escaped_path(path),
                     base64::encode(found.as_bytes()),
                     base64::encode(expected.as_bytes())
                 ));
             }
         }
-        let template = set::read_template(path).map_err(|error| without_name(path, &error))?;
+        let template = set::read_template(path).map_err(|error| without_path(path, &error))?;
         let listed: HashSet<Sum> = self.jigdo.parts.iter().map(|(sum, _)| *sum).collect();
         let mut lacking = BTreeSet::new();
         for area in &template.description.areas {
@@ -100,15 +113,11 @@ impl Set {
         }
         if let Some(first) = lacking.first() {
             self.problems.push(format!(
-                "its template needs {} parts that are not in [Parts], such as {}",
-                lacking.len(),
+                "its template needs {} that {} not in [Parts], such as {}",
+                counted(lacking.len(), "part"),
+                if lacking.len() == 1 { "is" } else { "are" },
                 base64::encode(first.as_bytes())
             ));
-        }
-        let unneeded: Vec<_> = self.jigdo.parts.iter().filter(|(sum, _)| !self.lengths.contains_key(sum)).collect();
-        if let Some((_, first)) = unneeded.first() {
-            let text = format!("[Parts] has {} parts that its template does not need, such as {first}", unneeded.len());
-            self.problems.push(text);
         }
         Ok(())
     }
@@ -125,12 +134,6 @@ fn template(file: &JigdoFile, image: &Image) -> Result<Option<PathBuf>, BadPlace
         Place::Web(_) => Ok(None),
         Place::File(path) => Ok(Some(candidates.into_iter().next().unwrap_or(path))),
     }
-}
-
-/// An error's text without the path at its start.
-fn without_name(path: &Path, error: &set::Error) -> String {
-    let text = error.to_string();
-    text.strip_prefix(&format!("{}: ", path.display())).map_or(text.clone(), str::to_owned)
 }
 
 fn stays_in_its_tree(location: &Location) -> bool {
