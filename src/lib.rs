@@ -14,7 +14,7 @@
 //! | sums of files | [`summing`]: many of them at once, in several threads |
 //! | bytes | [`file`](mod@file): maps and stamps; [`digest`]: sums of bytes in memory, in lanes |
 //! | formats | the crate [`jigdo`]: templates and jigdo files |
-//! | beside all layers | [`progress`]: what they report while they work |
+//! | beside all layers | [`progress`]: what they report while they work; [`json`]: how reports hold paths and foreign texts; [`panics`]: faults of this program |
 //!
 //! The data go one way:
 //!
@@ -36,21 +36,29 @@
 /// The program and its version, as jigdo files, templates and HTTP requests name it.
 pub const GENERATOR: &str = concat!("jigpress/", env!("CARGO_PKG_VERSION"));
 
+// The examples name this crate as others do.
+#[cfg(test)]
+extern crate self as jigpress;
+
 pub mod assemble;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod digest;
 pub mod file;
+pub mod json;
 pub mod make;
 pub mod manifest;
 pub mod matcher;
 pub mod mirror;
+mod natural;
 pub mod output;
+pub mod panics;
 pub mod progress;
 pub mod publish;
 pub mod servers;
 pub mod set;
 pub mod snapshot;
 pub mod summing;
+mod threads;
 pub mod verify;
 pub mod web;

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 
 /// Prints a completion script for a shell.
+///
+/// Exit codes: 0 success; 2 the command line is wrong; 3 the script could not be written.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The shell.

@@ -5,12 +5,12 @@
 //! without time or level, unless they are JSON: editors and CI systems look for that.
 
 use std::fmt::{self, Write as _};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use indicatif::ProgressBar;
-use parking_lot::Mutex;
+use jigdo::escaped;
+
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -18,6 +18,8 @@ use tracing::span;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
+
+use super::{messages, terminal};
 
 /// The environment variable that chooses what is logged.
 const VARIABLE: &str = "JIGPRESS_LOG";
@@ -59,9 +61,6 @@ enum Form {
 
 /// Lines are short until the command line has been read.
 static FORM: OnceLock<Form> = OnceLock::new();
-
-/// The bars on the terminal. Lines are printed above them.
-static BARS: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Starts logging.
 ///
@@ -114,14 +113,20 @@ fn targets(text: &str) -> Result<Targets, String> {
     })
 }
 
-/// Sets the bars above which lines are printed. `None` removes them.
-pub fn set_bars(bars: Option<ProgressBar>) {
-    *BARS.lock() = bars;
+/// Lines as a terminal may show them: see [`escaped`]. Messages name files and quote texts of strangers.
+pub fn visible(lines: &str) -> String {
+    visible_bytes(lines.as_bytes())
 }
 
-/// Writes a line as it is. Unlike `eprintln`, it does not panic if nobody reads standard error any more.
+/// The same for lines that need not be UTF-8.
+pub fn visible_bytes(lines: &[u8]) -> String {
+    lines.split(|&byte| byte == b'\n').map(|line| escaped(line).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes a line as it is, but for what only controls a terminal. Unlike `eprintln`, it does not panic if nobody reads
+/// standard error any more.
 pub fn say(line: fmt::Arguments<'_>) {
-    put(&format!("{line}\n"));
+    put(&visible(&format!("{line}\n")));
 }
 
 /// Reports a result of the work.
@@ -131,19 +136,30 @@ pub fn note(text: fmt::Arguments<'_>) {
 
 /// Reports a problem that did not stop the work.
 pub fn warn(text: fmt::Arguments<'_>) {
+    messages::warning(&text.to_string());
     tracing::warn!(target: PROGRAM, "{text}");
 }
 
 /// Reports an error, whatever the log level.
 pub fn error(text: fmt::Arguments<'_>) {
-    write(Level::ERROR, PROGRAM, &text.to_string(), Map::new());
+    let text = text.to_string();
+    messages::error(&text);
+    print_error(&text);
+}
+
+/// Prints an error that was kept already.
+pub fn print_error(text: &str) {
+    write(Level::ERROR, PROGRAM, text, Map::new());
 }
 
 /// Reports the errors of a manifest. Each line of the text begins with file, line and column.
 pub fn manifest_error(text: fmt::Arguments<'_>) {
     match form() {
         Form::Json => text.to_string().lines().for_each(|line| error(format_args!("{line}"))),
-        Form::Short | Form::Log => say(text),
+        Form::Short | Form::Log => {
+            text.to_string().lines().for_each(messages::error);
+            say(text);
+        }
     }
 }
 
@@ -170,14 +186,7 @@ fn form() -> Form {
 }
 
 fn put(lines: &str) {
-    let write = || {
-        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
-    };
-    let bars = BARS.lock().clone();
-    match bars {
-        Some(bars) => bars.suspend(write),
-        None => write(),
-    }
+    terminal::print(lines);
 }
 
 /// Writes a message in the chosen form, in one call.
@@ -204,7 +213,7 @@ fn render(
         let start = start.map(|(key, value)| (key.to_owned(), Value::String(value)));
         return format!("{}\n", Value::Object(start.into_iter().chain(fields).collect()));
     }
-    let mut text = message.to_owned();
+    let mut text = visible(message);
     for (key, value) in fields {
         // Writing to a String cannot fail.
         let _ = match value {
@@ -212,7 +221,7 @@ fn render(
             Value::String(value) if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"') => {
                 write!(text, " {key}={value:?}")
             }
-            Value::String(value) => write!(text, " {key}={value}"),
+            Value::String(value) => write!(text, " {key}={}", escaped(&value)),
             value => write!(text, " {key}={value}"),
         };
     }
@@ -232,7 +241,7 @@ fn render(
 }
 
 /// A time in the format of RFC 3339, in UTC, with milliseconds.
-fn timestamp(time: SystemTime) -> String {
+pub fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = date(days);
@@ -271,8 +280,19 @@ struct Log {
 impl Log {
     fn new(targets: Targets) -> Self {
         let levels = targets.iter().map(|(_, level)| level).chain(targets.default_level());
-        Self { most: levels.max().unwrap_or(LevelFilter::OFF), targets }
+        // Warnings are kept even if they are not printed.
+        Self { most: levels.max().unwrap_or(LevelFilter::OFF).max(LevelFilter::WARN), targets }
     }
+
+    fn is_printed(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && self.targets.would_enable(metadata.target(), metadata.level())
+    }
+}
+
+/// Whether this is a warning of one of the program's modules. Those of [`warn`] are kept there.
+fn is_of_module(metadata: &Metadata<'_>) -> bool {
+    let is_own = metadata.target().strip_prefix(PROGRAM).is_some_and(|rest| rest.starts_with("::"));
+    metadata.is_event() && is_own && *metadata.level() == Level::WARN
 }
 
 impl Subscriber for Log {
@@ -281,7 +301,7 @@ impl Subscriber for Log {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && self.targets.would_enable(metadata.target(), metadata.level())
+        self.is_printed(metadata) || is_of_module(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -291,6 +311,12 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if is_of_module(event.metadata()) {
+            messages::warning(&fields.message);
+        }
+        if !self.is_printed(event.metadata()) {
+            return;
+        }
         write(*event.metadata().level(), event.metadata().target(), &fields.message, fields.others);
     }
 

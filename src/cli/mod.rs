@@ -15,9 +15,15 @@ pub mod inspect;
 mod jigdo_file;
 mod logging;
 mod man;
+mod messages;
+mod overwriting;
+mod panics;
+mod process;
 mod publish;
+mod run_report;
 pub mod schema;
 mod servers;
+mod signals;
 mod signing;
 mod snapshot;
 mod terminal;
@@ -29,9 +35,12 @@ mod whole_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use console::measure_text_width;
+use jigdo::escaped;
 
 use crate::manifest;
+use crate::progress::counted;
 
 /// Publishes disc images as jigdo sets.
 ///
@@ -57,10 +66,11 @@ enum Command {
     Servers(servers::Args),
     Snapshot(snapshot::Args),
     /// Prints the JSON Schema of release manifests, for completion and checks in editors.
+    ///
+    /// Exit codes: 0 success; 2 the command line is wrong; 3 the schema could not be written.
     Schema,
     Completions(completions::Args),
-    /// Prints the manual page in roff. Read it with `jigpress man | man -l -`.
-    Man,
+    Man(man::Args),
 }
 
 /// Why a command fails. It decides the exit code.
@@ -71,9 +81,33 @@ enum Failure {
     Manifest(manifest::Errors),
     /// Nothing could be done.
     Nothing(String),
+    /// All was done, but it could not be said.
+    Unprinted(String),
 }
 
 impl Failure {
+    /// Prints it, and returns the exit code.
+    fn say(self) -> u8 {
+        match self {
+            Self::Usage(message) => {
+                terminal::error(format_args!("{message}"));
+                USAGE
+            }
+            Self::Nothing(message) => {
+                terminal::error(format_args!("{message}"));
+                NOTHING
+            }
+            Self::Unprinted(message) => {
+                terminal::error(format_args!("{message}"));
+                SOME_FAILED
+            }
+            Self::Manifest(errors) => {
+                logging::manifest_error(format_args!("{errors}"));
+                USAGE
+            }
+        }
+    }
+
     fn nothing(error: impl std::error::Error) -> Self {
         Self::Nothing(with_causes(&error))
     }
@@ -88,15 +122,21 @@ const NOTHING: u8 = 3;
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    panics::guarded(run_command)
+}
+
+fn run_command() -> ExitCode {
     if let Some(arguments) = jigdo_file::arguments() {
         return jigdo_file::run(arguments);
     }
-    let Cli { command, logging } = Cli::try_parse().unwrap_or_else(|error| misused(&error));
-    // The drop-in prints its messages as jigdo-file does.
-    if !matches!(command, Command::JigdoFile(_))
-        && let Err(message) = logging::begin(&logging)
-    {
-        return report(&message, USAGE);
+    let Cli { command, logging } = parse().unwrap_or_else(|error| misused(&error));
+    // The drop-in prints its messages as jigdo-file does, and dies as it does.
+    if !matches!(command, Command::JigdoFile(_)) {
+        if let Err(message) = logging::begin(&logging) {
+            run_report::of_wrong_command_line(&message);
+            return ExitCode::from(Failure::Usage(message).say());
+        }
+        process::begin(remark(&command));
     }
     let done = match command {
         Command::Publish(args) => publish::run(&args),
@@ -107,29 +147,29 @@ pub fn run() -> ExitCode {
         Command::JigdoFile(args) => Ok(args.run()),
         Command::Servers(args) => servers::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
-        Command::Schema => written(schema::run()),
-        Command::Completions(args) => written(completions::run(&args)),
-        Command::Man => written(man::run()),
+        Command::Schema => shown(schema::run()),
+        Command::Completions(args) => shown(completions::run(&args)),
+        Command::Man(args) => man::run(&args),
     };
-    done.unwrap_or_else(|failure| match failure {
-        Failure::Usage(message) => report(&message, USAGE),
-        Failure::Nothing(message) => report(&message, NOTHING),
-        Failure::Manifest(errors) => {
-            logging::manifest_error(format_args!("{errors}"));
-            ExitCode::from(USAGE)
-        }
-    })
+    terminal::clear_bars();
+    done.unwrap_or_else(|failure| ExitCode::from(failure.say()))
 }
 
-fn report(message: &str, code: u8) -> ExitCode {
-    terminal::error(format_args!("{message}"));
-    ExitCode::from(code)
+/// What is said of a run of this command that a signal ends, after "interrupted by SIGTERM".
+fn remark(command: &Command) -> &'static str {
+    match command {
+        Command::Publish(args) if args.resumes() => "; the next run goes on from here",
+        Command::Snapshot(_) => "; the next run goes on from here",
+        Command::Assemble(_) => "; images that are complete stay",
+        _ => "",
+    }
 }
 
 /// Exits as clap does, for a wrong command line or one that asks for help.
 #[allow(clippy::exit, reason = "as clap does")]
 fn misused(error: &clap::Error) -> ! {
     if error.use_stderr() {
+        run_report::of_wrong_command_line(error.to_string().trim_end());
         logging::prefer_json(std::env::args_os());
         if logging::is_json() {
             terminal::error(format_args!("{}", error.to_string().trim_end()));
@@ -153,25 +193,51 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A reader that closes standard output early is not a failure.
+/// What a command prints when its work is done. A reader that closes standard output early is not a failure.
 fn written(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
+    printed(result).map_err(|message| Failure::Unprinted(format!("{message}; the work itself is done")))
+}
+
+/// What a command prints that does nothing else.
+fn shown(result: std::io::Result<()>) -> Result<ExitCode, Failure> {
+    printed(result).map_err(Failure::Nothing)
+}
+
+fn printed(result: std::io::Result<()>) -> Result<ExitCode, String> {
     match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::nothing(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output cannot be written: {error}; check where it leads, and the space there"))
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Formats rows as columns. The first and last are left-aligned, the others right-aligned.
+/// Formats rows as columns; cells are [escaped]. The first and last are left-aligned, the others right-aligned.
 fn columns<const COUNT: usize>(rows: &[[String; COUNT]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let shown = |row: &[String; COUNT]| std::array::from_fn(|column| escaped(&row[column]).to_string());
+    let rows: Vec<[String; COUNT]> = rows.iter().map(shown).collect();
+    // Characters may be two columns wide, or none.
+    let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
     let widths: [usize; COUNT] = std::array::from_fn(width);
+    let padding = |column: usize, cell: &str| " ".repeat(widths[column] - measure_text_width(cell));
     let cell = |(column, cell): (usize, &String)| match column {
-        0 => format!("{cell:<width$}", width = widths[0]),
+        0 => format!("{cell}{}", padding(0, cell)),
         _ if column + 1 == COUNT => format!("  {cell}"),
-        _ => format!("  {cell:>width$}", width = widths[column]),
+        _ => format!("  {}{cell}", padding(column, cell)),
     };
     let line = |row: &[String; COUNT]| format!("{}\n", row.iter().enumerate().map(cell).collect::<String>().trim_end());
     rows.iter().map(line).collect()
+}
+
+/// The verb for this many things.
+fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// A percentage as typed.
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "give a number from 0 to 100".to_owned())
 }
 
 fn percentage(share: u64, all: u64) -> String {
@@ -179,7 +245,13 @@ fn percentage(share: u64, all: u64) -> String {
 }
 
 fn command() -> clap::Command {
-    Cli::command()
+    man::notes::add_to_help(Cli::command())
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// How a command prints its result.
@@ -217,22 +289,38 @@ impl IndexArgs {
 /// How many threads to use.
 #[derive(Debug, Clone, clap::Args)]
 struct JobsArgs {
-    /// How many threads to use. Default: one per core.
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    /// How many threads to use, at most 1024. Default: one per core.
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
+    jobs: Option<usize>,
+}
+
+/// The most threads that a run may have. Beyond this, starting them and looking for work takes longer than any work.
+const MOST_THREADS: usize = 1024;
+
+/// A number of threads as typed. Whether so many can be had is found out later.
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    let jobs = text.parse().ok().filter(|jobs| *jobs > 0);
+    jobs.ok_or_else(|| format!("give a number from 1 to {MOST_THREADS}"))
 }
 
 impl JobsArgs {
-    fn count(&self) -> usize {
+    fn count(&self) -> Result<usize, Failure> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.jobs.map_or_else(cores, usize::from)
+        let count = self.jobs.unwrap_or_else(|| cores().min(MOST_THREADS));
+        match count > MOST_THREADS {
+            true => {
+                Err(Failure::Nothing(format!("a run can have at most {MOST_THREADS} threads; use a smaller --jobs")))
+            }
+            false => Ok(count),
+        }
     }
 
     /// A pool of this many threads.
     fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
-        let (count, builder) = (self.count(), rayon::ThreadPoolBuilder::new());
-        let failed = |error| Failure::Nothing(format!("cannot start {count} threads: {error}; use a smaller --jobs"));
-        builder.num_threads(count).build().map_err(failed)
+        let (count, builder) = (self.count()?, rayon::ThreadPoolBuilder::new());
+        let threads = counted(count, "thread");
+        let failed = |error| Failure::Nothing(format!("cannot start {threads}: {error}; use a smaller --jobs"));
+        builder.num_threads(count).panic_handler(crate::panics::end).build().map_err(failed)
     }
 }
 
@@ -296,6 +384,12 @@ mod tests {
             assert_eq!(with_causes(&*error).matches("the cause").count(), 1, "{error}");
             assert_eq!(with_causes(&*error), error.to_string());
         }
+    }
+
+    #[test]
+    fn columns_are_aligned_whatever_the_characters() {
+        let rows = [["光盘".to_owned(), "1".to_owned(), "x".to_owned()], ["ab".into(), "22".into(), String::new()]];
+        assert_eq!(columns(&rows), "光盘   1  x\nab    22\n");
     }
 
     #[test]

@@ -1,24 +1,29 @@
 //! `jigpress publish`: release manifests in, proven sets out.
 
+mod outcome;
+
+use std::collections::HashSet;
+
+use jigdo::escaped_path;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indicatif::BinaryBytes;
-
+use super::run_report::RunReport;
 use super::signing::{self, SigningArgs};
-use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
-use crate::make::SetReport;
 use crate::manifest::{self, Release, Selector};
-use crate::publish::report::{Outcome, Report};
-use crate::publish::{self, Options};
+use crate::publish::report::{Ledger, Outcome};
+use crate::publish::{self, Options, Pruning};
 use crate::servers::{self, Update};
 
 /// Publishes the images of releases as jigdo sets.
 ///
 /// Searches each image for the files of its mirrors, and writes a .jigdo and a .template file for it. Both are proven
 /// before they appear in the output directory. Images that have not changed since the last run are skipped.
+///
+/// Exit codes: 0 everything is published; 1 some images failed, and the others are published, or a SUMS file could not be
+/// signed; 2 the command line or a manifest is wrong, and nothing was changed; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Release manifests.
@@ -35,16 +40,27 @@ pub struct Args {
     /// Show what would be done; write nothing but the index.
     #[arg(long)]
     dry_run: bool,
+    /// Trust no size, time or inode: read images and mirror files again, whatever the index remembers of them.
+    #[arg(long)]
+    paranoid: bool,
     /// Only regenerate the [Servers] sections of the published sets from the manifests. With --dry-run, print what would
     /// change.
-    #[arg(long, conflicts_with_all = ["format", "report"])]
+    #[arg(long, conflicts_with_all = ["format", "report", "paranoid"])]
     servers_only: bool,
+    /// Remove sets that no image of the manifests stands for, with their lines in SUMS files, in the same step that
+    /// publishes the new ones. Only sets that jigpress made are removed, and none from a directory for which an image
+    /// failed or is missing. Without it, they are listed.
+    #[arg(long, conflicts_with_all = ["only", "servers_only"])]
+    prune_sets: bool,
+    /// Remove nothing if more than this percentage of the sets would go.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "prune_sets", value_parser = super::parse_percent)]
+    max_prune: f64,
     #[command(flatten)]
     signing: SigningArgs,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Also write the result as JSON to this file.
+    /// Also write the result as JSON to this file, in whatever way the run ends.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Print nothing but warnings and errors.
@@ -52,42 +68,74 @@ pub struct Args {
     quiet: bool,
 }
 
+impl Args {
+    /// Whether a run that was killed is gone on with by the next one.
+    pub fn resumes(&self) -> bool {
+        !self.dry_run && !self.servers_only
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
     if args.servers_only {
+        let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
         return set_servers(&releases, args);
     }
+    let report = RunReport::begin(&args.manifests, args.report.as_deref(), args.format == Format::Json)?;
+    let result = publish(args, report.ledger());
+    Ok(ExitCode::from(report.end(result)))
+}
+
+/// Publishes the releases. Returns the exit code.
+fn publish(args: &Args, ledger: &Ledger) -> Result<u8, Failure> {
+    let releases = manifest::load_all(&args.manifests, &args.only).map_err(Failure::Manifest)?;
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let index = args.index.path()?;
-    let report_file = args.report.as_deref().map(|path| WholeFile::create(path, "--report")).transpose()?;
     let sign_command = args.signing.command();
-    let options = Options { index: &index, jobs: args.jobs.count(), dry_run: args.dry_run, sign_command };
+    let pruning = match args.prune_sets {
+        true => Pruning::Remove { most: args.max_prune },
+        false if args.only.is_empty() => Pruning::List,
+        false => Pruning::Unknown,
+    };
+    let options = Options {
+        index: &index,
+        jobs: args.jobs.count()?,
+        dry_run: args.dry_run,
+        paranoid: args.paranoid,
+        sign_command,
+        pruning,
+        ledger,
+    };
     let result = publish::publish(&releases, &options, &*progress).map_err(|error| match error {
         publish::Error::Mirror(error) if error.is_of_trees() => Failure::Usage(error.to_string()),
         error => Failure::nothing(error),
     })?;
     drop(progress);
     let report = result.report;
+    // Images that fail for the same reason, such as a mirror that is missing, have the same error.
+    let mut said = HashSet::new();
     for image in report.images.iter().filter(|image| image.outcome == Outcome::Failed) {
-        terminal::error(format_args!("{}", image.error.as_deref().unwrap_or("failed")));
+        let error = image.error.as_deref().unwrap_or("failed");
+        if said.insert(error) {
+            terminal::error(format_args!("{error}"));
+        }
     }
-    let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
+    outcome::warn(&report);
     signing::report_signatures(&result.signatures.stale, &result.signatures.failures, args.dry_run);
-    if let Some(file) = report_file {
-        file.write(&json)?;
+    if let Some(reason) = &report.prune_refused {
+        terminal::error(format_args!("{reason}"));
     }
-    if is_json {
-        super::written(std::io::stdout().write_all(json.as_bytes()))?;
-    } else if !args.quiet {
-        super::written(std::io::stdout().write_all(table(&report).as_bytes()))?;
+    if !args.quiet && !is_json {
+        let text = outcome::table(&report) + &outcome::stale_sets(&report, args.prune_sets);
+        super::written(std::io::stdout().write_all(text.as_bytes()))?;
     }
     Ok(match report.count(Outcome::Failed) {
-        0 if result.signatures.failures.is_empty() => ExitCode::SUCCESS,
-        0 => ExitCode::from(SOME_FAILED),
-        _ if result.nothing_could_be_written => ExitCode::from(super::NOTHING),
-        _ => ExitCode::from(SOME_FAILED),
+        0 if report.mirror.unreadable > 0 => SOME_FAILED,
+        0 if result.signatures.failures.is_empty() && report.prune_refused.is_none() => 0,
+        0 => SOME_FAILED,
+        _ if result.nothing_could_be_written => super::NOTHING,
+        _ => SOME_FAILED,
     })
 }
 
@@ -100,79 +148,14 @@ fn set_servers(releases: &[Release], args: &Args) -> Result<ExitCode, Failure> {
     let pool = args.jobs.pool()?;
     let outcome = pool.install(|| servers::update(&updates, &options)).map_err(super::servers::unchanged)?;
     for path in &missing {
-        terminal::error(format_args!("{} is not published yet; run without --servers-only first", path.display()));
+        terminal::error(format_args!("{} is not published yet; run without --servers-only first", escaped_path(&path)));
+    }
+    let left_out = releases.iter().flat_map(|release| &release.left_out).filter(|left_out| !left_out.is_optional);
+    let left_out: Vec<_> = left_out.map(|left_out| &left_out.problem).collect();
+    let mut said = HashSet::new();
+    for problem in left_out.iter().filter(|problem| said.insert(**problem)) {
+        terminal::error(format_args!("{problem}"));
     }
     let code = super::servers::print_outcome(&outcome, args.dry_run, args.quiet)?;
-    Ok(if missing.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
-}
-
-/// The table at the end of a run, with the totals last.
-fn table(report: &Report) -> String {
-    let mut rows = vec![["image", "size", "matched", "parts", "template", "seconds", ""].map(str::to_owned)];
-    let mut total = Totals::default();
-    for image in &report.images {
-        let name = image.image.file_name().unwrap_or(image.image.as_os_str()).to_string_lossy().into_owned();
-        let size = image.bytes.map_or_else(String::new, |bytes| BinaryBytes(bytes).to_string());
-        let outcome = match image.outcome {
-            Outcome::Published => "",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Planned => "to do",
-            Outcome::Failed => "FAILED",
-        };
-        let [matched, parts, template, seconds] = image.set.as_ref().map(set_columns).unwrap_or_default();
-        rows.push([name, size, matched, parts, template, seconds, outcome.to_owned()]);
-        total.add(image.bytes.unwrap_or(0), image.set.as_ref());
-    }
-    rows.push(total.row(report));
-    super::columns(&rows)
-}
-
-fn set_columns(set: &SetReport) -> [String; 4] {
-    [
-        super::percentage(set.matched_bytes, set.matched_bytes + set.unmatched_bytes),
-        set.parts.to_string(),
-        BinaryBytes(set.template_bytes).to_string(),
-        format!("{:.1}", set.seconds),
-    ]
-}
-
-#[derive(Default)]
-struct Totals {
-    bytes: u64,
-    matched: u64,
-    searched: u64,
-    parts: u64,
-    template: u64,
-}
-
-impl Totals {
-    fn add(&mut self, bytes: u64, set: Option<&SetReport>) {
-        self.bytes += bytes;
-        if let Some(set) = set {
-            self.matched += set.matched_bytes;
-            self.searched += set.matched_bytes + set.unmatched_bytes;
-            self.parts += set.parts;
-            self.template += set.template_bytes;
-        }
-    }
-
-    fn row(&self, report: &Report) -> [String; 7] {
-        let counts = [
-            (Outcome::Published, "published"),
-            (Outcome::Unchanged, "unchanged"),
-            (Outcome::Planned, "to do"),
-            (Outcome::Failed, "failed"),
-        ];
-        let counted =
-            counts.iter().map(|(outcome, word)| (report.count(*outcome), word)).filter(|(count, _)| *count > 0);
-        [
-            format!("{} images", report.images.len()),
-            BinaryBytes(self.bytes).to_string(),
-            super::percentage(self.matched, self.searched),
-            self.parts.to_string(),
-            BinaryBytes(self.template).to_string(),
-            format!("{:.1}", report.seconds),
-            counted.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", "),
-        ]
-    }
+    Ok(if missing.is_empty() && left_out.is_empty() { code } else { ExitCode::from(SOME_FAILED) })
 }

@@ -1,15 +1,17 @@
 //! `jigpress servers`: shows, changes and checks the servers in published jigdo files.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::file_args::FileArgs;
+use super::inspect::printable;
 use super::signing::{self, SigningArgs};
 use super::{Failure, Format, SOME_FAILED, terminal};
 use crate::manifest;
+use crate::progress::counted;
 use crate::servers::{
     self, Change, LabelledServer, Mode, Options, Outcome, Relabel, Shown, Update, UpdateError, parse_label,
 };
@@ -29,6 +31,8 @@ enum Command {
 }
 
 /// Shows the labels in jigdo files: how many files and parts use each, and its servers.
+///
+/// Exit codes: 0 success; 1 a file or a directory could not be read; 2 the command line is wrong; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 struct ShowArgs {
     #[command(flatten)]
@@ -42,7 +46,10 @@ struct ShowArgs {
 ///
 /// Every byte outside these sections stays the same, compressed files stay compressed, and files that need no change are
 /// not written. SUMS files beside a changed file get its new sum in the same step. If one file cannot be changed, none
-/// is.
+/// is. A directory of a tree that cannot be read is left out with a warning.
+///
+/// Exit codes: 0 all files have these servers; 1 a directory or a file of a tree could not be read, or a signature failed;
+/// 2 the command line or a jigdo file is wrong, and nothing was changed; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 struct SetArgs {
     #[command(flatten)]
@@ -51,7 +58,8 @@ struct SetArgs {
     #[arg(long, value_name = "MANIFEST")]
     from: Option<PathBuf>,
     /// A server: `Debian=https://deb.debian.org/debian/`, or `'Debian=https://... --try-last'`. Repeat it for several.
-    /// They keep their order and come after those of --from. A label that a file does not use is not added to it.
+    /// They keep their order and come after those of --from. A file that does not use the label does not get it; one that
+    /// no file uses is an error.
     #[arg(long = "server", value_name = "LABEL=URL")]
     servers: Vec<LabelledServer>,
     /// What happens to the servers that the labels already have.
@@ -117,44 +125,53 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn show(args: &ShowArgs) -> Result<ExitCode, Failure> {
-    let shown = args.files.work(|files| Ok(servers::show(&files)))?;
+    let shown = args.files.work(|tree| Ok(servers::show(&tree)))?;
     shown.errors.iter().for_each(|error| terminal::error(format_args!("{error}")));
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(&shown).expect("what is shown is plain data") + "\n",
         Format::Human => table(&shown),
     };
-    super::written(std::io::stdout().write_all(text.as_bytes()))?;
-    Ok(if shown.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+    super::shown(std::io::stdout().write_all(text.as_bytes()))?;
+    let is_whole = shown.errors.is_empty() && shown.unreadable.is_empty();
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
 }
 
 /// The labels, and below each its servers.
 fn table(shown: &Shown) -> String {
     let mut rows = vec![["label", "files", "parts", ""].map(str::to_owned)];
     for label in &shown.labels {
-        let name = if label.label.is_empty() { "(no label)" } else { &label.label };
+        let name = if label.label.is_empty() { "(no label)".into() } else { printable(&label.label) };
         let note = match label.files_without_server {
             0 => String::new(),
             files => format!("{files} without a server"),
         };
-        rows.push([super::inspect::printable(name), label.files.to_string(), label.parts.to_string(), note]);
+        rows.push([name, label.files.to_string(), label.parts.to_string(), note]);
         for server in &label.servers {
             let option = if server.try_last { " --try-last" } else { "" };
-            let url = format!("  {}{option}", super::inspect::printable(&server.url));
+            let url = format!("  {}{option}", printable(&server.url));
             rows.push([url, server.files.to_string(), String::new(), String::new()]);
         }
     }
-    rows.push([format!("{} files", shown.files), String::new(), String::new(), String::new()]);
+    rows.push([counted(shown.files, "file").to_string(), String::new(), String::new(), String::new()]);
     super::columns(&rows)
 }
 
 fn set_servers(args: &SetArgs) -> Result<ExitCode, Failure> {
     let change = change(args)?;
     let options = Options { dry_run: args.dry_run, keep_mtime: args.keep_mtime, sign_command: args.signing.command() };
-    let outcome = args.files.work(|files| {
-        let updates: Vec<_> = files.into_iter().map(|file| Update { file, change: &change }).collect();
-        servers::update(&updates, &options).map_err(unchanged)
+    // What is removed may be what should never have been there.
+    if change.mode != Mode::Remove {
+        servers::check_typed_servers(&args.servers).map_err(Failure::Usage)?;
+    }
+    let (outcome, is_whole) = args.files.work(|tree| {
+        let is_whole = tree.is_whole();
+        let labels = servers::check_typed_labels(&tree, &args.servers, &args.labels, &args.relabel);
+        labels.map_err(Failure::Usage)?;
+        let updates: Vec<_> = tree.files.into_iter().map(|file| Update { file, change: &change }).collect();
+        Ok((servers::update(&updates, &options).map_err(unchanged)?, is_whole))
     })?;
-    print_outcome(&outcome, args.dry_run, args.quiet)
+    let code = print_outcome(&outcome, args.dry_run, args.quiet)?;
+    Ok(if is_whole { code } else { ExitCode::from(SOME_FAILED) })
 }
 
 /// The change that the command line asks for.
@@ -164,7 +181,7 @@ fn change(args: &SetArgs) -> Result<Change, Failure> {
         let mirrors = manifest::load_servers(path).map_err(Failure::Manifest)?;
         servers.extend(mirrors.iter().flat_map(servers::servers_of));
     }
-    servers.extend(args.servers.iter().map(|given| (given.label.clone(), given.server.clone())));
+    servers.extend(args.servers.iter().map(|given| (given.label.as_str().into(), given.server.clone())));
     let mode = args.mode.into();
     let removes = mode == Mode::Remove && !args.labels.is_empty();
     if servers.is_empty() && args.relabel.is_empty() && args.include_jigdo.is_empty() && !removes {
@@ -176,11 +193,12 @@ fn change(args: &SetArgs) -> Result<Change, Failure> {
     Ok(Change {
         mode,
         servers,
-        labels: args.labels.clone(),
-        relabel: args.relabel.iter().map(|Relabel(old, new)| (old.clone(), new.clone())).collect(),
-        includes: args.include_jigdo.clone(),
+        labels: args.labels.iter().map(|label| label.as_str().into()).collect(),
+        relabel: args.relabel.iter().map(|Relabel(old, new)| (old.as_str().into(), new.as_str().into())).collect(),
+        includes: args.include_jigdo.iter().map(|url| url.as_str().into()).collect(),
         allow_unserved: args.allow_unserved,
         is_all: false,
+        permissions: None,
     })
 }
 
@@ -193,28 +211,34 @@ pub(super) fn unchanged(error: UpdateError) -> Failure {
 
 /// Prints the outcome of an update, and returns the exit code.
 pub(super) fn print_outcome(outcome: &Outcome, dry_run: bool, quiet: bool) -> Result<ExitCode, Failure> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for diff in outcome.changed.iter().chain(&outcome.sums).filter_map(|changed| changed.diff.as_ref()) {
-        text += diff;
+        // For a program it is a patch, exact to the byte.
+        match std::io::stdout().is_terminal() {
+            true => text.extend(terminal::visible_bytes(diff).into_bytes()),
+            false => text.extend(diff),
+        }
     }
     for label in &outcome.unused {
+        let label = printable(label);
         terminal::warn(format_args!("no file has the label \"{label}\", so the servers given for it were ignored"));
     }
     signing::report_signatures(&outcome.stale_signatures, &outcome.failures, dry_run);
     if !quiet {
-        let (would, sums) = (if dry_run { "would be " } else { "" }, outcome.sums.len());
+        let would = if dry_run { "would be " } else { "" };
         let summary = format!(
-            "{} jigdo files {would}changed, {} unchanged, {sums} SUMS files {would}changed",
-            outcome.changed.len(),
-            outcome.unchanged
+            "{} {would}changed, {} unchanged, {} {would}changed",
+            counted(outcome.changed.len(), "jigdo file"),
+            outcome.unchanged,
+            counted(outcome.sums.len(), "SUMS file")
         );
         if dry_run {
             // What is on standard output is a patch.
             terminal::note(format_args!("{summary}"));
         } else {
-            text += &format!("{summary}\n");
+            text.extend(format!("{summary}\n").into_bytes());
         }
     }
-    super::written(std::io::stdout().write_all(text.as_bytes()))?;
+    super::written(std::io::stdout().write_all(&text))?;
     Ok(if outcome.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
 }

@@ -2,6 +2,7 @@
 
 use super::terminal;
 use crate::output::signing::StaleSignature;
+use jigdo::escaped_path;
 
 /// How SUMS files are signed.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,7 +27,7 @@ pub fn report_signatures(stale: &[StaleSignature], failures: &[String], dry_run:
             true => "the file that it signs was removed; remove it too",
             false => "the file that it signs changed; sign that again",
         };
-        terminal::warn(format_args!("{} {now} stale: {why}", path.display()));
+        terminal::warn(format_args!("{} {now} stale: {why}", escaped_path(&path)));
     }
     failures.iter().for_each(|failure| terminal::error(format_args!("{failure}")));
 }

@@ -1,28 +1,34 @@
 //! `jigpress snapshot`: a tree of exactly the parts that sets need.
 
+use jigdo::escaped_path;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::file_args::unfound;
+use jigdo::bstr::{BString, ByteSlice as _};
+
+use super::file_args::found;
 use super::trees::directory;
 use super::web::WebArgs;
 use super::whole_file::WholeFile;
 use super::{Failure, Format, IndexArgs, JobsArgs, SOME_FAILED, terminal};
+use crate::manifest::Filter;
+use crate::progress;
 use crate::servers::parse_label;
-use crate::set;
 use crate::snapshot::{self, Link, Missing, Options, Outcome};
 
 /// Makes a tree of exactly the parts that sets need.
 ///
 /// Mirror files are linked or copied into the tree after their sums are compared with those in the sets. Parts in jigdo
 /// files that a set includes, from this machine or from the web, count as the set's own. Run it again to add what new
-/// sets need.
+/// sets need. The file .jigpress/snapshot in the tree lists what was put there.
 ///
-/// Exit codes: 0 all parts are there; 1 some are not, a file that a set includes could not be read, or --prune was refused;
-/// 2 the command line or a set is wrong; 3 nothing could be done.
+/// Exit codes: 0 all parts are there; 1 some are not, a set or something in a tree could not be read, or --prune was refused;
+/// 2 the command line or every set is wrong; 3 nothing could be done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Jigdo files, plain or compressed with gzip, or trees of them. In trees, hidden files and symbolic links are skipped.
@@ -34,23 +40,34 @@ pub struct Args {
     /// The mirror tree with a label's parts. Repeat it for several labels.
     #[arg(long = "mirror", required = true, value_name = "LABEL=DIR", value_parser = parse_mirror)]
     mirrors: Vec<(String, PathBuf)>,
-    /// The snapshot's directory, created if missing. With {label} in it, each label gets a tree of its own.
+    /// The snapshot's directory, created if missing. With {label} in it, each label gets a tree of its own. It must not be a
+    /// mirror, or inside one, or have one or the sets in it.
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
     /// How to put files into the snapshot.
     #[arg(long, value_enum, default_value_t)]
     link: LinkArg,
-    /// Do not compare sums: take whatever is at a part's path.
+    /// Do not compare sums: take any file at a part's path that has the part's length, as far as templates beside the sets
+    /// tell it.
     #[arg(long)]
     no_check: bool,
-    /// List the files that no set needs, then remove them. Nothing is removed if a file that a set includes could not be
-    /// read.
+    /// List the files that no set needs, then remove them: only those that snapshot put there. Nothing is removed if a set,
+    /// or a file that a set includes, could not be read.
     #[arg(long)]
     prune: bool,
-    /// Remove nothing if more than this percentage of the files would go.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "prune", value_parser = parse_percent)]
+    /// Remove nothing if more than this percentage of the snapshot's files would go.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "prune", value_parser = super::parse_percent)]
     max_prune: f64,
-    /// Write the missing parts to this file, each with the jigdo files that need it.
+    /// Never remove files whose paths in the snapshot match this glob, nor what is below directories that match it.
+    /// Repeatable.
+    #[arg(long, value_name = "GLOB")]
+    keep: Vec<String>,
+    /// Take over all files in the snapshot's directory, except those that --keep names, as if snapshot had put them there:
+    /// for snapshots that are older than their list.
+    #[arg(long)]
+    adopt: bool,
+    /// Write the missing parts to this file, each with the jigdo files that need it. If the run does not come to its
+    /// end, the file is a comment that says so.
     #[arg(long, value_name = "FILE")]
     missing: Option<PathBuf>,
     /// A file that lists parts known to be lost, one per line, as a path or as label:path. A file that --missing wrote can
@@ -106,26 +123,22 @@ fn parse_mirror(text: &str) -> Result<(String, PathBuf), String> {
     Ok((parse_label(label).map_err(|error| error.to_string())?, self::directory(directory)?))
 }
 
-fn parse_percent(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
-    percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "give a number from 0 to 100".to_owned())
-}
-
 /// Carries out the command.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let missing = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
     if let Some((label, _)) = repeated(&args.mirrors) {
         return Err(Failure::Usage(format!("--mirror {label}=... is given twice")));
     }
     let index = if args.no_check { None } else { Some(args.index.path()?) };
     let ignore = ignored(&args.ignore)?;
+    let keep = kept(&args.keep)?;
     let into: Vec<PathBuf> = args.mirrors.iter().map(|(label, _)| place_of(&args.into, label)).collect();
-    let missing = args.missing.as_deref().map(|path| WholeFile::create(path, "--missing")).transpose()?;
     let is_json = args.format == Format::Json;
     let progress = terminal::listener(args.quiet || is_json);
     let is_printed = !args.quiet && !is_json;
     let announce = |files: &[PathBuf]| {
         if is_printed {
-            let line = |path: &PathBuf| format!("needed by no set: {}\n", path.display());
+            let line = |path: &PathBuf| format!("needed by no set: {}\n", escaped_path(&path));
             let _ = std::io::stdout().write_all(files.iter().map(line).collect::<String>().as_bytes());
         }
     };
@@ -137,13 +150,15 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         index: index.as_deref(),
         ignore: &ignore,
         prune: args.prune.then_some(args.max_prune),
+        keep: keep.as_ref(),
+        adopt: args.adopt,
         fetch: &*fetch,
         announce: &announce,
         dry_run: args.dry_run,
     };
     let pool = args.jobs.pool()?;
     let outcome = pool.install(|| {
-        let sets = set::find(&sets(args)?).map_err(unfound)?;
+        let sets = found(&sets(args)?)?;
         snapshot::snapshot(&sets, &options, &*progress).map_err(|error| match error.is_of_input() {
             true => Failure::Usage(error.to_string()),
             false => Failure::nothing(error),
@@ -151,9 +166,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })?;
     drop(progress);
     if let Some(file) = missing {
-        file.write(&outcome.missing.iter().map(listed).collect::<String>())?;
+        file.write(&outcome.missing.iter().flat_map(listed).collect::<Vec<u8>>())?;
     }
     print_outcome(&outcome, args)
+}
+
+/// What --keep protects; nothing if it is not given. Paths are relative, and directories need no slash.
+fn kept(globs: &[String]) -> Result<Option<Filter>, Failure> {
+    if globs.is_empty() {
+        return Ok(None);
+    }
+    let plain = |glob: &String| glob.trim_start_matches("./").trim_matches('/').to_owned();
+    let filter = Filter::new(globs.iter().map(plain).collect(), Vec::new());
+    filter.map(Some).map_err(|error| Failure::Usage(format!("--keep: {error}")))
 }
 
 fn repeated(mirrors: &[(String, PathBuf)]) -> Option<&(String, PathBuf)> {
@@ -176,43 +201,46 @@ fn place_of(into: &Path, label: &str) -> PathBuf {
 fn sets(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     let mut sets = args.from.clone();
     if let Some(path) = &args.from_list {
-        let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-        sets.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(PathBuf::from));
+        let text = fs::read(path).map_err(|error| Failure::Usage(format!("{}: {error}", escaped_path(&path))))?;
+        let lines = text.lines().map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+        sets.extend(lines.map(|line| PathBuf::from(OsStr::from_bytes(line))));
     }
     Ok(sets)
 }
 
 /// The parts that are known to be lost. Lines that begin with white space or `#` are skipped.
-fn ignored(paths: &[PathBuf]) -> Result<BTreeSet<String>, Failure> {
+fn ignored(paths: &[PathBuf]) -> Result<BTreeSet<BString>, Failure> {
     let mut ignored = BTreeSet::new();
     for path in paths {
-        let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-        let lines = text.lines().filter(|line| !line.starts_with([' ', '\t', '#']) && !line.trim().is_empty());
-        ignored.extend(lines.map(|line| line.trim_end().to_owned()));
+        let text = fs::read(path).map_err(|error| Failure::Usage(format!("{}: {error}", escaped_path(&path))))?;
+        let lines = text.lines().filter(|line| !matches!(line.first(), None | Some(b' ' | b'\t' | b'#')));
+        // A path may end in a space, as --missing writes it, and a line that somebody typed may end in one that was not meant.
+        ignored.extend(lines.flat_map(|line| [line, line.trim_ascii_end()].map(BString::from)));
     }
     Ok(ignored)
 }
 
 /// A missing part as --missing lists it, the jigdo files that need it below it.
-fn listed(missing: &Missing) -> String {
-    let sets = missing.sets.iter().map(|set| format!(" {}\n", set.display()));
-    format!("{}:{}\n{}", missing.label, missing.path, sets.collect::<String>())
+fn listed(missing: &Missing) -> Vec<u8> {
+    let sets = missing.sets.iter().map(|set| [b" ", set.as_os_str().as_bytes(), b"\n"].concat());
+    [missing.label.as_bytes(), b":", &missing.path, b"\n", &sets.collect::<Vec<_>>().concat()].concat()
 }
 
 fn print_outcome(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
     const SHOWN: usize = 20;
     for missing in outcome.missing.iter().take(SHOWN) {
         terminal::error(format_args!(
-            "{}:{} is missing: {}; {} sets need it",
+            "{}:{} is missing: {}; {} {} it",
             super::inspect::printable(&missing.label),
             super::inspect::printable(&missing.path),
             missing.reason,
-            missing.sets.len()
+            progress::counted(missing.sets.len(), "set"),
+            if missing.sets.len() == 1 { "needs" } else { "need" }
         ));
     }
     if outcome.missing.len() > SHOWN {
         let more = outcome.missing.len() - SHOWN;
-        terminal::error(format_args!("and {more} more are missing; --missing FILE lists them"));
+        terminal::error(format_args!("and {more} more {} missing; --missing FILE lists them", super::are(more)));
     }
     if let Some(reason) = &outcome.prune_refused {
         terminal::error(format_args!("{reason}"));
@@ -223,8 +251,7 @@ fn print_outcome(outcome: &Outcome, args: &Args) -> Result<ExitCode, Failure> {
         Format::Human => summary(outcome, args.dry_run),
     };
     super::written(std::io::stdout().write_all(text.as_bytes()))?;
-    let is_whole = outcome.missing.is_empty() && outcome.not_included.is_empty() && outcome.prune_refused.is_none();
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+    Ok(if outcome.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
 }
 
 fn summary(outcome: &Outcome, dry_run: bool) -> String {
@@ -239,5 +266,7 @@ fn summary(outcome: &Outcome, dry_run: bool) -> String {
     ];
     let counted = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let would = if dry_run { "would be: " } else { "" };
-    format!("{} sets need {} files: {would}{}\n", outcome.sets, outcome.files, counted.collect::<Vec<_>>().join(", "))
+    let need = if outcome.sets == 1 { "needs" } else { "need" };
+    let (sets, files) = (progress::counted(outcome.sets, "set"), progress::counted(outcome.files, "file"));
+    format!("{sets} {need} {files}: {would}{}\n", counted.collect::<Vec<_>>().join(", "))
 }

@@ -1,30 +1,32 @@
-//! Progress for people: bars on a terminal, lines elsewhere.
+//! Progress for people: bars on a terminal, lines elsewhere. [`clear_bars`] removes the bars at once, as before an exit.
 
 mod frame;
+mod recent;
+mod screen;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 
-pub use super::logging::{error, note, say, warn};
-use super::logging::{is_json, set_bars};
+use super::logging::is_json;
+pub use super::logging::{error, note, say, visible, visible_bytes, warn};
 use crate::progress::{Begin, Meter, Progress, Unit};
 use frame::Row;
+use recent::Recent;
+use screen::Form;
+pub use screen::{close as clear_bars, print};
 
-/// How often the bars are drawn.
-const TICK: Duration = Duration::from_millis(100);
-
-/// The listener for a run: bars if standard error is a terminal with a movable cursor, lines otherwise, and only
-/// warnings if `quiet`.
+/// The listener for a run: bars if standard error is a terminal, or a line from time to time if its cursor cannot be
+/// moved; elsewhere lines for results, and only warnings if `quiet`.
 pub fn listener(quiet: bool) -> Box<dyn Progress> {
     if quiet {
         Box::new(Lines { has_notes: false })
-    } else if std::io::stderr().is_terminal() && has_cursor() && !is_json() {
-        Box::new(Bars::default())
+    } else if std::io::stderr().is_terminal() && !is_json() {
+        let form = if has_cursor() { Form::Bars } else { Form::Lines };
+        Box::new(Tasks(Arc::new(Running { form, gauges: Mutex::default(), is_shown: Mutex::new(false) })))
     } else {
         Box::new(Lines { has_notes: true })
     }
@@ -74,29 +76,29 @@ impl Meter for Line {
 
 fn say_outcome(name: &str, outcome: &str) {
     if !outcome.is_empty() {
-        note(format_args!("{name}: {outcome}"));
+        note(format_args!("{}", crate::file::line(name, outcome)));
     }
 }
 
-/// A row for each running task. Children come after their parents.
-#[derive(Default)]
-struct Bars(Arc<Tasks>);
+/// Shows the running tasks. Children come after their parents.
+struct Tasks(Arc<Running>);
 
-/// The running tasks, in the order in which they began, and the bars if there are any.
-#[derive(Default)]
-struct Tasks {
-    running: Mutex<Vec<Arc<Gauge>>>,
-    bars: Mutex<Option<ProgressBar>>,
+/// The running tasks, in the order in which they began.
+struct Running {
+    form: Form,
+    gauges: Mutex<Vec<Arc<Gauge>>>,
+    is_shown: Mutex<bool>,
 }
 
 /// A task's progress.
 struct Gauge {
-    tasks: Arc<Tasks>,
+    tasks: Arc<Running>,
     name: Mutex<String>,
     unit: Unit,
     is_child: bool,
     children: Option<u64>,
     begun: Instant,
+    recent: Mutex<Recent>,
     done: AtomicU64,
     skipped: AtomicU64,
     /// [`UNKNOWN`] if not known.
@@ -106,15 +108,16 @@ struct Gauge {
 
 const UNKNOWN: u64 = u64::MAX;
 
-impl Progress for Bars {
+impl Progress for Tasks {
     fn begin<'a>(&'a self, task: &Begin<'_>) -> Arc<dyn Meter + 'a> {
         let gauge = Arc::new(Gauge {
             tasks: Arc::clone(&self.0),
-            name: Mutex::new(task.name.to_owned()),
+            name: Mutex::new(visible(task.name)),
             unit: task.unit,
             is_child: task.is_child,
             children: task.children,
             begun: Instant::now(),
+            recent: Mutex::new(Recent::new(Instant::now())),
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             total: AtomicU64::new(task.total.unwrap_or(UNKNOWN)),
@@ -133,53 +136,39 @@ impl Progress for Bars {
     }
 }
 
-impl Tasks {
-    /// Adds a task and shows bars if there are none. A timer draws them.
+impl Running {
+    /// Adds a task, and shows them all if nothing is shown.
     fn add(self: &Arc<Self>, gauge: Arc<Gauge>) {
-        let mut bars = self.bars.lock();
-        self.running.lock().push(gauge);
-        if bars.is_some() {
-            return;
+        let mut is_shown = self.is_shown.lock();
+        self.gauges.lock().push(gauge);
+        if !std::mem::replace(&mut *is_shown, true) {
+            let running = Arc::downgrade(self);
+            let lines =
+                move |width, height| running.upgrade().map_or_else(Vec::new, |running| running.lines(width, height));
+            screen::show(self.form, Box::new(lines));
         }
-        let tasks = Arc::downgrade(self);
-        let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            if let Some(tasks) = tasks.upgrade() {
-                let (height, width) = console_size();
-                let _ = out.write_str(&tasks.frame(width, height).join("\n"));
-            }
-        };
-        let style = ProgressStyle::with_template("{frame}").expect("the template is well-formed");
-        let shown = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        shown.set_style(style.with_key("frame", draw));
-        shown.enable_steady_tick(TICK);
-        set_bars(Some(shown.clone()));
-        *bars = Some(shown);
     }
 
-    fn frame(&self, width: usize, height: usize) -> Vec<String> {
-        let rows: Vec<Row> = self.running.lock().iter().map(|gauge| gauge.row()).collect();
-        frame::frame(&rows, width, height)
+    fn lines(&self, width: usize, height: usize) -> Vec<String> {
+        let rows: Vec<Row> = self.gauges.lock().iter().map(|gauge| gauge.row()).collect();
+        match self.form {
+            Form::Bars => frame::frame(&rows, width, height),
+            Form::Lines => frame::plain(&rows),
+        }
     }
 
-    /// Removes a task, and the bars with the last one.
+    /// Removes a task, and what is shown with the last one.
     fn remove(&self, gauge: &Gauge) {
-        let mut bars = self.bars.lock();
+        let mut is_shown = self.is_shown.lock();
         let is_last = {
-            let mut running = self.running.lock();
-            running.retain(|other| !std::ptr::eq(Arc::as_ptr(other), gauge));
-            running.is_empty()
+            let mut gauges = self.gauges.lock();
+            gauges.retain(|other| !std::ptr::eq(Arc::as_ptr(other), gauge));
+            gauges.is_empty()
         };
-        if let Some(bars) = bars.take_if(|_| is_last) {
-            set_bars(None);
-            bars.finish_and_clear();
+        if is_last && std::mem::replace(&mut *is_shown, false) {
+            screen::hide();
         }
     }
-}
-
-/// Rows and columns of the terminal.
-fn console_size() -> (usize, usize) {
-    let (height, width) = console::Term::stderr().size();
-    (height.into(), width.into())
 }
 
 impl Gauge {
@@ -192,8 +181,12 @@ impl Gauge {
             done: load(&self.done),
             skipped: load(&self.skipped),
             total: Some(load(&self.total)).filter(|&total| total != UNKNOWN),
-            children: self.children.map(|children| (load(&self.ended), children)),
+            children: self.children.map(|children| {
+                let ended = load(&self.ended);
+                (ended, children.max(ended))
+            }),
             elapsed: self.begun.elapsed(),
+            speed: self.recent.lock().speed(Instant::now(), load(&self.done)),
         }
     }
 }
@@ -212,7 +205,7 @@ impl Meter for Gauge {
     }
 
     fn rename(&self, name: &str) {
-        name.clone_into(&mut self.name.lock());
+        *self.name.lock() = visible(name);
     }
 
     fn child_ended(&self) {

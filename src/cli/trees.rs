@@ -1,11 +1,16 @@
 //! The options with which commands that read sets find parts.
 
-use std::fs::File;
+use jigdo::escaped_path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::str::FromStr;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use jigdo::bstr::ByteSlice as _;
 
 use super::Failure;
 use crate::assemble::source::Trees;
+use crate::file;
 use crate::set;
 
 /// Which directories labels stand for.
@@ -14,7 +19,7 @@ pub struct MirrorArgs {
     /// The directory that a label stands for, as in `Debian=/srv/mirror/debian`, or its `file:` URL. Repeatable: for
     /// other labels, or for more directories of one label. Parts of a label without a directory are looked for on its
     /// `file:` servers.
-    #[arg(long = "mirror", value_name = "LABEL=DIR")]
+    #[arg(long = "mirror", value_name = "LABEL=DIR", value_parser = OsStringValueParser::new().try_map(|text| LabelledTree::parse(&text)))]
     mirrors: Vec<LabelledTree>,
 }
 
@@ -33,12 +38,11 @@ struct LabelledTree {
     path: PathBuf,
 }
 
-impl FromStr for LabelledTree {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((label, path)) if !label.is_empty() && !path.is_empty() => {
+impl LabelledTree {
+    fn parse(text: &OsStr) -> Result<Self, String> {
+        let parts = text.as_bytes().split_once_str("=");
+        match parts.map(|(label, path)| (std::str::from_utf8(label), OsStr::from_bytes(path))) {
+            Some((Ok(label), path)) if !label.is_empty() && !path.is_empty() => {
                 Ok(Self { label: label.to_owned(), path: directory(path)? })
             }
             _ => Err("write LABEL=DIR, such as Debian=/srv/mirror/debian".to_owned()),
@@ -47,8 +51,9 @@ impl FromStr for LabelledTree {
 }
 
 /// A directory from the command line: a path, or a `file:` URL like those in `[Servers]`.
-pub fn directory(text: &str) -> Result<PathBuf, String> {
-    set::file_url(text).unwrap_or_else(|| Ok(text.into())).map_err(|error| error.to_string())
+pub fn directory(text: &(impl AsRef<OsStr> + ?Sized)) -> Result<PathBuf, String> {
+    let text = text.as_ref();
+    set::file_url(text.as_bytes()).unwrap_or_else(|| Ok(text.into())).map_err(|error| error.to_string())
 }
 
 impl MirrorArgs {
@@ -58,7 +63,7 @@ impl MirrorArgs {
         for LabelledTree { label, path } in &self.mirrors {
             // Only checks that the directory can be listed. Nothing is walked here.
             std::fs::read_dir(path).map_err(|error| {
-                Failure::Usage(format!("--mirror {label}={}: {error}; correct the path", path.display()))
+                Failure::Usage(format!("--mirror {label}={}: {error}; correct the path", escaped_path(&path)))
             })?;
             trees.entry(label.clone()).or_default().push(path.clone());
         }
@@ -70,12 +75,10 @@ impl OldImageArgs {
     /// The images. All of them can be opened.
     pub fn images(&self) -> Result<Vec<PathBuf>, Failure> {
         for path in &self.old_images {
-            let problem = match File::open(path).and_then(|file| file.metadata()) {
-                Ok(found) if found.is_file() => continue,
-                Ok(_) => "it is not a regular file".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            return Err(Failure::Usage(format!("--from {}: {problem}; name an image", path.display())));
+            // To open a pipe would wait for a writer, and parts are looked for in an image in any order.
+            if let Err(error) = file::open_regular(path) {
+                return Err(Failure::Usage(format!("--from {}: {error}; name an image", escaped_path(path))));
+            }
         }
         Ok(self.old_images.clone())
     }

@@ -3,6 +3,7 @@
 //! A task has a kind, a name and a unit. Listeners need to know nothing else, so a new command needs nothing new here.
 //! The progress bars are one listener, log lines another, and tests use [`Recorder`].
 
+mod all_images;
 mod record;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+pub use all_images::AllImages;
 pub use record::{Recorded, Recorder};
 
 /// Listens to the core. Called from many threads.
@@ -22,6 +24,9 @@ pub trait Progress: Sync {
 
     /// A problem that does not stop the run.
     fn warn(&self, text: &str);
+
+    /// This many images of the run are done before any task of theirs begins.
+    fn not_needed(&self, _images: usize) {}
 }
 
 /// Listens to one task. Called from many threads. `advance` is called often, so it must be cheap.
@@ -231,6 +236,22 @@ impl fmt::Display for Binary {
     }
 }
 
+/// A number of things for people: `1 image`, `2 images`. `thing` is the singular of a word whose plural ends in s.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a>(pub u64, pub &'a str);
+
+impl fmt::Display for Counted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, thing) = self;
+        write!(formatter, "{count} {thing}{}", if *count == 1 { "" } else { "s" })
+    }
+}
+
+/// [`Counted`], for any count.
+pub fn counted(count: impl TryInto<u64>, thing: &str) -> Counted<'_> {
+    Counted(count.try_into().unwrap_or(u64::MAX), thing)
+}
+
 /// Ignores everything.
 #[derive(Debug, Clone, Copy)]
 pub struct Silent;
@@ -283,6 +304,12 @@ mod tests {
             panic!("{tasks:?}")
         };
         assert_eq!((name.as_str(), outcome.as_str()), ("mirrors", "done"));
+    }
+
+    #[test]
+    fn one_thing_is_not_many() {
+        let text = |count: usize| counted(count, "SUMS file").to_string();
+        assert_eq!([text(0), text(1), text(2)], ["0 SUMS files", "1 SUMS file", "2 SUMS files"]);
     }
 
     #[test]

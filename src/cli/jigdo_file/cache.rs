@@ -6,7 +6,8 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use jigdo::Checksum;
+use bstr::BString;
+use jigdo::{Checksum, escaped_path};
 
 use super::files::{GivenFile, Name};
 use super::options::Options;
@@ -29,7 +30,7 @@ pub struct Cache {
 /// Files, with what is known about them.
 pub struct Catalogued {
     pub catalogue: Catalogue,
-    /// Each file's id in the catalogue. `None` if the file cannot be used, or its name is not UTF-8, which the index needs.
+    /// Each file's id in the catalogue. `None` if the file cannot be used.
     pub files: Vec<Option<FileId>>,
 }
 
@@ -49,8 +50,10 @@ impl Cache {
     /// The stamp that the index has for a missing file, if `--no-check-files` allows its use: the file may be on a medium
     /// that is not mounted. An existing file is always checked: that is cheap, and scripts reuse names for other files.
     pub fn stamp(&self, name: &Name) -> Option<Stamp> {
-        let path = name.rest().to_str().filter(|_| self.is_trusted)?;
-        self.index.stamp(&root_of(name), path).unwrap_or_else(|error| {
+        if !self.is_trusted {
+            return None;
+        }
+        self.index.stamp(&root_of(name), name.rest().as_bytes()).unwrap_or_else(|error| {
             say(format_args!("{error}"));
             None
         })
@@ -65,19 +68,17 @@ impl Cache {
         progress: &dyn Progress,
     ) -> Result<Catalogued, Error> {
         let mut roots: BTreeMap<&[u8], PathBuf> = BTreeMap::new();
-        let mut trees: BTreeMap<PathBuf, Vec<(String, Stamp)>> = BTreeMap::new();
+        let mut trees: BTreeMap<PathBuf, Vec<(BString, Stamp)>> = BTreeMap::new();
         for found in found {
             let root = roots.entry(found.name.root().as_bytes()).or_insert_with(|| root_of(&found.name));
-            if let Some(path) = found.name.rest().to_str() {
-                trees.entry(root.clone()).or_default().push((path.to_owned(), found.stamp));
-            }
+            trees.entry(root.clone()).or_default().push((found.name.rest().as_bytes().into(), found.stamp));
         }
         let places: BTreeMap<PathBuf, usize> = trees.keys().cloned().zip(0..).collect();
         let lists = trees.into_iter().map(|(root, files)| FileList { root, files }).collect();
         let catalogue = self.index.refresh_files(lists, block_lengths, checksums, progress)?;
         let id = |found: &GivenFile| {
             let tree = places.get(&roots[found.name.root().as_bytes()])?;
-            catalogue.find(*tree, found.name.rest().to_str()?)
+            catalogue.find(*tree, found.name.rest().as_bytes())
         };
         Ok(Catalogued { files: found.iter().map(id).collect(), catalogue })
     }
@@ -111,7 +112,7 @@ fn root_of(name: &Name) -> PathBuf {
 /// The index in this file, or beside it if the file is jigdo-file's cache.
 fn open_kept(path: &Path) -> Option<Index> {
     if path.parent().is_some_and(|directory| !directory.as_os_str().is_empty() && !directory.is_dir()) {
-        say(format_args!("{}: its directory does not exist; nothing is cached", path.display()));
+        say(format_args!("{}: its directory does not exist; nothing is cached", escaped_path(&path)));
         return None;
     }
     let opened = match Index::open(path) {
@@ -120,7 +121,7 @@ fn open_kept(path: &Path) -> Option<Index> {
             beside.push(".jigpress");
             let beside = PathBuf::from(beside);
             if !beside.exists() {
-                let (theirs, ours) = (path.display(), beside.display());
+                let (theirs, ours) = (escaped_path(&path), escaped_path(&beside));
                 say(format_args!(
                     "{theirs} is a cache of the original jigdo-file and is not changed; the new cache is {ours}"
                 ));

@@ -11,6 +11,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use jigdo::escaped_path;
 use walkdir::WalkDir;
 
 use super::names::STANDARD;
@@ -101,7 +102,7 @@ impl<'a> Finder<'a> {
                 File::open(list).and_then(|file| self.add_list(&mut BufReader::new(file)))
             };
             if let Err(error) = read {
-                say(format_args!("{}: {error}; no more names are read from it", list.display()));
+                say(format_args!("{}: {error}; no more names are read from it", escaped_path(&list)));
             }
         }
         self.found

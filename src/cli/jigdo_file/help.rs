@@ -5,7 +5,8 @@ use super::options::Information;
 /// The version of jigdo-file that this replaces, where scripts look for it, followed by its own.
 const VERSION: &str = concat!("jigdo-file version 0.8.0 (jigpress ", env!("CARGO_PKG_VERSION"), ")\n");
 
-const COMMANDS: &str = "
+/// The commands.
+pub const COMMANDS: &str = "
 Usage: jigdo-file COMMAND [OPTIONS] [FILES]
 
 Commands, with their short names
@@ -24,7 +25,8 @@ Commands, with their short names
 FILES may be directories. Jigdo files contain the part of a name that follows its double slash.
 ";
 
-const USUAL: &str = "
+/// The options that are used most.
+pub const USUAL: &str = "
 Common options
   -i --image=FILE      the image
   -j --jigdo=FILE      its jigdo file
@@ -45,7 +47,8 @@ Common options
   -h --help, -H --help-all, -v --version
 ";
 
-const FURTHER: &str = "
+/// The other options, and the exit codes.
+pub const FURTHER: &str = "
 Other options; BYTES may end in k, M or G
      --merge=FILE      [make-template] add to the content of this jigdo file
      --min-length=BYTES

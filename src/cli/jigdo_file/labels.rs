@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use jigdo::bstr::{BStr, BString, ByteSlice as _};
 use jigdo::jigdo_file::quote_simply;
 
 use super::Error;
@@ -12,18 +13,18 @@ use super::options::Options;
 /// The labels of directories, given by `--label` or generated when needed.
 pub struct Labels {
     /// Directories, with a slash at the end, and their labels.
-    given: Vec<(OsString, String)>,
-    uris: Vec<(String, String)>,
-    generated: HashMap<OsString, String>,
+    given: Vec<(OsString, BString)>,
+    uris: Vec<(BString, BString)>,
+    generated: HashMap<OsString, BString>,
     /// Labels that are already used.
-    taken: BTreeSet<String>,
+    taken: BTreeSet<BString>,
     /// How many labels were generated so far, including those that were taken.
     count: usize,
 }
 
 impl Labels {
     /// The labels that the options give. Those in `taken` are never generated.
-    pub fn new(options: &Options, mut taken: BTreeSet<String>) -> Result<Self, Error> {
+    pub fn new(options: &Options, mut taken: BTreeSet<BString>) -> Result<Self, Error> {
         let mut given = Vec::new();
         for text in &options.labels {
             let (label, path) = split("--label", text)?;
@@ -36,26 +37,25 @@ impl Labels {
         }
         let uri = |text: &OsString| {
             let (label, uri) = split("--uri", text)?;
-            let uri = uri.to_str().ok_or_else(|| Error::Usage(format!("--uri {text:?} is not UTF-8")))?;
-            Ok::<_, Error>((label.to_owned(), uri.to_owned()))
+            Ok::<_, Error>((label.to_owned(), uri.as_bytes().into()))
         };
         let uris = options.uris.iter().map(uri).collect::<Result<_, _>>()?;
         Ok(Self { given, uris, generated: HashMap::new(), taken, count: 0 })
     }
 
     /// The label that the options give a directory.
-    pub fn given(&self, root: &OsStr) -> Option<&str> {
+    pub fn given(&self, root: &OsStr) -> Option<&BStr> {
         let given = self.given.iter().find(|(path, label)| path == root && !label.is_empty());
-        given.map(|(_, label)| label.as_str())
+        given.map(|(_, label)| label.as_bstr())
     }
 
     /// The label of a directory.
-    pub fn label(&mut self, root: &OsStr) -> String {
-        if let Some(label) = self.given(root).or_else(|| self.generated.get(root).map(String::as_str)) {
+    pub fn label(&mut self, root: &OsStr) -> BString {
+        if let Some(label) = self.given(root).or_else(|| self.generated.get(root).map(|label| label.as_bstr())) {
             return label.to_owned();
         }
         let label = loop {
-            let label = generate(self.count);
+            let label = BString::from(generate(self.count));
             self.count += 1;
             if !self.taken.contains(&label) {
                 break label;
@@ -67,26 +67,19 @@ impl Labels {
 
     /// What a directory's label stands for, as written into a jigdo file: the first `--uri` of a given label, else the
     /// directory itself.
-    ///
-    /// # Errors
-    /// When the directory's name is not UTF-8.
-    pub fn server(&self, root: &OsStr) -> Result<String, Error> {
+    pub fn server(&self, root: &OsStr) -> BString {
         let uri = self.given(root).and_then(|label| self.uris.iter().find(|(of, _)| of == label));
         if let Some((_, uri)) = uri {
-            return Ok(uri.clone());
+            return uri.clone();
         }
-        let path =
-            root.to_str().ok_or_else(|| Error::Usage(format!("{root:?} is not UTF-8, so it cannot have a label")))?;
-        Ok(quote_simply(&format!("file:{path}")))
+        quote_simply(&[b"file:", root.as_bytes()].concat())
     }
 }
 
 /// `Label=value`.
-fn split<'a>(option: &str, text: &'a OsStr) -> Result<(&'a str, &'a OsStr), Error> {
-    let bytes = text.as_bytes();
-    let equals = bytes.iter().position(|&byte| byte == b'=');
-    let parts =
-        equals.and_then(|at| Some((std::str::from_utf8(&bytes[..at]).ok()?, OsStr::from_bytes(&bytes[at + 1..]))));
+fn split<'a>(option: &str, text: &'a OsStr) -> Result<(&'a BStr, &'a OsStr), Error> {
+    let parts = text.as_bytes().split_once_str("=");
+    let parts = parts.map(|(label, value)| (BStr::new(label), OsStr::from_bytes(value)));
     parts.ok_or_else(|| Error::Usage(format!("{option} needs Label=value, not {text:?}")))
 }
 
@@ -108,7 +101,7 @@ mod tests {
 
     fn labels(arguments: &[&str], taken: &[&str]) -> Labels {
         let options = Options::parse(arguments.iter().map(OsString::from)).unwrap();
-        Labels::new(&options, taken.iter().map(|label| (*label).to_owned()).collect()).unwrap()
+        Labels::new(&options, taken.iter().map(|label| BString::from(*label)).collect()).unwrap()
     }
 
     #[test]
@@ -127,9 +120,10 @@ mod tests {
             &["--label=A=x/", "--uri=A='http://a b/' --try-last", "--uri=A=http://b/", "--uri=B=http://no/"],
             &[],
         );
-        assert_eq!(labels.server(OsStr::new("x/")).unwrap(), "'http://a b/' --try-last");
-        assert_eq!(labels.server(OsStr::new("sp ace/")).unwrap(), "'file:sp ace/'");
-        assert_eq!(labels.server(OsStr::new("")).unwrap(), "file:");
+        assert_eq!(labels.server(OsStr::new("x/")), "'http://a b/' --try-last");
+        assert_eq!(labels.server(OsStr::new("sp ace/")), "'file:sp ace/'");
+        assert_eq!(labels.server(OsStr::new("")), "file:");
+        assert_eq!(labels.server(OsStr::from_bytes(b"K\xe4se/")), &b"file:K\xe4se/"[..]);
     }
 
     #[test]

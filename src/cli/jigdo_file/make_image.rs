@@ -1,9 +1,10 @@
 //! `make-image`: rebuilds an image from its template and files, over several runs if necessary.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 
+use jigdo::escaped_path;
 use jigdo::template::{Area, Description, Tmp};
 
 use super::cache::{Cache, Catalogued};
@@ -12,8 +13,9 @@ use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::{Error, Outcome, progress, say, standard_input};
 use crate::assemble::source::Source;
-use crate::assemble::{self, Destination, Incomplete, Order, Part, PartPlace, assemble};
+use crate::assemble::{self, Destination, Incomplete, Order, Part, PartPlace, Replaces, assemble};
 use crate::mirror::FileId;
+use crate::progress::counted;
 
 /// Copies into the image the files that are parts of it.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
@@ -35,10 +37,16 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let mut out = io::stdout();
     let destination = match is_stream {
         true => Destination::Stream(&mut out),
-        false => Destination::File { path: names.image.clone(), is_sparse: true, incomplete: Incomplete::Keep },
+        false => Destination::File {
+            path: names.image.clone(),
+            is_sparse: true,
+            incomplete: Incomplete::Keep,
+            replaces: if options.force { Replaces::Anything } else { Replaces::Nothing },
+        },
     };
-    let name = names.image.display().to_string();
+    let name = escaped_path(&names.image).to_string();
     let report = assemble(Order { name, template: &mut template, sources: vec![&files], destination }, &*progress)?;
+    catalogued.catalogue.warn(&*progress);
     cache.finish(&catalogued.catalogue);
     print_result(&report, &names, options);
     match report.is_complete {
@@ -57,9 +65,9 @@ fn check_outputs(names: &Names, description: &Description, force: bool) -> Resul
         return if is_there { Err(Error::Exists { path: names.image.clone() }) } else { Ok(()) };
     }
     let path = names.tmp();
-    let Ok(file) = File::open(&path) else { return Ok(()) };
+    let Ok(file) = crate::file::open(&path) else { return Ok(()) };
     if !Tmp::read(file).is_ok_and(|tmp| tmp.is_of(description)) {
-        say(format_args!("replacing {}: it is not a half-assembled state of this image", path.display()));
+        say(format_args!("replacing {}: it is not a half-assembled state of this image", escaped_path(&path)));
         fs::remove_file(&path).map_err(|source| Error::Output { path, source })?;
     }
     Ok(())
@@ -78,29 +86,30 @@ fn print_result(report: &assemble::Report, names: &Names, options: &Options) {
     if options.report == Report::Quiet {
         return;
     }
-    let image = names.image.display();
+    let image = escaped_path(&names.image);
     let assemble::Report { found, needed, .. } = report;
+    let wanted = counted(*needed, "missing part");
     match (report.is_complete, &report.tmp) {
         (true, _) => {
-            say(format_args!("{image} is complete and its sum is correct; {needed} parts were missing before"));
+            say(format_args!(
+                "{image} is complete and its sum is correct; {} {} missing before",
+                counted(*needed, "part"),
+                if *needed == 1 { "was" } else { "were" }
+            ));
         }
         (false, Some(tmp)) => {
-            let tmp = tmp.display();
-            say(format_args!(
-                "{found} of {needed} missing parts found and written to {tmp}; run again with more files"
-            ));
+            let tmp = escaped_path(&tmp);
+            say(format_args!("{found} of {wanted} found and written to {tmp}; run again with more files"));
         }
         (false, None) => {
-            say(format_args!(
-                "{found} of {needed} missing parts found, so nothing was written; run again with other files"
-            ));
+            say(format_args!("{found} of {wanted} found, so nothing was written; run again with other files"));
         }
     }
 }
 
 /// Finds parts among files by length, by first block, and by sum if the cache knows it.
 struct Files<'a> {
-    by_length: HashMap<u64, Vec<(&'a GivenFile, Option<FileId>)>>,
+    by_length: HashMap<u64, Vec<(&'a GivenFile, FileId)>>,
     catalogued: &'a Catalogued,
 }
 
@@ -108,9 +117,8 @@ impl<'a> Files<'a> {
     fn new(found: &'a [GivenFile], catalogued: &'a Catalogued) -> Self {
         let mut by_length: HashMap<u64, Vec<_>> = HashMap::new();
         for (found, file) in found.iter().zip(&catalogued.files) {
-            // A file outside the catalogue is usable only if its name, which is not UTF-8, is the reason. Unreadable files
-            // were reported.
-            if file.is_some() || found.name.rest().to_str().is_none() {
+            // What is not in the catalogue cannot be read, which was reported.
+            if let Some(file) = file {
                 by_length.entry(found.stamp.size).or_default().push((found, *file));
             }
         }
@@ -133,7 +141,7 @@ impl Source for Files<'_> {
     fn find(&self, parts: &[Part]) -> Vec<Vec<PartPlace>> {
         let places = |part: &Part| {
             let files = self.by_length.get(&part.length).map_or(&[][..], Vec::as_slice);
-            let files = files.iter().filter(|(_, file)| file.is_none_or(|file| self.may_be(file, part)));
+            let files = files.iter().filter(|(_, file)| self.may_be(*file, part));
             files.map(|(found, _)| PartPlace::file(&found.name.path())).collect()
         };
         parts.iter().map(places).collect()

@@ -1,7 +1,6 @@
 //! `make-template`: finds the files inside an image, and writes its template and jigdo file.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,9 +8,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use jigdo::bstr::BString;
 use jigdo::jigdo_file::{self, Draft, Location};
 use jigdo::template;
-use jigdo::{Checksum, Sum};
+use jigdo::{Checksum, Sum, escaped_path};
 
 use super::cache::Cache;
 use super::files::{Finder, Name};
@@ -26,7 +26,7 @@ use crate::file::Bytes as _;
 use crate::make;
 use crate::make::{BuiltTemplate, Part, TemplateBuilder};
 use crate::mirror::{Catalogue, FileId};
-use crate::progress::{Begin, Progress, Task};
+use crate::progress::{Begin, Progress, Task, counted};
 
 /// The shortest block, in bytes. Smaller values of `--min-length` are raised to it.
 const SHORTEST_BLOCK: u64 = 256;
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         say(format_args!("no files are given, so the template will contain the whole image"));
     }
     let image = Image::open(&names, &mut input)?;
-    let found = possible(found, &image.mapped.stamp());
+    let found = possible(found, &image.mapped.stamp(), &labels, options.checksum);
     let progress = progress::listener(options);
     let checksums = if options.match_exec.is_empty() { vec![options.checksum] } else { Checksum::ALL.to_vec() };
     let catalogued = cache.catalogue(&found, &[block_length], &checksums, &*progress)?;
@@ -66,7 +66,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let files: Vec<_> = catalogued.files.iter().rev().flatten().copied().collect();
     let pool = thread_pool()?;
     catalogued.catalogue.engine().work_in(&pool);
-    let name = names.image.display().to_string();
+    let name = escaped_path(&names.image).to_string();
     let task = Task::begin(&*progress, Begin::bytes("image", &name).total(image.mapped.length()));
     let builder = TemplateBuilder {
         image: &image.mapped,
@@ -96,7 +96,9 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         catalogue: &catalogued.catalogue,
         progress: &*progress,
     };
-    let summary = making.make(&builder, draft, labels)?;
+    let made = making.make(&builder, draft, labels);
+    catalogued.catalogue.warn(&*progress);
+    let summary = made?;
     task.end(&summary);
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
@@ -118,13 +120,13 @@ fn check_outputs(names: &Names, options: &Options) -> Result<(), Error> {
         if image == Some((found.dev(), found.ino())) {
             return Err(Error::Usage(format!(
                 "{} is the image itself and would be overwritten; name another file",
-                path.display()
+                escaped_path(&path)
             )));
         }
     }
     let is_special = |path: &Path| path.as_os_str() == STANDARD || path.metadata().is_ok_and(|found| !found.is_file());
     if names.jigdo == names.template && !is_special(&names.jigdo) {
-        return Err(Error::Usage(format!("{} cannot be both jigdo file and template", names.jigdo.display())));
+        return Err(Error::Usage(format!("{} cannot be both jigdo file and template", escaped_path(&names.jigdo))));
     }
     Ok(())
 }
@@ -159,9 +161,9 @@ impl Making<'_> {
         };
         // On standard output, the jigdo file follows the template.
         template.finish()?;
-        jigdo.write(draft.to_text(version, GENERATOR).as_bytes())?;
+        jigdo.write(&draft.to_text(version, GENERATOR))?;
         jigdo.finish()?;
-        Ok(format!("{} parts, {} bytes", parts.len(), builder.image.length()))
+        Ok(format!("{}, {}", counted(parts.len(), "part"), counted(builder.image.length(), "byte")))
     }
 
     fn name_of(&self, part: &Part) -> &Name {
@@ -179,7 +181,7 @@ impl Making<'_> {
                 _ => {}
             }
         }
-        let note = format!("at offset {}: {}", part.offset, Path::new(&name.shown()).display());
+        let note = format!("at offset {}: {}", part.offset, escaped_path(&name.shown()));
         self.progress.note(&note);
         if self.options.match_exec.is_empty() {
             return Ok(());
@@ -194,8 +196,8 @@ impl Making<'_> {
             return Ok(());
         }
         let image = jigdo_file::Image {
-            filename: leaf(&self.names.image)?,
-            template: leaf(&self.names.template)?,
+            filename: leaf(&self.names.image),
+            template: leaf(&self.names.template),
             template_sum: Some(written.template_sum),
             ..jigdo_file::Image::default()
         };
@@ -216,11 +218,11 @@ impl Making<'_> {
             let path = name.path();
             let label = labels.label(name.root());
             if self.options.servers_section {
-                let server = labels.server(name.root())?;
+                let server = labels.server(name.root());
                 draft.add_server(&label, &server).map_err(|source| unwritable(&path, source))?;
             }
-            let rest = name.rest().to_str().expect("only portable names are looked for").to_owned();
-            draft.add_part(&part.sum, &Location { label, path: rest }).map_err(|source| unwritable(&path, source))?;
+            let location = Location { label, path: name.rest().as_bytes().into() };
+            draft.add_part(&part.sum, &location).map_err(|source| unwritable(&path, source))?;
         }
         Ok(())
     }
@@ -246,10 +248,8 @@ impl Making<'_> {
 }
 
 /// A file's name without its directories.
-fn leaf(path: &Path) -> Result<String, Error> {
-    let leaf = path.file_name().unwrap_or(path.as_os_str());
-    let text = OsStr::to_str(leaf).map(str::to_owned);
-    text.ok_or_else(|| Error::Usage(format!("{leaf:?} is not UTF-8, so a jigdo file cannot contain it")))
+fn leaf(path: &Path) -> BString {
+    path.file_name().unwrap_or(path.as_os_str()).as_bytes().into()
 }
 
 fn unwritable(path: &Path, source: jigdo_file::WriteError) -> Error {

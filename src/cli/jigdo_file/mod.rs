@@ -5,7 +5,7 @@
 
 mod cache;
 mod files;
-mod help;
+pub mod help;
 mod inputs;
 mod labels;
 mod list_template;
@@ -29,7 +29,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use jigdo::{jigdo_file, template};
+use jigdo::{escaped_path, jigdo_file, template};
 
 use super::terminal;
 use crate::{assemble, make, mirror};
@@ -62,21 +62,21 @@ enum Error {
         "{text:?} is not a time: write a number of seconds, or a number followed by h (hours), d (days), w (weeks), m (months) or y (years), or off"
     )]
     Time { text: String },
-    #[error("{path} already exists; delete it, or use --force", path = .path.display())]
+    #[error("{path} already exists; delete it, or use --force", path = escaped_path(.path))]
     Exists { path: PathBuf },
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}", path = escaped_path(.path))]
     Input { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}; check space and permissions there", path = .path.display())]
+    #[error("{path}: {source}; check space and permissions there", path = escaped_path(.path))]
     Output { path: PathBuf, source: io::Error },
     #[error("cannot write the output: {0}")]
     Standard(#[source] io::Error),
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}", path = escaped_path(.path))]
     Template { path: PathBuf, source: template::Error },
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}", path = escaped_path(.path))]
     Jigdo { path: PathBuf, source: jigdo_file::Error },
-    #[error("{path}: {source}; rename the file, or leave it out", path = .path.display())]
+    #[error("{path}: {source}; rename the file, or leave it out", path = escaped_path(.path))]
     Unwritable { path: PathBuf, source: jigdo_file::WriteError },
-    #[error("{path} has a newer version of the format ({version}); only 1.x and 2.x can be read", path = .path.display())]
+    #[error("{path} has a newer version of the format ({version}); only 1.x and 2.x can be read", path = escaped_path(.path))]
     Newer { path: PathBuf, version: String },
     #[error(transparent)]
     Mirror(#[from] mirror::Error),
@@ -158,6 +158,10 @@ fn run_command(options: &Options) -> Result<Outcome, Error> {
     if options.debug {
         let Names { image, jigdo, template } = Names::deduce(&options.image, &options.jigdo, &options.template);
         say(format_args!("image {image:?}, jigdo file {jigdo:?}, template {template:?}"));
+    }
+    if matches!(command, Command::MakeTemplate | Command::Scan | Command::Sum(_) | Command::MakeImage) {
+        // Started only when they are needed, they would end the program if there can be none.
+        rayon::ThreadPoolBuilder::new().build_global().map_err(Error::Threads)?;
     }
     match command {
         Command::MakeTemplate => make_template::run(options),

@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use jigdo::base64;
+use jigdo::bstr::{BString, ByteSlice as _};
 use jigdo::jigdo_file::{self, Jigdo, Location, Server, split_words};
 use jigdo::template::{Area, Tmp};
-use jigdo::{Algorithm, Sum};
+use jigdo::{Algorithm, Sum, escaped, escaped_path};
 
 use super::names::{Names, STANDARD};
 use super::options::Options;
 use super::{Error, Outcome, say, standard_input};
-
-/// The highest version of the format whose jigdo files are read.
-const MAX_VERSION: u32 = 2;
 
 /// How many warnings about one jigdo file are printed.
 const MAX_COMPLAINTS: usize = 10;
@@ -50,9 +49,9 @@ pub fn run(options: &Options, locations: Locations) -> Result<Outcome, Error> {
             let mut urls = urls(&jigdo, by_sum.get(sum).map_or(&[], Vec::as_slice), sum);
             match locations {
                 Locations::First => urls.truncate(1),
-                Locations::All => urls.push(String::new()),
+                Locations::All => urls.push(BString::default()),
             }
-            urls.iter().try_for_each(|url| writeln!(out, "{url}"))?;
+            urls.iter().try_for_each(|url| out.write_all(&[url.as_slice(), b"\n"].concat()))?;
         }
         out.flush()
     };
@@ -77,8 +76,8 @@ fn missing(names: &Names) -> Result<Vec<Sum>, Error> {
 
 /// The half-assembled image at `path`, if there is one and `is_right` accepts it.
 fn half_assembled(path: &Path, is_right: impl Fn(&Tmp) -> bool) -> Option<Tmp> {
-    let file = File::open(path).ok()?;
-    let skip = |cause: &dyn std::fmt::Display| say(format_args!("skipping {}: {cause}", path.display()));
+    let file = crate::file::open(path).ok()?;
+    let skip = |cause: &dyn std::fmt::Display| say(format_args!("skipping {}: {cause}", escaped_path(&path)));
     match Tmp::read(file) {
         Err(error) => skip(&error),
         Ok(tmp) if is_right(&tmp) => return Some(tmp),
@@ -93,7 +92,7 @@ fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
     let complain = |error: jigdo_file::Error| {
         complaints += 1;
         if complaints <= MAX_COMPLAINTS {
-            say(format_args!("{}: {error}; skipped", path.display()));
+            say(format_args!("{}: {error}; skipped", escaped_path(&path)));
         }
     };
     let jigdo = if path.as_os_str() == STANDARD {
@@ -103,18 +102,18 @@ fn read_jigdo(path: &Path) -> Result<Jigdo, Error> {
         Jigdo::read_leniently(file, complain)
     };
     let jigdo = jigdo.map_err(|source| Error::Jigdo { path: path.to_owned(), source })?;
-    let version = jigdo.version.as_deref().unwrap_or_default();
-    if version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major > MAX_VERSION) {
-        return Err(Error::Newer { path: path.to_owned(), version: version.to_owned() });
+    if jigdo.is_newer() {
+        let version = jigdo.version.unwrap_or_default();
+        return Err(Error::Newer { path: path.to_owned(), version: escaped(&version).to_string() });
     }
     Ok(jigdo)
 }
 
 /// The server that a `--uri` names; `None` if it names none.
-fn server(text: &OsString) -> Option<(String, Server)> {
-    let (label, value) = text.to_str()?.split_once('=')?;
+fn server(text: &OsString) -> Option<(BString, Server)> {
+    let (label, value) = text.as_bytes().split_once_str("=")?;
     let url = split_words(value).ok()?.into_iter().next().unwrap_or_default();
-    Some((label.to_owned(), Server { url, try_last: false }))
+    Some((label.into(), Server { url, try_last: false }))
 }
 
 /// The locations of each sum, in the order of the jigdo file.
@@ -127,16 +126,16 @@ fn by_sum(jigdo: &Jigdo) -> BTreeMap<Sum, Vec<&Location>> {
 }
 
 /// The URLs of a part: those of its locations, then those of the label for parts by sum.
-fn urls(jigdo: &Jigdo, locations: &[&Location], sum: &Sum) -> Vec<String> {
+fn urls(jigdo: &Jigdo, locations: &[&Location], sum: &Sum) -> Vec<BString> {
     let label = format!("{}Sum", Algorithm::from(sum.checksum()).name());
-    let last = Location { label, path: base64::encode(sum.as_bytes()) };
+    let last = Location { label: label.into(), path: base64::encode(sum.as_bytes()).into() };
     let resolve = |location: &Location| {
         jigdo.urls(location).unwrap_or_else(|error| {
             say(format_args!("{location} is printed unresolved: {error}"));
-            vec![location.to_string()]
+            vec![location.text()]
         })
     };
     let urls = locations.iter().copied().chain([&last]).flat_map(resolve);
     // A `file:` URL is printed as a path.
-    urls.map(|url| url.strip_prefix("file:").map_or(url.clone(), str::to_owned)).collect()
+    urls.map(|url| url.strip_prefix(b"file:").map_or(url.clone(), BString::from)).collect()
 }

@@ -21,6 +21,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         let files: Vec<_> = catalogued.files.iter().flatten().copied().collect();
         catalogued.catalogue.sums(&files, &*progress);
     }
+    catalogued.catalogue.warn(&*progress);
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
 }

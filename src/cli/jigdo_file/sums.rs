@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use jigdo::base64;
 use jigdo::{Checksum, Sum};
 
-use super::cache::{Cache, Catalogued};
+use super::cache::Cache;
 use super::files::{Finder, GivenFile};
 use super::options::Options;
-use super::{Error, Outcome, progress, say, standard_input};
-use crate::digest;
+use super::{Error, Outcome, progress, standard_input};
+use crate::matcher::PartSum;
 use crate::mirror::FileId;
 
 /// How many files are read before their sums are printed.
@@ -26,31 +26,19 @@ pub fn run(options: &Options, checksum: Checksum) -> Result<Outcome, Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     for (found, files) in found.chunks(AT_ONCE).zip(catalogued.files.chunks(AT_ONCE)) {
         let ids: Vec<FileId> = files.iter().flatten().copied().collect();
-        // Files that cannot be read were reported.
         catalogued.catalogue.sums(&ids, &*progress);
         for (found, file) in found.iter().zip(files) {
-            if let Some(sum) = sum_of(found, *file, &catalogued, checksum) {
+            // Files that cannot be read are reported at the end.
+            let known = file.and_then(|file| catalogued.catalogue.known_sums(file));
+            if let Some(PartSum { sum, .. }) = known.and_then(|sums| sums.part(checksum)) {
                 print(&mut out, found, &sum, options.hex).map_err(Error::Standard)?;
             }
         }
     }
     out.flush().map_err(Error::Standard)?;
+    catalogued.catalogue.warn(&*progress);
     cache.finish(&catalogued.catalogue);
     Ok(Outcome::Done)
-}
-
-/// The file's sum, from the catalogue if the file is in it.
-fn sum_of(found: &GivenFile, file: Option<FileId>, catalogued: &Catalogued, checksum: Checksum) -> Option<Sum> {
-    if let Some(file) = file {
-        return Some(catalogued.catalogue.known_sums(file)?.part(checksum)?.sum);
-    }
-    let path = found.name.path();
-    // It is not in the catalogue because its name is not UTF-8, or because it could not be read, which was reported.
-    if path.to_str().is_some() {
-        return None;
-    }
-    let sum = std::fs::File::open(&path).and_then(|file| digest::sum_of_reader(checksum, file));
-    sum.map_err(|error| say(format_args!("{}: {error}", path.display()))).ok()
 }
 
 fn print(out: &mut impl Write, found: &GivenFile, sum: &Sum, hex: bool) -> io::Result<()> {

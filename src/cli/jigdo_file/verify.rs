@@ -5,12 +5,12 @@ use std::path::Path;
 
 use jigdo::base64;
 use jigdo::template::ImageEntry;
-use jigdo::{Algorithm, Checksum, Sum};
+use jigdo::{Algorithm, Checksum, Sum, escaped_path};
 
 use super::names::{Names, STANDARD};
 use super::options::{Options, Report};
 use super::{Error, Outcome, say, standard_input};
-use crate::digest;
+use crate::{digest, file};
 
 /// Compares the image's sum with the template's.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
@@ -18,7 +18,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     names.require("verify")?;
     let described = super::open_template(&names.template)?.description.image;
     let found = sum_of_image(&names.image, &described)?;
-    let (name, image) = (Algorithm::from(described.sum.checksum()).name(), names.image.display());
+    let (name, image) = (Algorithm::from(described.sum.checksum()).name(), escaped_path(&names.image));
     let shown = |sum: &Sum| if options.hex { sum.to_string() } else { base64::encode(sum.as_bytes()) };
     if found != Some(described.sum) {
         let found = found.as_ref().map_or_else(|| "it has another length".to_owned(), shown);
@@ -41,9 +41,9 @@ fn sum_of_image(path: &Path, described: &ImageEntry) -> Result<Option<Sum>, Erro
         if path.as_os_str() == STANDARD {
             return digest::sum_of_reader(checksum, standard_input()).map(Some);
         }
+        let is_stream = file::is_stream(path)?;
         let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_file() && metadata.len() != described.length {
+        if !is_stream && file::length(&file)? != described.length {
             return Ok(None);
         }
         digest::sum_of_reader(checksum, file).map(Some)
