@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::common::installed;
 use crate::common::nginx::{Nginx, free_port};
@@ -160,15 +162,36 @@ fn trees_are_looked_at_like_servers() {
 }
 
 #[test]
+fn a_server_that_has_no_part_is_an_error_even_if_another_has_all() {
+    let place = place();
+    let arguments =
+        |server: &'static str| ["servers", "check", "sets", "--server", "Debian=../mirror/", "--server", server];
+    for more in [&[][..], &["--quiet"]] {
+        let ran = place.run(&[&arguments("Debian=../nowhere/ --try-last")[..], more].concat()).with(1);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains("Debian=../nowhere/: it has none of the 6 parts that it was asked for"), "{said}");
+        let ran = place.run(&[&arguments("Debian=../nowhere/")[..], more, &["--any"]].concat()).with(0);
+        assert!(!ran.out.contains("none of the") && !ran.err.contains("none of the"), "{}", ran.err);
+    }
+    // One that has some is not dead.
+    place.write(&format!("few/{}", path(1)), &part(1));
+    place.run(&arguments("Debian=../few/")).with(0);
+    // Without another, --any helps nothing.
+    place.run(&["servers", "check", "sets", "--server", "Debian=../nowhere/", "--any"]).with(1);
+}
+
+#[test]
 fn a_sample_is_the_same_at_every_server_and_every_time() {
     let place = place();
     let servers = ["Debian=../mirror/", "Debian=../nowhere/"];
-    let report = check(&place, &servers, &["--sample", "2"]).with(0).json();
+    // One of them has no part.
+    check(&place, &servers, &["--sample", "2"]).with(1);
+    let report = check(&place, &servers, &["--sample", "2", "--any"]).with(0).json();
     let parts = report["parts"].as_u64().unwrap();
     assert!((2..=4).contains(&parts), "{parts}");
     assert_eq!(counts(&report, 0), [parts, parts, 0, 0, 0, 0]);
     assert_eq!(counts(&report, 1), [parts, 0, parts, 0, 0, 0]);
-    let again = check(&place, &servers, &["--sample", "2"]).with(0).json();
+    let again = check(&place, &servers, &["--sample", "2", "--any"]).with(0).json();
     assert_eq!(report["incomplete"], again["incomplete"]);
 }
 
@@ -188,7 +211,8 @@ fn a_server_that_stalls_is_given_up_and_the_others_are_checked() {
     let nginx = start(&place, "", &stall);
     let servers = [server(nginx.port, "stall"), server(nginx.port, "mirror")];
     let servers: Vec<_> = servers.iter().map(String::as_str).collect();
-    let report = check(&place, &servers, &["--timeout", "0.3"]).with(0).json();
+    check(&place, &servers, &["--timeout", "0.3"]).with(1);
+    let report = check(&place, &servers, &["--timeout", "0.3", "--any"]).with(0).json();
     assert_eq!(counts(&report, 0), [6, 0, 0, 0, 0, 6]);
     assert!(failures(&report, 0).contains("no answer within 0.3 s"), "{report}");
     assert_eq!(counts(&report, 1)[1] + counts(&report, 1)[5], 6);
@@ -201,6 +225,67 @@ fn a_server_that_stalls_is_given_up_and_the_others_are_checked() {
     assert_eq!(counts(&report, 0), [6, 0, 0, 0, 0, 6]);
     assert!(failures(&report, 0).contains("refused"), "{report}");
     assert_eq!(unserved(&report).len(), 6);
+}
+
+/// A server that answers every request with 4000 bytes, `piece` of them every twentieth of a second. Returns its port.
+fn drip(piece: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = move |mut stream: TcpStream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\nConnection: close\r\n\r\n");
+        // The client hangs up on one that is too slow.
+        for piece in [b'x'; 4000].chunks(piece) {
+            if stream.write_all(piece).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    port
+}
+
+/// A set of one part of 4000 bytes, of a label whose server drips.
+fn dripped(piece: usize) -> (Place, String) {
+    let place = Place::new();
+    place.write("mirror/part", &[b'x'; 4000]);
+    place.write("img/one.iso", &[noise(91, 100), vec![b'x'; 4000]].concat());
+    let manifest = "release: r\nmirrors: {Debian: {path: mirror, servers: ['file:unset/']}}\n\
+                    images: [{path: 'img/*.iso', output: sets}]\n";
+    place.write("release.yaml", manifest.as_bytes());
+    place.publish(&[]).with(0);
+    (place, format!("Debian=http://127.0.0.1:{}/", drip(piece)))
+}
+
+#[test]
+fn a_trickle_is_too_slow() {
+    let (place, server) = dripped(1);
+    let trickle = ["--deep", "--timeout", "0.5", "--retries", "1"];
+    let report = check(&place, &[&server], &trickle).with(1).json();
+    assert_eq!(counts(&report, 0), [1, 0, 0, 0, 0, 1]);
+    assert!(failures(&report, 0).contains("too slow: "), "{report}");
+}
+
+#[test]
+fn a_slow_line_may_take_longer_than_the_timeout() {
+    let (place, server) = dripped(200);
+    let report = check(&place, &[&server], &["--deep", "--timeout", "0.5", "--retries", "0"]).with(0).json();
+    assert_eq!(counts(&report, 0), [1, 1, 0, 0, 0, 0]);
+}
+
+#[test]
+fn an_included_file_that_trickles_is_given_up() {
+    let (place, server) = dripped(1);
+    let url = server.trim_start_matches("Debian=").to_owned() + "servers.jigdo";
+    let set = fs::read_to_string(place.path("sets/one.jigdo")).unwrap() + &format!("\n[Include {url}]\n");
+    place.write("sets/one.jigdo", set.as_bytes());
+    let said = check(&place, &[], &["--timeout", "0.5", "--retries", "0"]).with(1);
+    assert!(said.err.contains("too slow: ") || said.out.contains("too slow: "), "{}{}", said.out, said.err);
 }
 
 #[test]
@@ -350,7 +435,7 @@ fn the_best_servers_are_suggested_first() {
     let last = format!("Debian={}/ --try-last", place.path("mirror").display());
     let servers = ["Debian=../nowhere/", "Debian=../holes/", "Debian=../mirror/", &last];
     let servers: Vec<_> = servers.iter().flat_map(|server| ["--server", server]).collect();
-    let ran = place.run(&[&["servers", "check", "sets", "--suggest"][..], &servers].concat()).with(0);
+    let ran = place.run(&[&["servers", "check", "sets", "--suggest", "--any"][..], &servers].concat()).with(0);
     let expected = format!(
         "[Servers]\nDebian=../mirror/\nDebian=../holes/\nDebian={}/ --try-last\n",
         place.path("mirror").display()
@@ -375,9 +460,9 @@ fn a_set_that_does_not_fit_its_template_is_reported() {
         problems(&place, (!to.contains("http:")).into())
     };
     let line = text.lines().find(|line| line.contains("part 3")).unwrap();
-    assert!(with(&format!("{line}\n"), "").contains("its template needs 1 parts that are not in [Parts]"));
+    assert!(with(&format!("{line}\n"), "").contains("its template needs 1 part that is not in [Parts]"));
     let more = format!("{line}\nn4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg=Debian:pool/x");
-    assert!(with(line, &more).contains("[Parts] has 1 parts that its template does not need, such as Debian:pool/x"));
+    assert!(with(line, &more).contains("[Parts] has 1 part that its template does not need, such as Debian:pool/x"));
     let sum = text.lines().find(|line| line.starts_with("Template-SHA256Sum=")).unwrap();
     let other = "Template-SHA256Sum=n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg";
     assert!(with(sum, other).contains(", but the jigdo file expects "));

@@ -206,7 +206,9 @@ fn snapshots_are_made_and_pruned() {
         .run(&format!("snapshot --from target/demo {MIRRORS} --into kept --link copy --jobs 1"));
     session.place.write("kept/pool/old.deb", b"old");
     session
-        .run(&format!("snapshot --from target/demo {MIRRORS} --into kept --link copy --jobs 1 --prune --max-prune 50"))
+        .run(&format!(
+            "snapshot --from target/demo {MIRRORS} --into kept --link copy --jobs 1 --prune --max-prune 50 --adopt"
+        ))
         .run("snapshot --from target/demo --mirror Debian=testdata/demo/debian --into less --link copy --jobs 1")
         .assert("snapshot");
 }
@@ -271,4 +273,21 @@ fn the_stand_in_for_jigdo_file_says_how_it_is_used() {
         .run("jigdo-file md5sum missing")
         .run("jigdo-file list-template --template=missing")
         .assert("jigdo-file");
+}
+
+#[test]
+fn what_was_done_is_done_even_if_it_cannot_be_printed() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let place = Place::new();
+    place.write("m/a", &testing::noise(1, 3000));
+    place.write("i/x.iso", &testing::noise(1, 3000));
+    let manifest = "release: r\nmirrors: {D: {path: m, servers: ['http://d/']}}\nimages: [{path: 'i/*', output: o}]\n";
+    place.write("r.yaml", manifest.as_bytes());
+    for (arguments, code) in [(&["publish", "r.yaml"][..], 1), (&["servers", "show", "o"], 3), (&["schema"], 3)] {
+        let output = place.command(arguments).stdout(full()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("standard output cannot be written"), "{said}");
+    }
+    assert!(place.path("o/x.jigdo").exists());
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use crate::common::drop_in::bin;
 use crate::common::release::age;
-use crate::common::{installed, jigpress, run, text, write};
+use crate::common::{installed, jigpress, run, settle, text, write};
 use testing::noise;
 
 /// A place with some files and an image of them, and the program under its other name.
@@ -53,7 +53,9 @@ impl Place {
         fs::read(self.path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
     }
 
+    /// The program, as it is started here, once what was written is old enough for a cache.
     fn command(&self, arguments: &[&str]) -> Command {
+        settle(self.place.path());
         let mut command = Command::new(self.bin.path().join("jigdo-file"));
         command.args(arguments).current_dir(self.place.path()).stdin(Stdio::null()).env_remove("TMPDIR");
         command
@@ -179,7 +181,7 @@ fn what_was_not_used_for_long_goes_from_the_cache() {
     place.run_well(&["scan", "--cache=c.db", "tree"]);
     let files = || -> Vec<String> {
         let cache = rusqlite::Connection::open(place.path("c.db")).unwrap();
-        let mut query = cache.prepare("SELECT path FROM file ORDER BY path").unwrap();
+        let mut query = cache.prepare("SELECT CAST(path AS TEXT) FROM file ORDER BY path").unwrap();
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     let grow_old = |seconds: i64| {
@@ -289,7 +291,11 @@ fn names_that_are_no_text_are_summed_and_put_into_images() {
     assert!(output.stdout.ends_with(b"  odd/\xff\xfe\n"), "{:?}", output.stdout);
     place.run_well(&["make-image", "-i", "again.iso", "-t", "disc.template", "tree", "odd"]);
     assert!(place.read("again.iso") == image());
-    // A jigdo file cannot name it.
+    place.run_well(&["make-template", "--force", "-i", "disc.iso", "tree", "odd"]);
+    let jigdo = place.read("disc.jigdo");
+    assert!(jigdo.windows(4).any(|bytes| bytes == b"/\xff\xfe\n"), "{}", String::from_utf8_lossy(&jigdo));
+    // A jigdo file cannot name this one.
+    fs::rename(place.place.path().join(odd), place.path("odd/a\nb")).unwrap();
     let ran = place.run_well(&["make-template", "--force", "-i", "disc.iso", "-r", "grep", "tree", "odd"]);
     assert!(ran.err.contains("cannot contain") && ran.out.lines().count() == 4, "{}{}", ran.out, ran.err);
 }
@@ -323,6 +329,29 @@ fn a_set_is_put_together_by_jigit_mkimage_and_by_jigdo_file() {
                 assert!(place.read(made) == image(), "{made}, {generation} {compression}");
                 fs::remove_file(place.path(made)).unwrap();
             }
+        }
+    }
+}
+
+#[test]
+fn a_set_of_an_image_that_is_nothing_but_parts_is_put_together_by_jigdo_file() {
+    if !installed(&["jigdo-file"]) {
+        return;
+    }
+    let place = Place::new();
+    place.put("all.iso", &[noise(2, 150_000), noise(1, 5000), noise(2, 150_000), noise(4, 40_000)].concat());
+    for generation in ["md5", "sha256"] {
+        let ran = place.run_well(&["make-template", "-f", "-i", "all.iso", "-C", generation, "-r", "grep", "tree//"]);
+        let found: Vec<_> = ran.out.lines().collect();
+        assert_eq!(found, ["0 tree/a/two", "155000 tree/a/two", "305000 tree/b/four"]);
+        assert!(!String::from_utf8(place.read("all.jigdo")).unwrap().contains("a/one"));
+        let mut theirs = Command::new("jigdo-file");
+        theirs.args(["make-image", "-i", "theirs.iso", "-t", "all.template", "tree"]);
+        run(theirs.current_dir(place.place.path()));
+        place.run_well(&["make-image", "-i", "ours.iso", "-t", "all.template", "tree"]);
+        for made in ["theirs.iso", "ours.iso"] {
+            assert!(place.read(made) == place.read("all.iso"), "{made}, {generation}");
+            fs::remove_file(place.path(made)).unwrap();
         }
     }
 }

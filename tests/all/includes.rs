@@ -359,7 +359,7 @@ fn pruning_keeps_what_an_included_file_names() {
     for url in ["../more/rest.jigdo".to_owned(), server.url("jigdo/first.jigdo")] {
         scene.include(&url);
         scene.place.write("snap/pool/old.deb", b"old");
-        let ran = scene.run(SNAPSHOT, &["--prune", "--max-prune", "50"]).with(0);
+        let ran = scene.run(SNAPSHOT, &["--prune", "--max-prune", "50", "--adopt"]).with(0);
         assert!(ran.out.contains("1 removed"), "{}", ran.out);
         assert_eq!(scene.snapshot_has(), PARTS as usize);
     }

@@ -16,7 +16,8 @@ const STORED: Settings = Settings { level: 0, ..MD5 };
 fn check_lower_bound(release: &Release) -> usize {
     let mut better = 0;
     for set in release.publish(STORED) {
-        let ours = set.unmatched_bytes();
+        // Where an image is nothing but parts, jigdo-file makes a template that it cannot read.
+        let ours = set.unmatched_bytes() - set.left_out_bytes();
         for matching in Matching::BOTH {
             let theirs = release.unmatched_by_jigdo_file(&set.image, STORED, matching);
             assert!(ours <= theirs, "{}: {ours} bytes unmatched, {theirs} by jigdo-file, {matching:?}", set.what());

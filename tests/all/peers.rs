@@ -10,6 +10,7 @@ use crate::common::sets::{BZIP2, COMBINATIONS, MD5, Release, SHA256, Set, Settin
 use crate::common::sets::{both_peers, check, checksum_list_line, corpus};
 use crate::common::{imagesums, installed, jigpress, repository, run, text, write};
 use jigdo::Algorithm;
+use jigdo::bstr::ByteSlice as _;
 use testing::noise;
 
 fn vectors() -> Release {
@@ -169,7 +170,7 @@ fn peers_rebuild_images_that_have_names_with_odd_characters() {
         let sets = release.publish(settings);
         for set in &sets {
             set.check_with_both_peers();
-            assert_eq!(set.read_jigdo().image.unwrap().file_name(), set.image.file_name().unwrap().to_str().unwrap());
+            assert_eq!(set.read_jigdo().images[0].file_name(), set.image.file_name().unwrap().to_str().unwrap());
         }
         check_sums_files(&sets);
     }
@@ -215,6 +216,37 @@ fn peers_rebuild_an_image_that_ends_inside_a_part() {
 }
 
 #[test]
+fn peers_rebuild_images_that_are_nothing_but_parts() {
+    if !both_peers() {
+        return;
+    }
+    let release = Release::empty();
+    let parts = [noise(1, 30_000), noise(2, 9_000), noise(3, 20_000)];
+    for (number, part) in parts.iter().enumerate() {
+        release.add_part(&format!("part{number}"), part);
+    }
+    // The name is the first of all, so this one would be preferred to what is in it.
+    let installer = [&parts[0][..], &text(4, 500), &parts[1], &noise(5, 700)].concat();
+    release.add_part("a/mini.iso", &installer);
+    release.add_part("b/copy-of-mini.iso", &installer);
+    // Nothing but parts, itself a part.
+    release.add_part("a/all.iso", &parts.concat());
+    release.add_part("a/alone.iso", &noise(6, 5_000));
+    release.add_image("1.iso", &[&parts[0], &parts[1], &parts[2], &parts[1]]);
+    release.add_image("2.iso", &[&installer]);
+    release.add_image("3.iso", &[&parts.concat()]);
+    release.add_image("4.iso", &[&noise(6, 5_000)]);
+    check(&release, &COMBINATIONS);
+    check(&release, &UNUSUAL);
+    let cost = [(9_000, 1), (1_200, 2), (9_000, 2), (5_000, 0)];
+    for (set, (unmatched, parts)) in release.publish(SHA256).iter().zip(cost) {
+        assert_eq!((set.unmatched_bytes(), set.parts().len()), (unmatched, parts), "{}", set.what());
+        assert!(set.read_jigdo().parts.iter().all(|(_, location)| !location.path.contains_str("mini")));
+        set.check_that_jigpress_rebuilds();
+    }
+}
+
+#[test]
 fn an_image_of_no_bytes_is_rebuilt() {
     let release = Release::empty();
     release.add_part("part", &noise(1, 30_000));
@@ -222,7 +254,7 @@ fn an_image_of_no_bytes_is_rebuilt() {
     for settings in COMBINATIONS {
         for set in release.publish(settings) {
             set.check_that_jigpress_rebuilds();
-            // jigdo-file crashes where it should make an image without unmatched data.
+            // jigdo-file crashes where it should make an image of no bytes, whatever the template is.
             if both_peers() {
                 set.check_that_jigit_mkimage_rebuilds();
                 set.check_that_jigdo_file_verifies();

@@ -119,7 +119,7 @@ fn other_hosts_are_refused_wherever_a_file_url_stands() {
     refused(&[&assemble[..], &["--mirror", "Debian=file://other/srv/"]].concat(), 2);
     refused(&["verify", "sets/one.jigdo", "--mirror", "Debian=file://other/srv/"], 2);
     refused(&["snapshot", "--from", "sets", "--into", "snap", "--mirror", "Debian=file://other/srv/"], 2);
-    refused(&["servers", "check", "sets", "--server", "Debian=file://other/srv/"], 1);
+    refused(&["servers", "check", "sets", "--server", "Debian=file://other/srv/"], 2);
     place.replace("Debian=file:unset/", "Debian=file://other/srv/");
     refused(&assemble, 1);
     refused(&["servers", "check", "sets"], 1);
@@ -139,7 +139,7 @@ fn hidden_files_and_links_of_a_tree_are_no_sets() {
     fs::create_dir(place.path("sets/sub")).unwrap();
     std::os::unix::fs::symlink("../one.jigdo", place.path("sets/sub/link.jigdo")).unwrap();
     let ran = place.run(&["assemble", "--into", "out", "--all", "sets", "--mirror", "Debian=mirror"]).with(0);
-    assert!(ran.out.contains("1 images") && ran.out.contains("1 assembled"), "{}", ran.out);
+    assert!(ran.out.contains("1 image ") && ran.out.contains("1 assembled"), "{}", ran.out);
     let found: Vec<_> = fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(found, ["one.iso"]);
     assert_eq!(place.run(&["servers", "show", "sets", "--format", "json"]).with(0).json()["files"], 1);

@@ -11,12 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::release::{Mount, Place, age, contents, stamps, sum};
+use crate::common::installed;
+use crate::common::release::{Mount, Place, Ran, age, contents, stamps, sum};
+use jigdo::bstr::ByteSlice as _;
+
+use crate::common::settle;
 use jigdo::{Algorithm, Checksum, Sum};
 use jigpress::manifest;
 use jigpress::progress::{Begin, Meter, Progress, Silent};
-use jigpress::publish::report::Outcome;
-use jigpress::publish::{Options, publish};
+use jigpress::publish::report::{Ledger, Outcome};
+use jigpress::publish::{Options, Pruning, publish};
 use testing::noise;
 
 const TREES: &[(&str, &str)] = &[("A", "a"), ("B", "b")];
@@ -30,6 +34,22 @@ mirrors:
 images:
   - {path: 'img/*.iso', output: out}
 ";
+
+#[test]
+fn a_manifest_named_without_a_directory_finds_what_begins_with_a_wildcard() {
+    for path in ["*.iso", "?ne.iso", "**/one.iso", "{*.iso,**/*.iso}", "*/one.iso"] {
+        let place = Place::new();
+        let image = if path == "*/one.iso" { "sub/one.iso" } else { "one.iso" };
+        place.write(image, &part(1));
+        place.write("a/part", &part(1));
+        let text = format!(
+            "release: r\nmirrors: {{A: {{path: a, servers: [http://a/]}}}}\nimages: [{{path: '{path}', output: out}}]\n"
+        );
+        place.write("release.yaml", text.as_bytes());
+        place.publish(&[]).with(0);
+        assert!(place.path("out/one.jigdo").exists(), "{path}");
+    }
+}
 
 fn part(number: u64) -> Vec<u8> {
     noise(number, 3000 + 700 * number as usize)
@@ -162,17 +182,19 @@ fn cached_bytes_of_a_sparse_file(path: &Path) -> Option<u64> {
 fn images_shorter_than_a_block_are_published() {
     let place = place();
     place.write("tiny/part.deb", &noise(9, 1024));
-    for length in [0, 1, 1023, 1024] {
+    for length in [0, 1, 1023, 1024, 1025] {
         place.write(&format!("img/{length}.iso"), &noise(9, length));
     }
     for checksum in ["md5", "sha256"] {
         let manifest = format!("{}defaults: {{checksum: {checksum}}}\n", RELEASE.replace("path: b", "path: tiny"));
         place.write("release.yaml", manifest.as_bytes());
         place.publish(&[]).with(0);
-        for length in [0, 1, 1023, 1024] {
+        for length in [0, 1, 1023, 1024, 1025] {
             assert_eq!(place.rebuilt("out", &length.to_string(), &[("B", "tiny")]), noise(9, length));
         }
-        assert_eq!(place.jigdo("out", "1024").parts.len(), 1);
+        // An image that is nothing but a part would have no unmatched data, which jigdo-file needs.
+        let parts = ["1024", "1025"].map(|name| place.jigdo("out", name).parts.len());
+        assert_eq!(parts, [0, 1]);
     }
 }
 
@@ -229,13 +251,17 @@ images:
     place.write("release.yaml", manifest.as_bytes());
     place.publish(&[]).with(0);
     let jigdo = place.jigdo("out", "one-12.9");
-    let image = jigdo.image.unwrap();
+    let image = &jigdo.images[0];
     assert_eq!(image.template, "https://t.example/one-12.9.template");
     assert_eq!(image.filename, "disc one.iso");
-    assert_eq!(image.short_info.as_deref(), Some("Disc 12.9"));
-    assert_eq!(image.info.as_deref(), Some("All of 'it'"));
+    assert_eq!(image.short_info.as_ref().unwrap(), "Disc 12.9");
+    assert_eq!(image.info.as_ref().unwrap(), "All of 'it'");
     assert_eq!(jigdo.includes, ["https://i.example/servers.jigdo"]);
-    let servers: Vec<_> = jigdo.servers.iter().map(|(label, at)| (&label[..], &at.url[..], at.try_last)).collect();
+    let servers: Vec<_> = jigdo
+        .servers
+        .iter()
+        .map(|(label, at)| (label.to_str().unwrap(), at.url.to_str().unwrap(), at.try_last))
+        .collect();
     let expected = [("A", "https://a.example/x/", false), ("B", "https://b.example/", true)];
     assert_eq!(servers, [&expected[..], &[("B", "https://c.example/", false)]].concat());
     assert!(fs::read_to_string(place.path("out/SHA256SUMS")).unwrap().contains("  disc one.iso\n"));
@@ -342,7 +368,7 @@ fn what_changed_is_published_again_and_nothing_else() {
     place.write("release.yaml", changed.as_bytes());
     let report = place.publish(&["--format", "json"]).with(0).json();
     assert!(outcomes(&report).iter().all(|(_, outcome)| *outcome == "published"), "{report}");
-    assert_eq!(place.jigdo("out", "two").image.unwrap().short_info.as_deref(), Some("new"));
+    assert_eq!(place.jigdo("out", "two").images[0].short_info.as_ref().unwrap(), "new");
 }
 
 #[test]
@@ -431,9 +457,19 @@ impl<F: Fn(&str) + Sync + Send> Progress for On<F> {
 
 /// Publishes through the library; gives each image's outcome and error.
 fn publish_here(place: &Place, disturb: impl FnOnce(), progress: &dyn Progress) -> Vec<(Outcome, String)> {
+    settle(&place.path(""));
     let releases = manifest::load_all(&[place.path("release.yaml")], &[]).unwrap();
     disturb();
-    let options = Options { index: &place.path("index.sqlite"), jobs: 2, dry_run: false, sign_command: None };
+    let (index, ledger) = (place.path("index.sqlite"), Ledger::default());
+    let options = Options {
+        index: &index,
+        jobs: 2,
+        dry_run: false,
+        paranoid: false,
+        sign_command: None,
+        pruning: Pruning::List,
+        ledger: &ledger,
+    };
     let outcomes = publish(&releases, &options, progress).unwrap();
     assert!(!outcomes.nothing_could_be_written);
     outcomes.report.images.into_iter().map(|image| (image.outcome, image.error.unwrap_or_default())).collect()
@@ -492,6 +528,7 @@ fn an_image_that_grows_or_shrinks_while_it_is_read_fails_alone() {
     for lengths in [[20 << 20, (20 << 20) + 1], [20 << 20, 9 << 20]] {
         let is_over = AtomicBool::new(false);
         let report = place.path("report.json");
+        let mut publish = place.command(&["publish", "release.yaml", "--report", report.to_str().unwrap()]);
         let ran = std::thread::scope(|scope| {
             File::options().write(true).open(&path).unwrap().set_len(lengths[0]).unwrap();
             scope.spawn(|| {
@@ -501,7 +538,7 @@ fn an_image_that_grows_or_shrinks_while_it_is_read_fails_alone() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             });
-            let ran = place.publish(&["--report", report.to_str().unwrap()]);
+            let ran = Ran::of(&mut publish);
             is_over.store(true, Ordering::Relaxed);
             ran.with(1)
         });
@@ -552,6 +589,61 @@ fn an_empty_mirror_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_combination_without_a_file_fails_alone() {
+    let place = place();
+    let entry = "{path: 'img/{disc}.iso', matrix: {disc: [one, four, two]}, output: out";
+    place.write("release.yaml", RELEASE.replace("{path: 'img/*.iso', output: out", entry).as_bytes());
+    let report = place.path("report.json");
+    let ran = place.publish(&["--report", report.to_str().unwrap()]).with(1);
+    assert_eq!(ran.err.matches("release.yaml:6:12: no file matches img/four.iso").count(), 1, "{}", ran.err);
+    assert_whole(&place, &["one", "two"]);
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    assert_eq!(outcomes(&json), [("one.iso", "published"), ("four.iso", "failed"), ("two.iso", "published")]);
+    assert!(json["images"][1]["error"].as_str().unwrap().contains("no file matches"));
+    assert!(ran.out.lines().any(|line| line.starts_with("four.iso") && line.ends_with("FAILED")), "{}", ran.out);
+    assert!(place.publish(&["--servers-only"]).with(1).err.contains("no file matches img/four.iso"));
+    place.publish(&["--only", "disc=four"]).with(2);
+
+    let optional = RELEASE.replace("{path: 'img/*.iso', output: out", &format!("{entry}, optional: true"));
+    place.write("release.yaml", optional.as_bytes());
+    let ran = place.publish(&["--report", report.to_str().unwrap()]).with(0);
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    assert_eq!(outcomes(&json)[1], ("four.iso", "absent"));
+    assert!(
+        ran.out.lines().any(|line| line.starts_with("four.iso") && line.ends_with("absent (optional)")),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("2 unchanged, 1 absent"), "{}", ran.out);
+}
+
+#[test]
+fn an_empty_mirror_only_concerns_the_images_that_use_it() {
+    let place = place();
+    fs::create_dir_all(place.path("empty/below")).unwrap();
+    let entries =
+        "  - {path: img/one.iso, output: out, mirrors: [B, A]}\n  - {path: img/two.iso, output: out, mirrors: [A]}\n";
+    let manifest = RELEASE.replace("path: b", "path: empty").replace("  - {path: 'img/*.iso', output: out}\n", entries);
+    place.write("release.yaml", manifest.as_bytes());
+    let ran = place.publish(&["--format", "json"]).with(1);
+    assert_eq!(outcomes(&ran.json()), [("one.iso", "failed"), ("two.iso", "published")]);
+    assert_eq!(ran.err.matches("mirror \"B\"").count(), 1, "{}", ran.err);
+    place.write("release.yaml", manifest.replace("path: empty", "path: gone").as_bytes());
+    let ran = place.publish(&["--format", "json"]).with(1);
+    assert_eq!(outcomes(&ran.json()), [("one.iso", "failed"), ("two.iso", "unchanged")]);
+    assert!(ran.err.contains("release.yaml:4:13: mirror \"B\": gone does not exist"), "{}", ran.err);
+}
+
+#[test]
+fn an_image_whose_name_is_not_utf8_fails_alone() {
+    let place = place();
+    fs::write(place.path("img").join(std::ffi::OsStr::from_bytes(b"lat\xedn.iso")), "x").unwrap();
+    let ran = place.publish(&[]).with(1);
+    assert!(ran.err.contains("img/lat\\xedn.iso has a name that is not UTF-8"), "{}", ran.err);
+    assert_whole(&place, &["one", "two", "three"]);
+}
+
+#[test]
 fn a_locked_output_directory_stops_its_images_and_no_others() {
     let place = place();
     fs::create_dir(place.path("out")).unwrap();
@@ -598,7 +690,7 @@ fn assert_matching(place: &Place, names: &[&str]) {
     for name in names {
         let (jigdo, template) = (format!("out/{name}.jigdo"), format!("out/{name}.template"));
         if place.path(&jigdo).exists() {
-            let named = place.jigdo("out", name).image.unwrap().template_sum.unwrap();
+            let named = place.jigdo("out", name).images[0].template_sum.unwrap();
             assert_eq!(named, Sum::of(Checksum::Sha256, &fs::read(place.path(&template)).unwrap()), "{name}");
         }
     }
@@ -749,7 +841,7 @@ fn what_the_index_command_has_read_is_not_read_again() {
     place.run(&["index", "release.yaml", "--read-all"]).with(0);
     let sums = |place: &Place| -> Vec<(String, Option<Vec<u8>>)> {
         let index = rusqlite::Connection::open(place.path("index.sqlite")).unwrap();
-        let mut query = index.prepare("SELECT path, sha256 FROM file ORDER BY path").unwrap();
+        let mut query = index.prepare("SELECT CAST(path AS TEXT), sha256 FROM file ORDER BY path").unwrap();
         query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     };
     let known = sums(&place);
@@ -831,8 +923,8 @@ fn the_program_describes_itself() {
         let script = place.run(&["completions", shell]).with(0).out;
         assert!(script.contains("--dry-run") || script.contains("dry-run"), "{shell}");
     }
-    let page = place.run(&["man"]).with(0).out;
-    assert!(page.contains(".TH") && page.contains("PUBLISH") && page.contains("read\\-all"), "{page}");
+    let page = place.run(&["man", "index"]).with(0).out;
+    assert!(page.contains(".TH JIGPRESS-INDEX 1 ") && page.contains("read\\-all"), "{page}");
 }
 
 #[test]
@@ -870,14 +962,17 @@ fn names_with_awkward_characters_survive_the_round_trip() {
     for (number, name) in names.iter().enumerate() {
         place.write(&format!("a/{name}"), &part(number as u64 + 1));
     }
-    let bad = place.path("a").join(std::ffi::OsStr::from_bytes(b"lat\xedn"));
+    let bad = place.path("a").join(std::ffi::OsStr::from_bytes(b"two\nlines"));
     fs::write(&bad, part(40)).unwrap();
     age(&bad, 100);
     let numbers: Vec<u64> = (1..=names.len() as u64).chain([40]).collect();
     place.write("img/o'ne #1 \\é.iso", &image(&numbers, 1));
-    place.write("release.yaml", b"release: r\nmirrors: {A: {path: a}}\nimages: [{path: img/*.iso, output: out put}]\n");
+    place.write(
+        "release.yaml",
+        b"release: r\nmirrors: {A: {path: a, servers: [http://a/]}}\nimages: [{path: img/*.iso, output: out put}]\n",
+    );
     let ran = place.publish(&[]).with(0);
-    assert!(ran.err.contains(" WARN ") && ran.err.contains("not UTF-8"), "{}", ran.err);
+    assert!(ran.err.contains(" WARN ") && ran.err.contains("1 name cannot be written in a jigdo file"), "{}", ran.err);
     let name = "o'ne #1 \\é";
     assert_eq!(place.rebuilt("out put", name, TREES), fs::read(place.path(&format!("img/{name}.iso"))).unwrap());
     let mut found: Vec<_> = place.jigdo("out put", name).parts.into_iter().map(|(_, at)| at.path).collect();
@@ -885,6 +980,9 @@ fn names_with_awkward_characters_survive_the_round_trip() {
     let mut expected = names.map(str::to_owned);
     expected.sort();
     assert_eq!(found, expected);
+    if !installed(&["sha256sum"]) {
+        return;
+    }
     let check = Command::new("sha256sum")
         .args(["--check", "--quiet", "--ignore-missing", "SHA256SUMS"])
         .current_dir(place.path("out put"))
@@ -893,13 +991,14 @@ fn names_with_awkward_characters_survive_the_round_trip() {
 }
 
 #[test]
-fn a_mirror_with_loops_of_links_is_searched_with_a_warning() {
+fn a_mirror_with_loops_of_links_is_searched() {
     let place = place();
     std::os::unix::fs::symlink("..", place.path("a/pool/up")).unwrap();
     std::os::unix::fs::symlink("itself", place.path("a/itself")).unwrap();
     std::os::unix::fs::symlink("part1.deb", place.path("a/pool/again.deb")).unwrap();
     let ran = place.publish(&[]).with(0);
-    assert!(ran.err.contains(" WARN ") && ran.err.contains("links back to"), "{}", ran.err);
+    let warnings: Vec<_> = ran.err.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("1 symbolic link leads nowhere"), "{warnings:?}");
     assert_whole(&place, &["one", "two", "three"]);
 }
 
@@ -977,6 +1076,9 @@ fn signatures_of_sums_files_that_changed_are_stale_unless_they_are_made_anew() {
     );
     assert!(stale[1].ends_with("out/SHA256SUMS.sign is stale: the file that it signs changed; sign that again"));
     assert!(!place.publish(&[]).with(0).err.contains("stale"));
+    if !installed(&["sh", "sha256sum"]) {
+        return;
+    }
     // Signed once, and only if it changed.
     let command = ["--sign-command", "echo \"$1\" >> signed && sha256sum \"$1\" > \"$1.sign\""];
     place.publish(&command).with(0);

@@ -127,6 +127,44 @@ fn mode_owner_and_on_request_mtime_stay() {
 }
 
 #[test]
+fn labels_and_servers_that_are_typed_wrong_are_errors_with_the_nearest_right_ones() {
+    let place = place();
+    let before = contents(&place.path("tree"));
+    for (options, message) in [
+        (&["--server", "Debain=http://x/"][..], "no file has the label \"Debain\"; did you mean \"Debian\"?"),
+        (&["--server", "Ubuntu=http://x/"], "no file has the label \"Ubuntu\"; the labels are Debian, NonUS"),
+        (&["--server", "Debian=NonUSA:x/"], "\"NonUSA\" is not defined; did you mean \"NonUS\"?"),
+        (&["--server", "Debian=http://x/", "--label", "Debain"], "--label Debain: no file has the label"),
+        (&["--relabel", "Debain=D"], "--relabel Debain=D: no file has the label"),
+        (
+            &["--relabel", "Debian=D", "--server", "Debian=http://x/"],
+            "no file has the label \"Debian\"; the labels are NonUS, D",
+        ),
+        (&["--server", "Debian=deb.example.org/debian/"], "write \"https://deb.example.org/debian/\""),
+        (&["--server", "Debian=htps://x/"], "did you mean \"https://\"?"),
+        (&["--server", "Debian=htps:/x/"], "did you mean \"https://\"?"),
+        (&["--server", "Debian=rsync://x/debian/"], "do not download with rsync"),
+        (&["--server", "Debian=localhost:8080/debian/"], "write \"http://localhost:8080/debian/\""),
+    ] {
+        let ran = place.run(&[&["servers", "set", "tree"], options].concat()).with(2);
+        assert!(ran.err.contains(message), "{options:?}: {}", ran.err);
+        assert!(contents(&place.path("tree")) == before);
+        if options.len() == 2 && options[0] == "--server" {
+            let ran = place.run(&[&["servers", "check", "tree"], options].concat()).with(2);
+            assert!(ran.err.contains(message), "{options:?}: {}", ran.err);
+        }
+    }
+    // A server that should never have been there can be removed.
+    place.write("bad.jigdo", jigdo("Debian=deb.example.org/\nDebian=http://x/\nNonUS=http://y/\n").as_bytes());
+    let remove = ["servers", "set", "bad.jigdo", "--mode", "remove", "--server", "Debian=deb.example.org/"];
+    place.run(&remove).with(0);
+    let expected = jigdo("Debian=http://x/\nNonUS=http://y/\n");
+    assert_eq!(fs::read_to_string(place.path("bad.jigdo")).unwrap(), expected);
+    // A server may lead to a label that only another server gives.
+    place.run(&["servers", "set", "tree", "--server", "Debian=Mirror:x/", "--server", "Mirror=http://m/"]).with(0);
+}
+
+#[test]
 fn a_symbolic_link_that_is_named_stays_one() {
     let place = place();
     std::os::unix::fs::symlink("tree/amd64/one.jigdo", place.path("link.jigdo")).unwrap();
@@ -194,13 +232,16 @@ fn sums_are_changed_in_lines_of_any_kind() {
     place.write("tree/amd64/SHA256SUMS", filled(text).as_bytes());
     let cut = filled("cut {sha256}");
     let ran = place.run(&set(&["tree"])).with(0);
-    assert!(ran.out.contains("1 SUMS files changed"), "{}", ran.out);
+    assert!(ran.out.contains("1 SUMS file changed"), "{}", ran.out);
     let expected = filled(&text.replace("cut {sha256}", &cut));
     assert_eq!(fs::read_to_string(place.path("tree/amd64/SHA256SUMS")).unwrap(), expected);
 }
 
 #[test]
 fn sums_files_that_changed_are_signed_once_each() {
+    if !installed(&["sh", "sha256sum"]) {
+        return;
+    }
     let place = place();
     for name in ["tree/amd64/SHA256SUMS", "tree/amd64/MD5SUMS"] {
         place.write(name, format!("{}  one.jigdo\n{}  two.jigdo\n", "0".repeat(64), "0".repeat(64)).as_bytes());
@@ -254,7 +295,6 @@ fn one_file_that_cannot_be_changed_keeps_all_as_they_are() {
     bad("a.jigdo", b"[Jigdo]\n[Parts\n", "line 2: the name of the section has no closing ]", &change);
     bad("a.jigdo", b"", "no sections", &change);
     bad("a.jigdo", b"[Parts]\nx=y\n", "line 2: \"x\" is not the base64", &change);
-    bad("a.jigdo", b"[Servers]\nDebian='\n", "line 2: the ' quote is never closed", &change);
     bad("a.jigdo", &gzip(&jigdo(OLD)).unwrap()[..100], "gzip-compressed data are corrupt", &change);
     bad("a.jigdo", jigdo("Debian=Debian:x/\n").as_bytes(), "\"NonUS\"", &change);
     let looped = ["servers", "set", "tree", "--server", "Debian=NonUS:x/"];

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
 use crate::common::installed;
-use crate::common::release::{Place, sum};
+use crate::common::release::{Place, Ran, sum};
 use jigdo::Algorithm;
 use testing::noise;
 
@@ -96,7 +96,7 @@ fn sets_are_right_if_every_part_is_where_they_say() {
         assert_eq!(ran.out.matches(": right, 2 parts of ").count(), 2, "{}", ran.out);
         damage(&place, "mirror/pool/1.deb", 70_000);
         let ran = place.run(&SETS).with(1);
-        assert_eq!(ran.out.matches(": WRONG, 1 of 2 parts are missing or wrong").count(), 2, "{}", ran.out);
+        assert_eq!(ran.out.matches(": WRONG, 1 of 2 parts is missing or wrong").count(), 2, "{}", ran.out);
         assert_eq!(ran.out.matches("mirror/pool/1.deb is not part ").count(), 2, "{}", ran.out);
         // One that was moved cannot be had either: who has the set looks for it where the set says.
         place.write("mirror/pool/1.deb", &part(1));
@@ -129,7 +129,7 @@ fn sets_that_are_not_whole_are_told() {
     let text = fs::read_to_string(place.path("sets/one.jigdo")).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains("0.deb")).collect();
     place.write("sets/one.jigdo", lines.join("\n").as_bytes());
-    wrong(&place, "[Parts] lacks 1 parts of the template, such as SHA256:");
+    wrong(&place, "[Parts] lacks 1 part of the template, such as SHA256:");
     place.write("sets/one.jigdo", b"[Image\n");
     wrong(&place, "sets/one.jigdo: line 1: ");
 }
@@ -253,8 +253,8 @@ fn an_image_that_is_only_here_as_a_set_is_known_with_any_path() {
     place.write("sets/SHA256SUMS", text.as_bytes());
     place.write("SHA256SUMS", text.replace("./", "sets/").as_bytes());
     let ran = place.run(&["verify", "--sums", "."]).with(0);
-    assert!(ran.out.contains("./SHA256SUMS: right, 0 files, 1 images that exist only as sets"), "{}", ran.out);
-    assert!(ran.out.contains("sets/SHA256SUMS: right, 0 files, 1 images that exist only as sets"), "{}", ran.out);
+    assert!(ran.out.contains("./SHA256SUMS: right, 0 files, 1 image that exists only as a set"), "{}", ran.out);
+    assert!(ran.out.contains("sets/SHA256SUMS: right, 0 files, 1 image that exists only as a set"), "{}", ran.out);
 }
 
 #[test]
@@ -271,4 +271,81 @@ fn wrong_command_lines_are_refused() {
     refused(&["sets/one.jigdo", "--mirror", "Debian=nowhere"], 2, "--mirror Debian=nowhere");
     refused(&["--sums", "mirror"], 2, "there are no MD5SUMS");
     refused(&["--sums", "nowhere"], 3, "nowhere: No such file");
+}
+
+#[test]
+fn names_that_are_not_utf8_reach_the_json_of_every_command() {
+    let place = place("md5");
+    let name = OsStr::from_bytes(b"t\xe9");
+    fs::create_dir(place.path("x")).unwrap();
+    fs::rename(place.path("sets"), place.path("x").join(name)).unwrap();
+    fs::write(place.path("x").join(name).join("w.jigdo"), "<html>").unwrap();
+    for command in [&["verify"][..], &["servers", "show"], &["servers", "check", "--any"]] {
+        let mut run = place.command(&[command, &["--format=json"]].concat());
+        let ran = Ran::of(run.arg(place.path("x").join(name)));
+        let left_out = &ran.json()["left_out"][0];
+        assert!(left_out["text"].as_str().unwrap().ends_with("t\\xe9/w.jigdo"), "{command:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_tree_without_a_set_is_no_success_and_parts_that_nothing_includes_are_named() {
+    let place = place("md5");
+    let text = String::from_utf8(fs::read(place.path("sets/one.jigdo")).unwrap()).unwrap();
+    let (image, parts) = (text.replace("[Parts]", "[Partz]"), text.replace("[Image]", "[Imgae]"));
+    place.write("d/one.jigdo", parts.as_bytes());
+    for command in [&["verify", "d"][..], &["assemble", "--into", "out", "--all", "d"]] {
+        let ran = place.run(command).with(2);
+        assert!(ran.err.contains("no jigdo file in d describes an image"), "{}", ran.err);
+    }
+    place.write("sets/lost.jigdo", parts.as_bytes());
+    let ran = place.run(&["verify", "sets"]).with(0);
+    assert!(ran.err.contains("sets/lost.jigdo: it has parts but no [Image] section"), "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
+    // A file that another includes is where it should be.
+    place
+        .write("sets/more.jigdo", format!("{image}\n[Include lost.jigdo]\n").replace("one.iso", "more.iso").as_bytes());
+    assert_eq!(place.run(&["verify", "sets"]).with(0).err, "");
+}
+
+#[test]
+fn a_version_that_is_not_known_is_wrong() {
+    let place = place("md5");
+    let text = String::from_utf8(fs::read(place.path("sets/one.jigdo")).unwrap()).unwrap();
+    for version in ["3.0", "99.0"] {
+        place.write("sets/one.jigdo", text.replace("Version=1.2", &format!("Version={version}")).as_bytes());
+        let ran = place.run(&["verify", "sets/one.jigdo"]).with(1);
+        assert!(ran.out.contains(&format!("it has version {version}")), "{}", ran.out);
+        place.run(&["assemble", "--into", "out", "--mirror=Debian=mirror", "sets/one.jigdo"]).with(1);
+        assert!(!place.path("out/one.iso").exists());
+    }
+}
+
+#[test]
+fn messages_show_a_path_in_one_way_and_json_has_its_bytes() {
+    let place = place("md5");
+    let name = OsStr::from_bytes(b"K\xe4se");
+    fs::rename(place.path("mirror"), place.path("m")).unwrap();
+    fs::create_dir(place.path("x")).unwrap();
+    fs::rename(place.path("m"), place.path("x").join(name)).unwrap();
+    place.write("m", b"");
+    let pool = place.path("x").join(name).join("pool/0.deb");
+    fs::write(&pool, noise(9, 30_000)).unwrap();
+    let mirror = [b"--mirror=Debian=", place.path("x").join(name).as_os_str().as_bytes()].concat();
+    let mut run = place.command(&["verify", "sets/one.jigdo", "--format=json"]);
+    let ran = Ran::of(run.arg(OsStr::from_bytes(&mirror))).with(1);
+    let file = &ran.json()["sets"][0]["wrong"][0]["file"];
+    assert!(file["text"].as_str().unwrap().ends_with("K\\xe4se/pool/0.deb"), "{}", ran.out);
+    let bytes: String = pool.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(file["bytes"].as_str(), Some(&*bytes));
+    // A broken set's directory is shown once, and with its bytes.
+    place.write("broken/x.jigdo", b"[Parts]\nnonsense\n");
+    fs::rename(place.path("broken"), place.path("x").join(OsStr::from_bytes(b"t\xe9"))).unwrap();
+    for command in [&["verify"][..], &["servers", "check"], &["servers", "show"]] {
+        let ran = Ran::of(place.command(command).arg(place.path("x").join(OsStr::from_bytes(b"t\xe9"))));
+        let said = ran.out + &ran.err;
+        let shown = said.lines().find(|line| line.contains("line 2")).unwrap();
+        assert_eq!(shown.matches("t\\xe9/x.jigdo").count(), 1, "{said}");
+        assert!(!said.contains('\u{fffd}'), "{said}");
+    }
 }

@@ -77,9 +77,10 @@ impl Arena {
     fn run_with(&self, program: &Path, lines: &[&str]) -> Vec<Ran> {
         let run = |line: &&str| {
             let (input, arguments) = line.split_once(" | ").unwrap_or(("", line));
-            let input: Vec<u8> = split_words(input).unwrap().iter().flat_map(|name| self.read(name)).collect();
+            let words = |text: &str| split_words(text).unwrap().into_iter().map(|word| word.to_string());
+            let input: Vec<u8> = words(input).flat_map(|name| self.read(&name)).collect();
             let mut command = Command::new(program);
-            command.args(split_words(arguments).unwrap()).current_dir(self.path());
+            command.args(words(arguments)).current_dir(self.path());
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env_remove("TMPDIR");
             let mut child = command.spawn().unwrap();
             let mut stdin = child.stdin.take().unwrap();

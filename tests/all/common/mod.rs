@@ -2,6 +2,8 @@
 
 pub mod drop_in;
 pub mod drop_in_inputs;
+pub mod harness;
+pub mod missing;
 pub mod nginx;
 pub mod release;
 pub mod sets;
@@ -9,9 +11,9 @@ pub mod sets;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
-/// Set to `required` where a missing peer is a failure, as in CI; elsewhere, tests that need it are skipped.
-const PEERS: &str = "JIGPRESS_PEERS";
+use jigpress::file::{Stamp, now_ns};
 
 /// Where the small corpus is, if not in `target/corpus-small`.
 const CORPUS: &str = "JIGPRESS_CORPUS";
@@ -38,9 +40,12 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Whether all these programs can be run. Where not, the test that asks returns early, if that is allowed.
+/// Whether all these programs can be run. Where not, the test that asks returns early, if that is allowed, and counts
+/// as skipped.
+#[track_caller]
 pub fn installed(programs: &[&str]) -> bool {
-    programs.iter().all(|program| program_path(program).is_some() || missing(&format!("{program} is not installed")))
+    let missing = programs.iter().filter(|program| program_path(program).is_none());
+    missing.map(|program| missing::peer(program)).count() == 0
 }
 
 /// Where a program is.
@@ -51,23 +56,34 @@ pub fn program_path(program: &str) -> Option<PathBuf> {
 
 /// The corpus that `benches/make-corpus small` makes. Where there is none, the test that asks returns early, if that
 /// is allowed.
+#[track_caller]
 pub fn small_corpus() -> Option<PathBuf> {
     let corpus = std::env::var_os(CORPUS).map_or_else(|| repository().join("target/corpus-small"), PathBuf::from);
     let is_there = corpus.join(".complete-small").exists();
-    (is_there || missing(&format!("no small corpus in {}", corpus.display()))).then_some(corpus)
+    if !is_there {
+        missing::peer("the small corpus");
+    }
+    is_there.then_some(corpus)
 }
 
 /// Debian's `imagesums`. Where there is none, the test that asks returns early, if that is allowed.
+#[track_caller]
 pub fn imagesums() -> Option<PathBuf> {
     let script = std::env::var_os(IMAGESUMS).map_or("/usr/share/debian-cd/tools/imagesums".into(), PathBuf::from);
-    (script.is_file() || missing("debian-cd's imagesums is not installed")).then_some(script)
+    if !script.is_file() {
+        missing::peer("debian-cd's imagesums");
+    }
+    script.is_file().then_some(script)
 }
 
-/// Says what is missing; always false.
-fn missing(what: &str) -> bool {
-    assert!(std::env::var_os(PEERS).is_none_or(|value| value != "required"), "{what}");
-    eprintln!("skipped: {what}");
-    false
+/// Waits until the index remembers what is read of the files below a directory, which were written just now.
+pub fn settle(directory: &Path) {
+    for entry in walkdir::WalkDir::new(directory).into_iter().filter_map(Result::ok) {
+        let stamp = || entry.metadata().ok().filter(fs::Metadata::is_file).map(|found| Stamp::of(&found));
+        while stamp().is_some_and(|stamp| stamp.is_young(now_ns())) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// The root of the repository.

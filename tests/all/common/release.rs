@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use jigdo::jigdo_file::Jigdo;
@@ -16,7 +17,7 @@ use jigpress::assemble::{Destination, Order, assemble};
 use jigpress::digest::Hasher;
 use jigpress::progress::Silent;
 
-use super::{files, jigpress, write};
+use super::{files, jigpress, missing, settle, write};
 
 /// A directory with everything that a release needs. It goes when this goes.
 pub struct Place(tempfile::TempDir);
@@ -30,7 +31,11 @@ pub struct Ran {
 
 impl Ran {
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
+        Self::from(command.output().unwrap())
+    }
+
+    /// The run that ended with this output.
+    fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
@@ -57,7 +62,7 @@ impl Place {
         self.0.path().join(relative)
     }
 
-    /// Writes a file that is an hour old, so that the index remembers it.
+    /// Writes a file that was modified an hour ago.
     pub fn write(&self, relative: &str, bytes: &[u8]) -> PathBuf {
         self.write_aged(relative, bytes, 3600)
     }
@@ -70,8 +75,9 @@ impl Place {
         path
     }
 
-    /// The program, as it is started here.
+    /// The program, as it is started here, once everything that was written is old enough for the index.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        settle(self.0.path());
         let mut command = jigpress();
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command.env("JIGPRESS_INDEX", self.path("index.sqlite"));
@@ -80,6 +86,26 @@ impl Place {
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&mut self.command(arguments))
+    }
+
+    /// Runs the program as a user whom permissions stop: as another one if this is root. `None`, with a message, if that
+    /// cannot be.
+    pub fn run_unprivileged(&self, arguments: &[&str]) -> Option<Ran> {
+        let mut command = self.command(arguments);
+        if rustix::process::geteuid().is_root() {
+            let may_all = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+            may_all(&self.path(""));
+            may_all(&self.path("snap"));
+            command.uid(65534).gid(65534);
+        }
+        // The program may be where only root can run it.
+        match command.output() {
+            Ok(output) => Some(Ran::from(output)),
+            Err(error) => {
+                eprintln!("skipped: the program cannot be run as another user: {error}");
+                None
+            }
+        }
     }
 
     /// Publishes `release.yaml`.
@@ -117,6 +143,23 @@ impl Place {
     }
 }
 
+/// A file or directory that nobody but root may look at, as long as this lives.
+pub struct Closed(PathBuf);
+
+impl Closed {
+    pub fn new(path: PathBuf) -> Self {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        // Else the directory around it cannot be removed.
+        let _ = fs::set_permissions(&self.0, fs::Permissions::from_mode(0o755));
+    }
+}
+
 /// A small file system, mounted as long as this lives.
 pub struct Mount<'a>(&'a Path);
 
@@ -127,7 +170,7 @@ impl<'a> Mount<'a> {
         mount.args(["-t", "tmpfs", "-o", options, "jigpress-test"]).arg(path).stderr(Stdio::null());
         let is_mounted = mount.status().is_ok_and(|status| status.success());
         if !is_mounted {
-            eprintln!("skipped: file systems cannot be mounted here");
+            missing::other("the right to mount file systems");
         }
         is_mounted.then_some(Self(path))
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{installed, jigpress, run, small_corpus, write};
+use jigdo::bstr::ByteSlice as _;
 use jigdo::jigdo_file::{Jigdo, Location};
 use jigdo::template::{Area, Template};
 use jigdo::{Checksum, Sum};
@@ -154,7 +155,9 @@ impl Release {
         });
         let path = output.with_extension("yaml");
         fs::write(&path, manifest.to_string()).unwrap();
-        run(jigpress().args(["publish", "--quiet", "--index"]).arg(self.scratch("index")).arg(path));
+        let mut command = jigpress();
+        command.args(["publish", "--quiet", "--index"]).arg(self.scratch("index"));
+        run(command.arg("--report").arg(output.with_extension("json")).arg(path));
         let set = |image: PathBuf| {
             let stem = image.file_stem().unwrap().to_str().unwrap();
             let name = name.replace("{file}", image.file_name().unwrap().to_str().unwrap()).replace("{stem}", stem);
@@ -238,6 +241,15 @@ impl Set<'_> {
         Self::inspect(&self.template)["totals"]["unmatched_bytes"].as_u64().unwrap()
     }
 
+    /// How much of what jigpress leaves unmatched is a part that it left out.
+    pub fn left_out_bytes(&self) -> u64 {
+        let report = fs::read(self.jigdo.parent().unwrap().with_extension("json")).unwrap();
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        let images = report["images"].as_array().unwrap();
+        let image = images.iter().find(|image| image["image"].as_str() == self.image.to_str());
+        image.unwrap()["left_out_bytes"].as_u64().unwrap()
+    }
+
     /// Where the parts are in the image, as the template says.
     pub fn parts(&self) -> Vec<Range<usize>> {
         let template = Template::read(BufReader::new(File::open(&self.template).unwrap())).unwrap();
@@ -253,9 +265,6 @@ impl Set<'_> {
     }
 
     pub fn check_that_jigdo_file_rebuilds(&self) {
-        if self.unmatched_bytes() == 0 {
-            return; // It crashes on templates without unmatched data, its own included.
-        }
         let rebuilt = self.template.with_extension("by-jigdo-file");
         let mut command = jigdo_file("make-image", self.settings);
         command.arg("--image").arg(&rebuilt).arg("--jigdo").arg(&self.jigdo).arg("--template").arg(&self.template);
@@ -273,12 +282,12 @@ impl Set<'_> {
         let rebuilt = self.template.with_extension("by-jigit-mkimage");
         let mut command = Command::new("jigit-mkimage");
         command.arg("-t").arg(&self.template).arg("-o").arg(&rebuilt);
-        let quoted = |character| " \t#\"'\\".contains(character);
+        let is_quoted = |byte: &u8| b" \t#\"'\\".contains(byte);
         let jigdo = self.read_jigdo();
-        if jigdo.parts.iter().any(|(_, location)| location.path.contains(quoted)) {
+        if jigdo.parts.iter().any(|(_, location)| location.path.iter().any(is_quoted)) {
             let list = self.template.with_extension("list");
             let line = |location: &Location| {
-                let path = self.release.mirrors[&location.label].join(&location.path);
+                let path = self.release.mirrors[&*location.label.to_string()].join(location.path.to_path().unwrap());
                 checksum_list_line(self.settings, &path)
             };
             fs::write(&list, jigdo.parts.iter().map(|(_, location)| line(location)).collect::<String>()).unwrap();
@@ -296,6 +305,9 @@ impl Set<'_> {
     /// Nothing that jigdo-file finds is missed, and what is left takes no more room.
     pub fn check_that_jigdo_file_does_no_better(&self) {
         let theirs = self.release.made_by_jigdo_file(&self.image, self.settings);
+        if self.left_out_bytes() > 0 {
+            return; // jigdo-file leaves nothing out, and crashes on templates without unmatched data.
+        }
         let (ours, their) = (self.unmatched_bytes(), theirs.unmatched_bytes());
         assert!(ours <= their, "{}: {ours} bytes unmatched, {their} in jigdo-file's template", self.what());
         if self.settings.compresses_like_jigdo_file() {
@@ -331,7 +343,7 @@ impl Set<'_> {
             command.arg("--mirror").arg(format!("{label}={}", path.display()));
         }
         run(&mut command);
-        self.expect_image(&rebuilt.join(self.read_jigdo().image.unwrap().file_name()), "jigpress");
+        self.expect_image(&rebuilt.join(self.read_jigdo().images[0].file_name().to_path().unwrap()), "jigpress");
     }
 }
 
