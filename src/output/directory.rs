@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::staged_names::StagedNames;
+use super::staged_names::{StagedNames, remove_if_done};
 use super::{Error, mode};
 use crate::file::{create_anew, kind, open_regular, read_regular};
 
@@ -54,6 +54,8 @@ impl OutputDirectory {
                 if directory.finish_commit()? {
                     directory.clean();
                 }
+                // What a killed run left of its own is no obstacle.
+                let _ = remove_if_done(&path.join(STAGING));
                 Ok(directory)
             }
             Err(TryLockError::WouldBlock) => {

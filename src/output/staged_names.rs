@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, Mode, OFlags, open, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, open, openat, statat, unlinkat};
 
 /// The list's name in the staging directory: one name per line.
 const LIST: &str = "staged";
@@ -54,6 +54,20 @@ impl StagedNames {
             }
         }
         Ok(())
+    }
+}
+
+/// Removes the list, and then the directory, if none of the files that the list names is left: a run was killed while it
+/// cleaned up.
+pub fn remove_if_done(staging: &Path) -> io::Result<()> {
+    let directory = directory(staging)?;
+    let is_there = |name: &String| statat(&directory, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    if read(&directory)?.iter().any(is_there) {
+        return Ok(());
+    }
+    match unlinkat(&directory, LIST, AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => std::fs::remove_dir(staging),
+        Err(error) => Err(error.into()),
     }
 }
 
