@@ -59,7 +59,7 @@ impl Stamp {
     /// Whether the file could have changed at `since_ns` or later without a change of its stamp. `since_ns` is a time
     /// before the stamp was taken.
     ///
-    /// File systems round times to a tick: see [`tick`]. A file that is written twice within a tick has the same times for
+    /// File systems round times to a tick: see `tick`. A file that is written twice within a tick has the same times for
     /// two contents. What is read from such a young file is valid for the run that read it, but is not remembered. The
     /// clocks of this machine and of a file server are assumed to agree within two seconds. So a time further in the
     /// future was set by a program, or by a clock that was wrong: it is no time at which the file may still change.

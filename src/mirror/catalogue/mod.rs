@@ -169,7 +169,7 @@ impl Catalogue {
         None
     }
 
-    /// The files of a tree, those with the most lasting names first: see [`Rank`]. Of equal files, the first should name a
+    /// The files of a tree, those with the most lasting names first: see `Rank`. Of equal files, the first should name a
     /// part.
     pub fn preferred_files_of(&self, tree: usize) -> impl Iterator<Item = FileId> + '_ {
         let rank = |file: FileId| self.files[file.0 as usize].rank;

@@ -76,7 +76,7 @@ impl Catalogue {
         contents.filter_map(|content| Some((content, in_work.get(&content)?.clone()))).collect()
     }
 
-    /// Waits until these files are read, if anything has asked for their sums: see [`Engine::wait_idle`].
+    /// Waits until these files are read, if anything has asked for their sums: see `Engine::wait_idle`.
     pub fn wait_idle(&self, files: &[FileId]) {
         let tickets: Vec<_> = self.readings(files).into_iter().map(|(_, reading)| reading.ticket).collect();
         self.engine.wait_idle(&tickets);
