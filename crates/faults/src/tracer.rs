@@ -129,7 +129,11 @@ impl Tracer<'_> {
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.main => {
                     self.ended = Some(Ended::Signal(signal));
                 }
-                Ok(WaitStatus::PtraceEvent(pid, _, event)) => self.event(pid, event)?,
+                Ok(WaitStatus::PtraceEvent(pid, _, event)) => match self.event(pid, event) {
+                    // The thread went meanwhile, with the whole program.
+                    Err(Errno::ESRCH) => {}
+                    result => result?,
+                },
                 // A new thread or process begins with this; nobody else sends it.
                 Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP | Signal::SIGTRAP)) => go_on(pid, None)?,
                 Ok(WaitStatus::Stopped(pid, signal)) => go_on(pid, Some(signal))?,
